@@ -1,0 +1,133 @@
+"""Files of weights: read, check, write.
+
+Each way in which a file of weights can be wrong has its own sentence, which names the file, what
+was expected, and what to do. Nothing here unpickles arbitrary objects.
+"""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+
+def read(path: str | os.PathLike) -> dict[str, Tensor]:
+    """Read a state dict: .safetensors, a torch file of tensors, or OpenAI's TorchScript archive.
+
+    Raises FileNotFoundError (absent) or ValueError (truncated, or not a file of weights).
+    """
+    path = Path(path)
+    if not path.is_file():
+        kind = "a folder, not a file" if path.is_dir() else "absent"
+        raise FileNotFoundError(
+            f"weights file {path} is {kind}: expected .safetensors or .pt; check the path"
+        )
+    with path.open("rb") as f:
+        head = f.read(64)
+    if head.startswith(b"version https://git-lfs"):
+        raise ValueError(
+            f"{path} is a Git LFS pointer, not the weights themselves: run `git lfs pull`"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path, device="cpu")
+        if is_torchscript(path):
+            state = torch.jit.load(path, map_location="cpu").state_dict()
+            for key in ("input_resolution", "context_length", "vocab_size"):
+                state.pop(key, None)
+            return dict(state)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as e:
+        raise _unreadable(path, e) from e
+    except Exception as e:  # torch's unpickler: UnpicklingError and others of its own
+        raise _unreadable(path, e) from e
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path} holds {type(state).__name__}, expected named tensors")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    return ValueError(
+        f"{path} ({path.stat().st_size:,} bytes) is truncated or not a file of weights "
+        f"({type(error).__name__}: {first_line[:160]}); copy or download it again"
+    )
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, the form OpenAI published CLIP in."""
+    if path.suffix == ".safetensors" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def load_into(module: nn.Module, state: dict[str, Tensor], path: Path, shape_name: str) -> None:
+    """Copy `state` into `module`, all keys and all shapes equal; dtypes are cast.
+
+    Raises ValueError naming the file, the architecture, and the first keys that do not fit.
+    """
+    own = module.state_dict()
+    missing = [k for k in own if k not in state]
+    unknown = [k for k in state if k not in own]
+    shapes = [
+        f"{k}: {tuple(state[k].shape)} in the file, {tuple(own[k].shape)} expected"
+        for k in own
+        if k in state and own[k].shape != state[k].shape
+    ]
+    problems = [
+        f"{len(keys)} {what} ({'; '.join(keys[:3])}{'; ...' if len(keys) > 3 else ''})"
+        for what, keys in (
+            ("keys missing", missing),
+            ("unknown keys", unknown),
+            ("other shapes", shapes),
+        )
+        if keys
+    ]
+    if problems:
+        raise ValueError(
+            f"{path} does not fit {shape_name}: {', '.join(problems)}; "
+            f"give the file of this architecture, or the name of the file's architecture"
+        )
+    bad = [k for k, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    if bad:
+        raise ValueError(f"{path}: {bad[0]} holds NaN or infinity; copy or train it again")
+    module.load_state_dict(state)
+
+
+def write(state: dict[str, Tensor], path: Path, dtype: torch.dtype) -> None:
+    """Write safetensors atomically; floating tensors as `dtype`, integers as they are.
+
+    Raises ValueError if a value does not fit `dtype`, OSError if the disk does not take it; the
+    file that was there before is then whole.
+    """
+    stored = {}
+    for key, value in state.items():
+        value = value.detach().cpu()
+        cast = value.to(dtype) if value.is_floating_point() else value
+        if not torch.equal(cast.isfinite(), value.isfinite()):
+            raise ValueError(f"{key} does not fit {dtype}; save as torch.float32")
+        stored[key] = cast.contiguous().clone()
+    write_bytes(safetensors_bytes(stored, metadata={"format": "pt"}), path)
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write a file atomically: a temporary file in the same folder, then a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from other users
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
