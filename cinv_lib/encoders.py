@@ -104,8 +104,13 @@ def load(
     """
     text = str(name)
     if text in EMBEDDED:
-        config_file, weights_file = (encoder_config.WEIGHTS / text / f for f in EMBEDDED[text])
-        return _filled(text, encoder_config.read(config_file), Path(weights or weights_file))
+        config_file, shipped = (encoder_config.WEIGHTS / text / f for f in EMBEDDED[text])
+        if weights is None and not shipped.is_file():
+            raise FileNotFoundError(
+                f"{shipped} is absent, although it ships with the course: `git checkout -- "
+                f"{shipped}` brings it back, `python -m data_prep teacher` trains it again"
+            )
+        return _filled(text, encoder_config.read(config_file), Path(weights or shipped))
     if weights is None and (Path(text).is_dir() or text.endswith(".safetensors")):
         return _load_saved(Path(text))
     shape, _, tag = text.partition("/")
