@@ -1,0 +1,16 @@
+"""Where the course keeps what it makes: data sets drawn or downloaded, and runs."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def home() -> Path:
+    """Folder of data sets: $CINV_HOME, or `data/` beside the library."""
+    return Path(os.environ.get("CINV_HOME") or ROOT / "data").expanduser()
+
+
+def runs(profile: str) -> Path:
+    """Folder of everything trained and measured under a profile: $CINV_RUNS or `runs/`/profile."""
+    return Path(os.environ.get("CINV_RUNS") or ROOT / "runs").expanduser() / profile
