@@ -1,0 +1,208 @@
+"""The losses between student and teacher embeddings (paper, Section 3 and Appendix C).
+
+S and R are `(N, d)`: row i is the student's embedding of the corrupted image i, and the teacher's
+of the clean one. They come as the networks give them; every loss normalises the rows itself, so
+that K(i, j) = <S_i, R_j> is a cosine. Half-precision embeddings are compared in float32.
+
+    contrastive = alignment / τ + weight · uniformity                            (Eq. 3: weight 1)
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Embeddings = Float[Tensor, "N d"]
+Scalar = Float[Tensor, ""]
+VARIANTS = {  # what each embedding is pushed away from (Appendix C)
+    "st": "student against teacher (Eq. 4)",
+    "ss": "student against the other students",
+    "sb": "student against both, in one logarithm",
+    "nt": "all against all, the NT-Xent of SimCLR",
+}
+
+
+def similarities(S: Embeddings, R: Embeddings) -> Float[Tensor, "N N"]:
+    """K(i, j) = <S_i, R_j> on normalised rows: cosines, in [-1, 1].
+
+    Raises ValueError where the two do not have the same shape or are not floats, as all losses do.
+    """
+    return _products(*_normalised(S, R))
+
+
+def alignment(S: Embeddings, R: Embeddings, centred: bool = False) -> Scalar:
+    """L_MSE of Eq. 1, the pull: -1/N Σ_i K(i, i), from -1 (recovered) to 1.
+
+    Half the mean squared distance |S_i - R_i|² of the normalised rows, minus 1.
+    """
+    S, R = _normalised(S, R, centred)
+    return -(S * R).sum(dim=1).mean()
+
+
+def uniformity(
+    S: Embeddings, R: Embeddings, tau: float, variant: str = "st", centred: bool = False
+) -> Scalar:
+    """L_unif, the push: for "st" (Eq. 4) it is 1/N Σ_i log Σ_j exp(K(i, j)/τ).
+
+    The others (Appendix C) change what stands under the logarithm: "ss" <S_i, S_j> for j != i; "sb"
+    that and K(i, j); "nt" the same as "sb", averaged over the 2N rows of S and R alike. (The
+    appendix divides "nt" by N; SimCLR's loss, which it means to be, needs 2N.)
+
+    Raises ValueError where tau <= 0, the variant is unknown, or "ss" has a single row.
+    """
+    _check(tau, variant)
+    if variant == "ss" and len(S) == 1:
+        raise ValueError("loss 'ss' pushes apart different students, and N is 1; expected N >= 2")
+    S, R = _normalised(S, R, centred)
+    st = _products(S, R) / tau
+    if variant == "st":
+        return st.logsumexp(dim=1).mean()
+    ss = _without_self(_products(S, S) / tau)
+    if variant == "ss":
+        return ss.logsumexp(dim=1).mean()
+    students = torch.cat([ss, st], dim=1).logsumexp(dim=1)
+    if variant == "sb":
+        return students.mean()
+    rr = _without_self(_products(R, R) / tau)
+    teachers = torch.cat([st.T, rr], dim=1).logsumexp(dim=1)
+    return torch.cat([students, teachers]).mean()
+
+
+def contrastive(
+    S: Embeddings,
+    R: Embeddings,
+    tau: float,
+    variant: str = "st",
+    weight: float = 1.0,
+    centred: bool = False,
+) -> Scalar:
+    """L_contr of Eq. 3: alignment / τ + weight · uniformity.
+
+    With "st" and weight 1 it is the cross-entropy of the logits K/τ at the labels 0 .. N-1 (Eq. 2).
+
+    weight: 1 is the paper's; 0 leaves only the alignment.
+    centred: take the batch's mean out of the teacher's rows and normalise them again, so that what
+        all images share is not compared. (Taking it out alone would do nothing to "st": it adds
+        the same number to every logit of a row.)
+    """
+    return alignment(S, R, centred) / tau + weight * uniformity(S, R, tau, variant, centred)
+
+
+def decompose(S: Embeddings, R: Embeddings, tau: float) -> tuple[Scalar, Scalar]:
+    """The pull and the push of Eq. 3, (alignment / τ, uniformity); `contrastive` is their sum."""
+    return alignment(S, R) / tau, uniformity(S, R, tau)
+
+
+def pair_weights(S: Embeddings, R: Embeddings, tau: float) -> Float[Tensor, "N N"]:
+    """w_i(j) = exp(K(i, j)/τ - L_i), the softmax of row i: how hard image i is pushed from R_j.
+
+    They tell the gradient (Section 3, where the first sign is printed as a minus):
+
+        ∇ L_contr = + 1/τ ∇ L_MSE + 1/(τN) Σ_i Σ_j w_i(j) ∇ K(i, j)
+    """
+    _check(tau, "st")
+    return (similarities(S, R) / tau).softmax(dim=1)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by name, ready to call: `Loss("st", tau=0.1)(S, R)`. "mse" is the alignment alone.
+
+    Raises ValueError where the name is unknown, tau <= 0, weight < 0, or "mse" is given a tau or a
+    weight, as it has neither.
+    """
+
+    name: str
+    tau: float | int = 0.1
+    weight: float | int = 1.0
+    centred: bool = False
+
+    def __post_init__(self):
+        _check(self.tau, self.name, [*VARIANTS, "mse"])
+        if not 0 <= self.weight < float("inf"):
+            raise ValueError(f"weight of the uniformity is {self.weight}; expected 0 or more")
+        if self.name == "mse" and (self.tau, self.weight) != (0.1, 1.0):
+            raise ValueError(
+                f"loss 'mse' with tau {self.tau} and weight {self.weight}; it has neither: "
+                "leave them out, or take 'st' with weight 0"
+            )
+        object.__setattr__(self, "tau", float(self.tau))
+        object.__setattr__(self, "weight", float(self.weight))
+
+    def __call__(self, S: Embeddings, R: Embeddings) -> Scalar:
+        if self.name == "mse":
+            return alignment(S, R, self.centred)
+        return contrastive(S, R, self.tau, self.name, self.weight, self.centred)
+
+    def __str__(self) -> str:
+        text = self.name if self.name == "mse" else f"{self.name}:{_text(self.tau)}"
+        text += f",weight={_text(self.weight)}" if self.weight != 1 else ""
+        return text + (",centred" if self.centred else "")
+
+
+def parse(text: str) -> Loss:
+    """The loss that `text` names; `str` is the inverse. Raises ValueError on any other text.
+
+    "mse", "mse,centred", "st:0.1", "nt:0.5", "st:0.1,weight=0.5", "st:0.1,centred".
+    """
+    head, *options = text.strip().split(",")
+    name, colon, tau = head.partition(":")
+    fields = {"tau": _number(tau, text)} if colon else {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if option == "centred":
+            fields["centred"] = True
+        elif key == "weight" and equals:
+            fields["weight"] = _number(value, text)
+        else:
+            raise ValueError(
+                f"unknown option {option!r} in loss {text!r}; known are 'weight=...' and 'centred'"
+            )
+    return Loss(name, **fields)
+
+
+def _normalised(S: Tensor, R: Tensor, centred: bool = False) -> tuple[Tensor, Tensor]:
+    if S.shape != R.shape or S.ndim != 2 or not len(S):
+        raise ValueError(
+            f"embeddings have shapes {tuple(S.shape)} and {tuple(R.shape)}; expected (N, d) twice"
+        )
+    if not (S.is_floating_point() and R.is_floating_point()):
+        raise ValueError(f"embeddings are {S.dtype} and {R.dtype}; expected floats")
+    common = torch.promote_types(torch.promote_types(S.dtype, R.dtype), torch.float32)
+    S, R = (F.normalize(rows.to(common), dim=1) for rows in (S, R))
+    return S, F.normalize(R - R.mean(dim=0), dim=1) if centred else R
+
+
+def _products(A: Tensor, B: Tensor) -> Tensor:
+    with torch.autocast(A.device.type, enabled=False):  # bf16 would cost a cosine its third digit
+        return A @ B.T
+
+
+def _without_self(logits: Tensor) -> Tensor:
+    """-inf on the diagonal: exp gives 0 there, and so does the gradient."""
+    return logits.masked_fill(
+        torch.eye(len(logits), dtype=torch.bool, device=logits.device), -torch.inf
+    )
+
+
+def _check(tau: float | int, variant: str, known: list[str] | dict[str, str] = VARIANTS) -> None:
+    if variant not in known:
+        raise ValueError(f"unknown loss {variant!r}; known are {', '.join(known)}")
+    if not 0 < tau < float("inf"):
+        raise ValueError(f"temperature tau is {tau}; expected a finite number above 0")
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} in loss {whole!r} is not a number; expected for example 'st:0.1' or "
+            "'st:0.1,weight=0.5'"
+        ) from None
+
+
+def _text(number: float) -> str:
+    return repr(number).removesuffix(".0")
