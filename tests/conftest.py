@@ -1,0 +1,58 @@
+"""What all tests share: shapes are checked, folders are temporary, nothing asks the network."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Before anything imports the libraries that read them.
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Every annotation of the library becomes a check, so it must come before its first import.
+install_import_hook("cinv_lib", "beartype.beartype")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folders(tmp_path_factory):
+    """Data and runs of the tests: in a temporary folder, one for all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CINV_HOME", str(shared / "home"))
+        patch.setenv("CINV_RUNS", str(shared / "runs"))
+        yield
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty folder of data, and one of runs, for a test of its own."""
+    monkeypatch.setenv("CINV_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A generator with a known seed."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def pictures(generator) -> torch.Tensor:
+    """Four random pictures (4, 3, 16, 12) in [0,1]; the sides differ, so none mixes them up."""
+    return torch.rand(4, 3, 16, 12, generator=generator)
+
+
+@pytest.fixture
+def image_set():
+    """12 pictures of 64 px in 3 classes that differ in colour: class k is bright in channel k."""
+    from cinv_lib.images import ImageSet
+
+    labels = torch.arange(12) % 3
+    noise = torch.randint(0, 60, (12, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    bright = torch.nn.functional.one_hot(labels, 3)[:, :, None, None] * 180
+    names = ("red", "green", "blue")
+    return ImageSet((noise + bright).to(torch.uint8), labels, names, "test", "made by conftest.py")
