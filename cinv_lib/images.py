@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from cinv_lib import other_sets, stickers
+from cinv_lib import other_sets
 from cinv_lib.reader_pictures import from_file
 
 __all__ = [
@@ -82,7 +82,7 @@ class ImageSet:
             )
         return self.subset(torch.cat([rows[:n] for rows in self._rows()]).sort().values)
 
-    def fraction(self, f: float, seed: int) -> Int64[Tensor, " M"]:
+    def fraction(self, f: float | int, seed: int) -> Int64[Tensor, " M"]:
         """Indices, in order, of a share f in (0,1] of each class, at least one picture of each.
 
         ceil(f n) of a class of n, as in the authors' label fractions (Fig. 3). Nested: for one
@@ -91,7 +91,7 @@ class ImageSet:
         if not 0 < f <= 1:
             raise ValueError(f"fraction {f!r} is out of range; expected 0 < f <= 1, as .1 for 10 %")
         generator = _generator(seed)
-        chosen = []
+        chosen = [torch.empty(0, dtype=torch.int64)]
         for rows in self._rows():
             shuffled = rows[torch.randperm(len(rows), generator=generator)]
             # 10 % of 30 is 3, although .1 * 30 is a little more in floating point
@@ -122,6 +122,8 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
     if name in other_sets.SETS:
         whole = ImageSet(*other_sets.SETS[name](split), name=name, provenance=other_sets.FROM[name])
         return whole if n is None else whole.per_class(n)
+    from cinv_lib import stickers  # with its fonts and filters seconds to import: only if needed
+
     known = sorted({known for known, _ in stickers.SERIES})
     if name not in known:
         names = ", ".join([*known, *other_sets.SETS])
@@ -153,7 +155,7 @@ def random_crop(
     if not (0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1]):
         raise ValueError(
             f"crop scale {scale}, ratio {ratio} out of range; expected 0 < low <= high, scale at "
-            f"most 1, as (0.35, 1)"
+            f"most 1, as (0.35, 1.0)"
         )
     if scale == (1.0, 1.0):
         return x
