@@ -33,15 +33,15 @@ CLAIMS = (
     Claim(1, "A student with a probe on all labels beats the supervised baseline.",
           "Table 1", "student", "baseline"),
     Claim(2, "A student with a probe on 10 % of the labels beats the baseline with all of them.",
-          "Table 1", "student, 10%", "baseline"),
+          "Table 1", "student_10", "baseline"),
     Claim(3, "The student beats raw CLIP, its probe trained on corrupted pictures too, by > 20.",
-          "Tables 1, 13", "student", "raw", 20.0),
+          "Tables 1, 13", "student", "clip", 20.0),
     Claim(4, "A clean classifier of R, handed to the student, loses less than 10 points.",
-          "Table 9", "student, clean probe", "student", -10.0),
+          "Table 9", "clean_classifier", "student", -10.0),
     Claim(5, "Asked in words, the student recognises more than raw CLIP by > 20.",
-          "authors' result files", "student, zero-shot", "raw, zero-shot", 20.0),
+          "authors' result files", "zero_shot", "clip_zero_shot", 20.0),
     Claim(6, "Training the probe on corrupted pictures is not enough: raw CLIP stays below the "
-          "baseline.", "Tables 1, 13", "baseline", "raw"),
+          "baseline.", "Tables 1, 13", "baseline", "clip"),
 )  # fmt: skip
 
 
@@ -98,7 +98,10 @@ def decide(claim: Claim, scores: pd.DataFrame, operator: str) -> dict[str, objec
 
 
 def ledger(
-    lab: Lab, operators: Sequence[str] | None = None, seeds: int = 1, claims: Sequence[Claim] = CLAIMS
+    lab: Lab,
+    operators: Sequence[str] | None = None,
+    seeds: int = 1,
+    claims: Sequence[Claim] = CLAIMS,
 ) -> pd.DataFrame:
     """Every claim on every operator of the lab's profile, decided by its scores."""
     scores = {op: lab.scores(op, seeds) for op in operators or lab.profile.operators}

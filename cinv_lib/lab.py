@@ -87,9 +87,11 @@ class Lab:
         parts = [pd.read_csv(self._scores(op, s) / "scores.csv").assign(seed=s) for s in seeds]
         return pd.concat(parts, ignore_index=True)
 
-    def provenance(self, op: str, seed: int = 0) -> dict:
-        """Where and when the scores of an operator were measured, and how long it took."""
-        return store.provenance(self._scores(op, seed))
+    def provenance(self, kind: str, op: str, seed: int = 0) -> dict:
+        """Where and when "scores", a "student" or a "baseline" were made: commit, date, machine,
+        minutes."""
+        make = {"scores": self._scores, "student": self._student, "baseline": self._baseline}
+        return store.provenance(make[kind](op, seed))
 
     # -- specs and builds ----------------------------------------------------------------------
     def _spec(self, op: str, seed: int, **more: object) -> dict:

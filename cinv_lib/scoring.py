@@ -12,15 +12,15 @@ from .operators import Operator
 from .profiles import Profile
 from .supervised import Classifier
 
-METHODS = {  # name in the scores -> what it is, and the paper's table that has it
-    "raw": "CLIP R, probe trained on corrupted pictures (Table 13)",
-    "raw, clean probe": "CLIP R, probe trained on clean pictures",
-    "raw, zero-shot": "CLIP R asked in words",
-    "baseline": "supervised, end to end (Tables 1, 4)",
-    "student": "student S, probe on all labels (Tables 1, 4)",
-    "student, 10%": "student S, probe on 10 % of the labels (Tables 1, 4)",
-    "student, clean probe": "student S, probe trained on clean pictures of R (Table 9)",
-    "student, zero-shot": "student S asked in words",
+METHODS = {  # as in `paper.METHODS`, and what each is
+    "clip": "CLIP R, probe trained on corrupted pictures",
+    "clip_clean": "CLIP R, probe trained on clean pictures",
+    "clip_zero_shot": "CLIP R, asked in words",
+    "baseline": "Supervised baseline, end to end",
+    "student": "Student S, probe on all labels",
+    "student_10": "Student S, probe on 10 % of the labels",
+    "clean_classifier": "Student S, the probe of R on clean pictures",
+    "zero_shot": "Student S, asked in words",
 }
 
 
@@ -38,24 +38,21 @@ def table(
     n_classes, recipe = len(train.class_names), profile.probe
 
     def fit(encoder: Encoder, on: Operator, fraction: float = 1.0) -> probe.Probe:
-        views = recipe.epochs if on.is_random else 1
         key = (id(encoder), str(on))
         if key not in cache:
-            cache[key] = probe.features(encoder, train, on, views, seed)
+            cache[key] = probe.features(encoder, train, on, recipe.epochs, seed)
         rows = None if fraction == 1 else train.fraction(fraction, seed)
         return probe.fit(cache[key], train.labels, n_classes, recipe, seed, indices=rows)
 
     cache: dict = {}
     clean = fit(teacher, operators.Identity())
-    names = [profile.template.format(name) for name in train.class_names]
-    words = probe.zero_shot(teacher, names)
-    few = {f"student, {100 * f:g}%": fit(student, op, f) for f in profile.fractions if f < 1}
+    words = probe.zero_shot(teacher, train.class_names, (profile.template,))
+    few = {f"student_{100 * f:g}": fit(student, op, f) for f in profile.fractions if f < 1}
     groups = [
-        (teacher, {"raw": fit(teacher, op), "raw, clean probe": clean, "raw, zero-shot": words}),
+        (teacher, {"clip": fit(teacher, op), "clip_clean": clean, "clip_zero_shot": words}),
         (
             student,
-            {"student": fit(student, op), **few}
-            | {"student, clean probe": clean, "student, zero-shot": words},
+            {"student": fit(student, op), **few} | {"clean_classifier": clean, "zero_shot": words},
         ),
         (baseline.encoder, {"baseline": baseline.head}),
     ]

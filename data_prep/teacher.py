@@ -35,16 +35,20 @@ class TeacherRecipe:
     """What the embedded CLIP is trained with; the defaults made the weights that ship."""
 
     images: int = 300_000
-    epochs: int = 4
     batch_size: int = 256
+    steps: int = 3100
     lr: float = 2e-3
     weight_decay: float = 0.05
-    warmup: float = 0.05  # share of all steps
+    horizon: int = 4684  # steps of the cosine on which the learning rate falls, ...
+    warmup: float = 0.05  # ... a share of which it first rises in;
+    cooldown: int = 1300  # in the last steps it is also drawn to zero, linearly
     seed: int = 0
 
-    @property
-    def steps(self) -> int:
-        return self.epochs * (self.images // self.batch_size)
+    def rate(self, step: int) -> float:
+        """Learning rate of a step (from 0)."""
+        rise = min(1.0, (step + 1) / (self.warmup * self.horizon))
+        fall = min(1.0, (self.steps - step) / self.cooldown)
+        return self.lr * rise * fall * (1 + math.cos(math.pi * step / self.horizon)) / 2
 
 
 def web(recipe: TeacherRecipe) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -139,10 +143,8 @@ def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
         epoch, place = divmod(step, per_epoch)
         order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(epoch))
         rows = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
-        ramp = min(1.0, (step + 1) / (recipe.warmup * recipe.steps))
-        lr = recipe.lr * ramp * (1 + math.cos(math.pi * step / recipe.steps)) / 2
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = recipe.rate(step)
         loss = step_loss(model, pictures[rows], labels[rows], full[rows], bare)
         optimizer.zero_grad()
         loss.backward()
@@ -169,7 +171,6 @@ def make(work: Path, recipe: TeacherRecipe | None = None, out: Path = HOME) -> P
     encoders.save(encoder, out, dtype=torch.float16)
     bare = words.tokenize([TEMPLATE.format(n) for n in glyphs().names], 20)
     facts = {f"recipe: {k}": v for k, v in asdict(recipe).items()}
-    facts["steps"] = recipe.steps
     facts["minutes of this run"] = round((time.time() - start) / 60)
     facts["zero-shot top-1, all classes (chance 0.3)"] = f"{zero_shot_accuracy(model, bare):.1f} %"
     facts["linear probe, clean Stickers-100 validation"] = f"{clean_probe(encoder):.1f} %"

@@ -1,0 +1,71 @@
+"""Further figures of the lessons: curves over severity, histograms, the ledger's margins."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cinv_lib.look import OKABE_ITO, colour
+from cinv_lib.plots import legend, single
+
+_MARKERS = "osD^vP"
+_VERDICTS = {"holds": ("green", "o"), "does not hold": ("vermilion", "X")}  # others: not decided
+
+
+def severity_curves(
+    severities: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str,
+    trained: tuple[float, float] | None = None,
+) -> Figure:
+    """One line a name over severity; `trained` shades the range of severities of the training."""
+    fig, ax = single(5.5, 3.0)
+    if trained:
+        ax.axvspan(*trained, color=OKABE_ITO["sky"], alpha=0.15, label="trained on")
+    for k, (name, values) in enumerate(curves.items()):
+        marker = _MARKERS[k % len(_MARKERS)]
+        ax.plot(severities, values, marker=marker, ms=4, color=colour(name, k), label=name)
+    ax.set(xlabel="severity", ylabel=ylabel)
+    legend(fig, ax)
+    return fig
+
+
+def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Figure:
+    """Histograms of several samples on one axis."""
+    fig, ax = single(5.5, 2.6)
+    low = min(float(sample.min()) for sample in values.values())
+    high = max(float(sample.max()) for sample in values.values())
+    for k, (name, sample) in enumerate(values.items()):
+        style = {"histtype": "stepfilled", "alpha": 0.5, "hatch": ("", "//", "..")[k % 3]}
+        ax.hist(sample, bins=40, range=(low, high), color=colour(name, k), label=name, **style)
+    ax.set(xlabel=xlabel, ylabel="pictures")
+    legend(fig, ax)
+    return fig
+
+
+def margins(ledger: pd.DataFrame) -> Figure:
+    """Each row of `claims.ledger`: the difference with two standard errors, and the margin it has
+    to clear (a bar). Green circle: holds. Red cross: does not. Hollow: not decided."""
+    fig, ax = single(6.5, 0.5 + 0.26 * len(ledger))
+    for place, row in enumerate(ledger.itertuples()):
+        error = ledger.loc[row.Index, ["se realisations", "se seeds"]].max()
+        name, marker = _VERDICTS.get(row.verdict, ("black", "o"))
+        face = OKABE_ITO[name] if row.verdict in _VERDICTS else "white"
+        ax.errorbar(
+            row.difference,
+            -place,
+            xerr=0 if pd.isna(error) else 2 * error,
+            marker=marker,
+            color=OKABE_ITO[name],
+            markerfacecolor=face,
+            capsize=2,
+        )
+        ax.plot([row.margin] * 2, [-place - 0.35, -place + 0.35], color="black", lw=2)
+    labels = [f"{row.claim}. {row.operator}" for row in ledger.itertuples()]
+    ax.set_yticks([-place for place in range(len(ledger))], labels, fontsize=8)
+    ax.set(xlabel="difference in top-1 (points), with two standard errors")
+    ax.axvline(0, color="black", lw=0.5)
+    return fig

@@ -1,0 +1,78 @@
+"""Scores as a reader wants them: means with standard errors, the paper's value beside each.
+
+Every row carries a label. *reproduced*: the paper's own setting. *reduced scale*: the same
+experiment on smaller data and models. *quoted*: the paper's number, nothing measured here.
+"""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from . import claims, paper
+from .lab import Lab
+from .scoring import METHODS
+
+TABLES = {  # metric -> method -> table of the paper that has it
+    "top1": {
+        "baseline": 1, "student": 1, "student_10": 1, "clean_classifier": 9, "clip": 13,
+    },
+    "top5": {"baseline": 4, "student": 4, "student_10": 4},
+}  # fmt: skip
+
+
+def label(profile: str) -> str:
+    """What a measurement under a profile is."""
+    return "reproduced" if profile == "imagenet100" else "reduced scale"
+
+
+def measured(
+    lab: Lab, operators: Sequence[str] | None = None, seeds: int = 1, metric: str = "top1"
+) -> pd.DataFrame:
+    """operator, method, value, se (over realisations), se_seeds (over training seeds), seeds,
+    label: one row for each of METHODS on each operator.
+
+    Raises ValueError for a metric other than "top1" or "top5".
+    """
+    if metric not in TABLES:
+        raise ValueError(f"no metric {metric!r}; there are {', '.join(TABLES)}")
+    rows = []
+    for op in operators or lab.profile.operators:
+        scores = lab.scores(op, seeds)
+        for method in METHODS:
+            mine = scores[scores.method == method].assign(difference=lambda d: d[metric])
+            se, se_seeds = claims.standard_errors(mine)
+            value = mine.groupby("seed").difference.mean().mean()
+            rows.append((op, method, value, se, se_seeds, mine.seed.nunique()))
+    columns = ["operator", "method", "value", "se", "se_seeds", "seeds"]
+    return pd.DataFrame(rows, columns=columns).assign(label=label(lab.profile.name))
+
+
+def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
+    """The paper's numbers for the same methods, under the names of the lab's operators."""
+    back = {theirs: ours for ours, theirs in lab.profile.operators.items()}
+    rows = []
+    for method, number in TABLES[metric].items():
+        table = paper.table(number)
+        mine = (table.method == method) & (table.metric == metric) & table.operator.isin(back)
+        rows.append(table[mine])
+    found = pd.concat(rows)[["operator", "method", "value", "se", "source"]]
+    return found.assign(operator=found.operator.map(back), label="quoted").reset_index(drop=True)
+
+
+def layout(frame: pd.DataFrame, paper_rows: pd.DataFrame) -> pd.DataFrame:
+    """A table to read: a row a method, two columns an operator, "here" and "paper"."""
+    methods = [m for m in METHODS if m in set(frame.method)]
+    columns = {}
+    for op in dict.fromkeys(frame.operator):
+        for where, rows in (("here", frame), ("paper", paper_rows)):
+            mine = rows[rows.operator == op].set_index("method")
+            columns[op, where] = [
+                number(*mine.loc[m, ["value", "se"]]) if m in mine.index else "" for m in methods
+            ]
+    return pd.DataFrame(columns, index=[METHODS[m] for m in methods])
+
+
+def number(value: float, error: float) -> str:
+    """ "58.2 ± 0.1", or "58.2" where there is no error."""
+    return f"{value:.1f}" if math.isnan(error) else f"{value:.1f} ± {error:.1f}"
