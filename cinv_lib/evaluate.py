@@ -1,0 +1,217 @@
+"""Scores over realisations of the corruption: top-1, top-5 (and AUC), mean and standard error.
+
+Each table of the paper averages ten realisations on the validation set. Here every model sees the
+*same* ten, decoded and drawn once, and heads that share an encoder share its forwards.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from cinv_lib.hardware import resident, uses_bf16
+from cinv_lib.images import ImageSet, to_float
+from cinv_lib.metrics import auc, top_k
+from cinv_lib.operators import Operator
+from cinv_lib.realisations import BLOCK, corrupted, draw_blocks
+
+__all__ = ["corrupted", "evaluate", "evaluate_heads", "summary", "sweep"]
+
+Head = Callable[[Float[Tensor, "B d"]], Float[Tensor, "B K"]]
+Model = Callable[[Float[Tensor, "B 3 H W"]], Float[Tensor, "B K"]]
+Group = tuple[Callable, Mapping[str, Head]]  # an encoder, and its heads by name
+
+
+def evaluate(
+    models: Mapping[str, Model],
+    images: ImageSet,
+    op: Operator,
+    realisations: int = 10,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: bool = True,
+    precision: str = "auto",
+    device: torch.device | str | None = None,
+) -> pd.DataFrame:
+    """Scores of whole models (corrupted images to logits); see `evaluate_heads`."""
+    groups = [(model, {name: _itself}) for name, model in models.items()]
+    return evaluate_heads(
+        groups, images, op, realisations, seed, batch_size, progress, precision, device
+    )
+
+
+def _itself(logits: Tensor) -> Tensor:
+    return logits
+
+
+@torch.no_grad()  # not inference_mode: a model may keep what it makes here, and train on
+def evaluate_heads(
+    groups: Sequence[Group],
+    images: ImageSet,
+    op: Operator,
+    realisations: int = 10,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: bool = True,
+    precision: str = "auto",
+    device: torch.device | str | None = None,
+) -> pd.DataFrame:
+    """Scores of heads on encoders, each encoder forwarded once per realisation for all its heads.
+
+    Args:
+        groups: (encoder, {name: head}) pairs; modules are put in eval mode meanwhile.
+        op: one without chance in it (a fixed blur, Identity) is evaluated once.
+        realisations: number of draws; draw r is a function of (seed, r), not of the batch size.
+        batch_size: images an encoder sees at once.
+        precision: "fp32", "bf16" or "auto", of the encoders; the heads compute in float32.
+        device: where to compute; None for where the first encoder is.
+
+    Returns:
+        A row for each model and realisation: model, realisation, top1, top5 in percent (top5 NaN
+        for five classes or fewer), and with two classes auc in [0, 1] (class 1 is the positive).
+
+    Raises:
+        ValueError: no images, a name that comes twice, labels without a logit, precision unknown.
+        FloatingPointError: a model's logits are not finite.
+
+    >>> from cinv_lib.images import load
+    >>> from cinv_lib.operators import parse
+    >>> def brightness(x): return x.mean((1, 2, 3))[:, None] * torch.arange(10.0)
+    >>> digits = load("digits", "val", 10)
+    >>> scores = evaluate({"brightness": brightness}, digits, parse("noise:0.5"), realisations=3,
+    ...                   progress=False)
+    >>> scores.columns.tolist(), len(scores)
+    (['model', 'realisation', 'top1', 'top5'], 3)
+    """
+    encoders = [encoder for encoder, _ in groups]
+    heads = [(i, name, head) for i, (_, named) in enumerate(groups) for name, head in named.items()]
+    names = [name for _, name, _ in heads]
+    _check(names, images, realisations, batch_size, precision)
+    device = torch.device(device) if device is not None else _device_of(encoders)
+    draws = realisations if op.is_random else 1
+    autocast = torch.autocast(
+        device.type, torch.bfloat16, enabled=uses_bf16(precision, device), cache_enabled=True
+    )
+    generator = torch.Generator(device)
+    pool, labels = resident(images.images, device), images.labels.to(device)
+    # logits[m][r]: the pieces of model m's logits in realisation r
+    logits = [[[] for _ in range(draws)] for _ in heads]
+    chunk = BLOCK * max(1, batch_size // BLOCK)
+
+    bar = tqdm(
+        total=draws * len(images),
+        desc=f"evaluate, {op}",
+        unit=" images",
+        mininterval=0.5,
+        leave=False,
+        disable=not progress,
+    )
+    with bar, _eval_mode([*encoders, *(head for *_, head in heads)]):
+        for first in range(0, len(images), chunk):
+            clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
+            for r in range(draws):
+                blocks = list(draw_blocks(op, clean, first, seed, r, generator=generator))
+                # One block is not copied; with several, a model sees them as one batch.
+                x = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+                for piece in x.split(batch_size):
+                    with autocast:
+                        embeddings = [encoder(piece) for encoder in encoders]
+                    for m, (i, _, head) in enumerate(heads):
+                        logits[m][r].append(head(embeddings[i].float()).float())
+                bar.update(len(x))
+
+    rows = []
+    for name, of_model in zip(names, logits, strict=True):
+        for r, pieces in enumerate(of_model):
+            rows.append({"model": name, "realisation": r} | _score(name, torch.cat(pieces), labels))
+    return pd.DataFrame(rows)
+
+
+def sweep(
+    groups: Sequence[Group],
+    images: ImageSet,
+    op: Operator,
+    severities: Sequence[float | int],
+    **arguments,
+) -> pd.DataFrame:
+    """`evaluate_heads` at each severity, `op.at(severity)`, with the same draws: one more column,
+    severity, in front. The arguments are those of `evaluate_heads`."""
+    frames = [evaluate_heads(groups, images, op.at(s), **arguments) for s in severities]
+    for severity, frame in zip(severities, frames, strict=True):
+        frame.insert(0, "severity", float(severity))
+    return pd.concat(frames, ignore_index=True)
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard error over realisations: std(ddof=1) / sqrt(n), as in the paper's tables.
+
+    A row for each model (and severity, where there is one), in order of appearance: top1, top1_se,
+    top5, top5_se (auc, auc_se), n. With one realisation the standard error is NaN. It measures
+    the chance in the corruption alone: not that of training, nor of the choice of images.
+    """
+    keys = [key for key in ("severity", "model") if key in scores]
+    rows = []
+    for key, of_model in scores.groupby(keys, sort=False):
+        row = dict(zip(keys, key, strict=True))
+        for metric in (m for m in ("top1", "top5", "auc") if m in scores):
+            row[metric] = of_model[metric].mean()
+            row[f"{metric}_se"] = of_model[metric].std(ddof=1) / len(of_model) ** 0.5
+        rows.append(row | {"n": len(of_model)})
+    return pd.DataFrame(rows)
+
+
+def _score(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
+    classes = logits.shape[1]
+    if int(labels.max()) >= classes:
+        raise ValueError(
+            f"{name} gives {classes} logits, but labels go up to {int(labels.max())}: this head "
+            "was made for another set of classes"
+        )
+    if not bool(logits.isfinite().all()):
+        raise FloatingPointError(
+            f"{name} gives NaN or infinite logits: its weights are broken, or precision='fp32' "
+            "is needed"
+        )
+    scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
+    return scores | ({"auc": auc(logits[:, 1] - logits[:, 0], labels)} if classes == 2 else {})
+
+
+def _check(
+    names: list[str], images: ImageSet, realisations: int, batch_size: int, precision: str
+) -> None:
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"models {names}: expected at least one, and each name once")
+    if len(images) == 0:
+        raise ValueError(f"{images.name} is empty: there is nothing to evaluate on")
+    if realisations < 1 or batch_size < 1:
+        raise ValueError(
+            f"realisations {realisations}, batch_size {batch_size}: expected 1 or more"
+        )
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"precision {precision!r}: expected auto, bf16 or fp32")
+
+
+def _device_of(encoders: Sequence[Callable]) -> torch.device:
+    for encoder in encoders:
+        if isinstance(encoder, nn.Module):
+            for tensor in (*encoder.parameters(), *encoder.buffers()):
+                return tensor.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def _eval_mode(callables: Sequence[Callable]) -> Iterator[None]:
+    """Batch norm must use its running statistics; afterwards each part is as it was."""
+    modules = {part for c in callables if isinstance(c, nn.Module) for part in c.modules()}
+    training = [part for part in modules if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

@@ -1,0 +1,77 @@
+"""Realisations: draws of a corruption that can be drawn again.
+
+Realisation number r of a set is a function of (stream, seed, r) and of the images' places in the
+set. It is drawn in blocks of 64 images, each from a generator of its own, so it is the same, bit
+for bit, whatever the batches in which a model then looks at it, and any block can be drawn alone.
+A CPU and a GPU draw different numbers.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cinv_lib.images import ImageSet, to_float
+from cinv_lib.operators import Operator
+
+BLOCK = 64  # images drawn from one generator; another number means other draws
+
+# The same seed must not give a probe's training views the draws that it is later scored on.
+STREAMS = {"evaluation": 0, "views": 1}
+
+Draw = Callable[[Float[Tensor, "b 3 H W"], torch.Generator], Float[Tensor, "b 3 H W"]]
+
+
+def reseed(generator: torch.Generator, stream: str, seed: int, realisation: int, block: int):
+    """Sets the generator to the start of one block's own sequence, and returns it."""
+    if min(seed, realisation, block) < 0:
+        raise ValueError(f"seed {seed}, realisation {realisation}: expected 0 or more")
+    key = np.random.SeedSequence([STREAMS[stream], seed, realisation, block])
+    return generator.manual_seed(int(key.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def draw_blocks(
+    draw: Draw,
+    x: Float[Tensor, "B 3 H W"],
+    first: int,
+    seed: int,
+    realisation: int,
+    stream: str = "evaluation",
+    generator: torch.Generator | None = None,
+) -> Iterator[Float[Tensor, "b 3 H W"]]:
+    """`draw(block, generator)` for each block of `x`, whose first image is number `first`.
+
+    Raises:
+        ValueError: `first` is not the first image of a block.
+    """
+    if first % BLOCK:
+        raise ValueError(f"first image {first}: expected a multiple of {BLOCK}, a block's start")
+    generator = torch.Generator(x.device) if generator is None else generator
+    for number, block in enumerate(x.split(BLOCK), start=first // BLOCK):
+        yield draw(block, reseed(generator, stream, seed, realisation, number))
+
+
+def corrupted(
+    op: Operator,
+    images: ImageSet,
+    seed: int,
+    realisation: int,
+    device: torch.device | str | None = None,
+) -> Iterator[Float[Tensor, "b 3 H W"]]:
+    """One realisation of a whole set: blocks of up to 64 corrupted images, float, in order.
+
+    device: where to draw; None for where the images are.
+
+    >>> import torch
+    >>> from cinv_lib.images import load
+    >>> from cinv_lib.operators import parse
+    >>> first, *_ = corrupted(parse("mask:0.9"), load("digits", "val", 7), seed=0, realisation=3)
+    >>> first.shape
+    torch.Size([64, 3, 64, 64])
+    """
+    device = images.images.device if device is None else torch.device(device)
+    for first in range(0, len(images), BLOCK):
+        x = to_float(images.images[first : first + BLOCK].to(device))
+        yield from draw_blocks(op, x, first, seed, realisation)
