@@ -1,0 +1,112 @@
+"""Distillation (paper, Section 3): the student S learns, from corrupted images, the embeddings that
+the teacher R gives to the same images clean. No labels. Both start as the same network.
+"""
+
+import copy
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from cinv_lib import hardware, train
+from cinv_lib.encoders import Encoder, student_of
+from cinv_lib.images import ImageSet
+from cinv_lib.losses import Loss
+from cinv_lib.operators import Operator
+from cinv_lib.train import Recipe
+
+
+def distill(
+    teacher: Encoder,
+    images: ImageSet,
+    op: Operator,
+    loss: Loss,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> tuple[Encoder, pd.DataFrame]:
+    """Train a student of `teacher` to see through `op`.
+
+    Each step takes one view (crop, flip) of a batch: R sees it clean, S sees it corrupted, and
+    S's visual tower takes an Adam step on `loss`, computed in float32. Under several processes the
+    negatives are those of all of them: the gradient is that of one process with the whole batch.
+
+    Args:
+        teacher: not changed; a frozen copy of it is used, in eval mode.
+        loss, recipe: the paper's are `Loss("st", tau=0.1)` and 25 epochs, batches of 256, lr 3e-4.
+        checkpoint: file to resume from; see `train.run`, also for what is raised.
+
+    Returns:
+        The student, in eval mode, on the training's device; and the history of `train.run`.
+
+    >>> from cinv_lib import encoders, images, losses, operators
+    >>> teacher = encoders.load("stickers-clip")                     # doctest: +SKIP
+    >>> pictures = images.load("stickers-100", "train", n=2000)      # doctest: +SKIP
+    >>> student, history = distill(teacher, pictures, operators.parse("mask:0.9"),
+    ...     losses.parse("st:0.1"), Recipe(24, 64, 1e-3), seed=0)    # doctest: +SKIP
+    """
+    device = hardware.accelerator().device
+    student = student_of(teacher).to(device)
+    frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
+    frozen.eval().requires_grad_(False)
+    pool = hardware.resident(images.images, device)
+    targets = _fixed_targets(frozen, pool, recipe, device)
+
+    def step(indices: Tensor, generator: torch.Generator) -> Tensor:
+        x = train.view(pool, indices, recipe, generator)
+        if targets is None:
+            with torch.no_grad():
+                r = frozen(x.contiguous(memory_format=torch.channels_last))
+        else:
+            r = targets[indices.to(device)]
+        s = student(op(x, generator).contiguous(memory_format=torch.channels_last))
+        with torch.autocast(device.type, enabled=False):
+            return loss(gathered(s.float()), gathered(r.float()))
+
+    history = train.run(
+        student.tower,
+        student.tower.parameters(),
+        step,
+        len(images),
+        recipe,
+        seed,
+        checkpoint,
+        progress=f"student, {op}" if progress else None,
+        spec=train.describe("distillation", images, op) | {"loss": loss},
+    )
+    return student.eval(), history
+
+
+def gathered(rows: Float[Tensor, "b d"]) -> Float[Tensor, "N d"]:
+    """The rows of all processes, in their order; gradients flow back to all of them.
+
+    Each process computes the same loss of all N rows, so the backward pass hands each process the
+    sum of `world size` equal gradients, and DistributedDataParallel's mean makes it one again.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    from torch.distributed.nn import all_gather  # accelerator.gather carries no gradient
+
+    return torch.cat(all_gather(rows))
+
+
+@torch.no_grad()
+def _fixed_targets(
+    teacher: Encoder, pool: UInt8[Tensor, "N 3 H W"], recipe: Recipe, device: torch.device
+) -> Float[Tensor, "N d"] | None:
+    """R's embeddings of all images where no crop or flip ever changes what R sees; else None.
+
+    R is in eval mode, so an image's embedding never changes: a quarter of each step saved.
+    """
+    if recipe.crop != (1.0, 1.0) or recipe.flip:
+        return None
+    bf16, nobody = hardware.uses_bf16(recipe.precision, device), torch.Generator(device)
+    parts = []
+    for indices in torch.arange(len(pool)).split(recipe.batch_size):
+        x = train.view(pool, indices, recipe, nobody)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            parts.append(teacher(x.contiguous(memory_format=torch.channels_last)).float())
+    return torch.cat(parts)

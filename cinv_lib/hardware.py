@@ -1,0 +1,44 @@
+"""Where things run, and in what precision."""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import UInt8
+from torch import Tensor
+
+
+def accelerator() -> Accelerator:
+    """This process's device and its place among the others: CUDA where there is one, else CPU.
+
+    The precision is not accelerate's to set: it allows one a process, and a recipe has its own.
+    """
+    return Accelerator(cpu=not torch.cuda.is_available())
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """What "auto", "bf16" or "fp32" means on `device`: whether networks run in bfloat16 there."""
+    return precision == "bf16" or (precision == "auto" and bf16_pays(device))
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16 itself: a CPU that emulates it is slower with it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    wanted = {"avx512_bf16", "amx_bf16"}
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next(line for line in lines if line.startswith("flags")).split()
+        return not wanted.isdisjoint(flags)
+    except (OSError, StopIteration):  # not Linux, or not x86: ask torch, whose helpers vary
+        has = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(has.get(name, False) for name in wanted)
+
+
+def resident(images: UInt8[Tensor, "N 3 H W"], device: torch.device) -> UInt8[Tensor, "N 3 H W"]:
+    """The images on `device` if they fill at most half of its free memory; else where they are."""
+    if device.type != "cuda" or images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return images
+    return images.to(device)

@@ -1,0 +1,150 @@
+"""Trainings in processes of their own, for the tests that kill them or let several train together.
+
+The library is imported once, by a server that every process is forked from: a start is then a
+matter of milliseconds, and no process inherits threads.
+"""
+
+import functools
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+_CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+if _FORKS:
+    _CONTEXT.set_forkserver_preload(["cinv_lib.distill", "cinv_lib.supervised"])
+
+
+def run(function, *arguments, ranks: int = 1) -> list[int]:
+    """Call `function(*arguments)` in `ranks` CPU processes that know each other; exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [
+        _CONTEXT.Process(target=_call, args=(function, arguments, rank, ranks, port))
+        for rank in range(ranks)
+    ]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    return [process.exitcode for process in started]
+
+
+def _call(function, arguments, rank, ranks, port):
+    torch.set_num_threads(1)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if ranks > 1:  # what torchrun sets
+        names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
+        names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        if sys.platform == "linux":
+            names["GLOO_SOCKET_IFNAME"] = "lo"
+        os.environ |= {name: str(value) for name, value in names.items()}
+    function(*arguments)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
+    """A convolution with batch norm on noisy pictures: 16 steps, saved after each; SIGKILL at one.
+
+    `kill_at` counts the steps of this process; 0 lets it live.
+    """
+    from cinv_lib import train
+
+    train.SAVE_EVERY_S, train.SAVE_SHARE = 0.0, math.inf
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4)
+    )
+    pictures = torch.rand(30, 3, 8, 8)
+    steps = []
+
+    def step(indices, generator):
+        steps.append(len(indices))
+        if len(steps) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        x = pictures[indices]
+        noisy = x + 0.1 * torch.randn(x.shape, generator=generator)
+        return (module(noisy) - x.mean(dim=(2, 3)).repeat(1, 2)[:, :4]).square().mean()
+
+    recipe = train.Recipe(epochs=4, batch_size=8, lr=0.01, precision="fp32")
+    history = train.run(module, module.parameters(), step, 30, recipe, 1, checkpoint)
+    loss = history.loss.tolist()
+    torch.save({"module": module.state_dict(), "loss": loss, "steps": len(steps)}, out)
+
+
+def small_encoder(seed: int = 0, norm: bool = True):
+    """A two-layer encoder of 16 px pictures into 8 dimensions, with or without batch norm."""
+    from cinv_lib.encoders import Encoder
+
+    preprocess = {"size": 16, "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.25] * 3}
+    config = {"preprocess_cfg": preprocess, "model_cfg": {"embed_dim": 8}}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        middle = nn.BatchNorm2d(12) if norm else nn.Identity()
+        layers = [nn.Conv2d(3, 12, 3, stride=2), middle, nn.ReLU(), nn.Conv2d(12, 12, 3, stride=2)]
+        tower = nn.Sequential(*layers, nn.ReLU(), nn.Flatten(), nn.Linear(108, 8))
+    return Encoder("small", config, tower=tower).eval()
+
+
+def small_pictures(n: int = 48, seed: int = 0):
+    """n pictures of 16 px in two classes: a bright or a dark ground with random coarse patches."""
+    from cinv_lib.images import ImageSet
+
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 2
+    patches = torch.rand(n, 3, 4, 4, generator=generator).repeat_interleave(4, 2)
+    x = 0.6 * patches.repeat_interleave(4, 3) + 0.4 * labels.view(-1, 1, 1, 1)
+    return ImageSet((255 * x).to(torch.uint8), labels, ("dark", "bright"), "small", "random")
+
+
+def three_trainings(out: Path) -> None:
+    """Two distillations and a baseline, by gradient descent; written to `out` + rank.
+
+    Plain descent instead of Adam, which would hide a gradient that is too small by a factor. The
+    operator draws nothing, so that one process and several train on the same corrupted pictures.
+    """
+    from cinv_lib import distill, losses, operators, supervised, train
+
+    def descent(parameters, lr, **_):
+        return torch.optim.SGD(parameters, lr)
+
+    torch.optim.Adam = descent
+    recipe = train.Recipe(epochs=2, batch_size=16, lr=0.05, precision="fp32")
+    teacher, pictures = small_encoder(norm=False), small_pictures(n=48)
+    op, result = operators.parse("blur:1"), {}
+    for text in ("st:0.1,centred", "nt:0.2"):
+        loss = losses.parse(text)
+        student, history = distill.distill(teacher, pictures, op, loss, recipe, 0, progress=False)
+        result[text] = {"weights": student.state_dict(), "loss": history.loss.tolist()}
+    model, _ = supervised.finetune(teacher, pictures, op, recipe, 0, progress=False)
+    result["baseline"] = {"weights": model.state_dict()}
+
+    draws, module = [], nn.Linear(1, 1)
+
+    def step(indices, generator):
+        draws.append((indices.tolist(), float(torch.rand(1, generator=generator))))
+        return module(torch.ones(1, 1)).mean()
+
+    train.run(module, module.parameters(), step, 40, recipe, 0)
+    result["draws"] = draws
+    rank = os.environ.get("RANK", "alone")
+    torch.save(result, out / f"{rank}.pt")
+
+
+@functools.cache
+def two_ranks() -> dict[str, dict]:
+    """What `three_trainings` gives in one process ("alone") and in each of two ("0", "1")."""
+    with tempfile.TemporaryDirectory() as folder:
+        for ranks in (1, 2):
+            assert run(three_trainings, Path(folder), ranks=ranks) == [0] * ranks
+        return {path.stem: torch.load(path, weights_only=True) for path in Path(folder).iterdir()}
