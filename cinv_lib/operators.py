@@ -171,7 +171,7 @@ class GaussianBlur(Graded):
         side, widest = min(x.shape[-2:]), severities.max().item()
         if round(2 * widest) >= side:
             raise ValueError(
-                f"blur of σ = {widest:g} mirrors {round(2 * widest)} pixels at each border, and the "
+                f"blur of σ = {widest:g} mirrors {round(2 * widest)} pixels at a border, and the "
                 f"images have {side}; expected σ up to {(side - 1) / 2:g}"
             )
         return forward.convolve(x, forward.gaussian_taps(severities.to(x.device)))
@@ -262,7 +262,7 @@ def _text(number: float) -> str:
     return repr(float(number)).removesuffix(".0").replace("e+", "e")
 
 
-def _check_images(x: Tensor) -> None:
+def _check_images(x: object) -> None:
     if not (isinstance(x, Tensor) and x.is_floating_point()):
         kind = getattr(x, "dtype", type(x).__name__)
         raise ValueError(f"images are {kind}; expected a tensor of floats in [0,1]: divide by 255")
