@@ -1,0 +1,106 @@
+"""The lab makes a thing once, finds it again, and believes the recorded run only when allowed."""
+
+import shutil
+
+import pandas as pd
+import pytest
+import torch
+
+from cinv_lib import lab as lab_module
+from cinv_lib import profiles, results, scoring
+from cinv_lib.lab import RECORDED, Lab
+from cinv_lib.store import Store
+
+OP = "mask:0.9"
+
+
+@pytest.fixture(scope="module")
+def lab(folders):
+    return Lab("smoke", recorded=False)
+
+
+@pytest.fixture(scope="module")
+def scores(lab):
+    return lab.scores(OP)
+
+
+def test_scores_have_every_method_seed_and_realisation(lab, scores):
+    assert set(scores.method) == set(scoring.METHODS)
+    assert list(scores.columns) == ["method", "realisation", "top1", "top5", "seed"]
+    assert (scores.groupby("method").size() == lab.profile.realisations).all()
+    assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
+
+
+def test_what_was_made_is_found_again(lab, scores, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("trained a second time")
+
+    monkeypatch.setattr(lab_module.distill, "distill", never)
+    monkeypatch.setattr(lab_module.supervised, "finetune", never)
+    other = Lab("smoke", recorded=False)
+    pd.testing.assert_frame_equal(other.scores(OP), scores)
+    x = lab.val.images[:2].float() / 255
+    assert torch.equal(other.student(OP)(x), lab.student(OP)(x))
+    assert torch.equal(other.baseline(OP)(x), lab.baseline(OP)(x))
+    assert other.provenance("student", OP)["minutes"] > 0
+    assert len(other.history("student", OP)) == len(other.history("baseline", OP)) == 4
+    with pytest.raises(AssertionError, match="second time"):
+        other.student(OP, loss="mse")  # another loss is another student
+
+
+def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch, tmp_path):
+    archive = tmp_path / "recorded"
+    shutil.copytree(lab.store.root, archive / "smoke")
+    monkeypatch.setattr(lab_module, "RECORDED", archive)
+    monkeypatch.setattr(lab_module.scoring, "table", None)  # nothing can be computed
+    pd.testing.assert_frame_equal(Lab("smoke").scores(OP), scores)
+    assert not (home.parent / "runs").exists()
+    monkeypatch.setenv("CINV_RECORDED", "0")
+    monkeypatch.setattr(lab_module.distill, "distill", None)
+    with pytest.raises(TypeError):
+        Lab("smoke").scores(OP)
+
+
+def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
+    """If a budget changes, the run that is kept with the course has to be made again."""
+    lab = Lab("stickers")
+    assert lab.archive.root == RECORDED / "stickers"
+    for op in lab.profile.operators:
+        for seed in range(3):
+            assert lab._scores(op, seed).is_relative_to(RECORDED), (op, seed)
+    assert lab._student(lab.profile.slider, 0).is_relative_to(RECORDED)
+    assert lab._baseline(lab.profile.slider, 0).is_relative_to(RECORDED)
+
+
+def test_the_recorded_run_says_where_it_comes_from():
+    listing = Store(RECORDED / "stickers").listing()
+    assert (listing.state == "finished").all()
+    made = Lab("stickers").provenance("scores", OP)
+    assert {"commit", "date", "machine", "minutes"} <= set(made)
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="stickers, smoke"):
+        Lab("imagenet")
+    assert profiles.profile(profiles.SMOKE) is profiles.SMOKE
+
+
+def test_results_are_means_over_seeds_of_means_over_realisations(lab, scores):
+    frame = results.measured(lab, [OP]).set_index("method")
+    for method, rows in scores.groupby("method"):
+        assert frame.loc[method, "value"] == pytest.approx(rows.top1.mean())
+        assert frame.loc[method, "se"] == pytest.approx(rows.top1.sem())
+    assert (frame.label == "reduced scale").all()
+    assert frame.se_seeds.isna().all()
+
+
+def test_the_paper_s_numbers_stand_beside_under_our_operators(lab):
+    quoted = results.quoted(lab).set_index(["operator", "method"])
+    assert quoted.loc[("mask:0.9", "student"), "value"] == 82.96
+    assert quoted.loc[("noise:0.5", "clip"), "value"] == 7.70
+    assert quoted.loc[("blur:2.57", "baseline"), "value"] == 68.94
+    assert (quoted.label == "quoted").all()
+    table = results.layout(results.measured(lab, [OP]), results.quoted(lab))
+    assert table.loc[scoring.METHODS["student"], (OP, "paper")] == "83.0 ± 0.1"
+    with pytest.raises(ValueError, match="top1, top5"):
+        results.measured(lab, [OP], metric="top3")
