@@ -96,7 +96,7 @@ def unreachable(url: str, seconds: float = PROBE_SECONDS) -> str | None:
                 answer[0] = None
         except urllib.error.HTTPError as e:
             answer[0] = f"answers {e.code} {e.reason}"
-        except (OSError, ValueError) as e:
+        except Exception as e:  # a broken answer is none of the usual kinds
             answer[0] = f"is out of reach ({getattr(e, 'reason', e)})"
 
     # In a thread: the look-up of a host name does not obey the timeout.
