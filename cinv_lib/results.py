@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from . import claims, paper
-from .lab import Lab
+from .lab import RECORDED, Lab
 from .scoring import METHODS
 
 TABLES = {  # metric -> method -> table of the paper that has it
@@ -58,6 +58,11 @@ def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
         rows.append(table[mine])
     found = pd.concat(rows)[["operator", "method", "value", "se", "source"]]
     return found.assign(operator=found.operator.map(back), label="quoted").reset_index(drop=True)
+
+
+def sweep(profile: str = "stickers") -> pd.DataFrame:
+    """method, lr, top1: the learning rates that were tried, as `data_prep sweep` recorded them."""
+    return pd.read_csv(RECORDED / profile / "sweep.csv")
 
 
 def layout(frame: pd.DataFrame, paper_rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 stickers    draws the embedded world's sets (seconds) and checks what other sets are at hand
 teacher     trains the embedded CLIP from nothing (about 40 minutes on 2 cores)
 supervised  trains the labels-only tower, the baseline's starting point (about 6 minutes)
+sweep       learning rates of student and baseline on the embedded world (about 15 minutes)
 record      keeps the run of `make course SEEDS=3` with the course, in notebooks/recorded
 """
 
@@ -11,7 +12,7 @@ import shutil
 
 from cinv_lib import home, images
 
-from . import labelled, record, teacher
+from . import labelled, record, sweep, teacher
 
 
 def stickers() -> None:
@@ -35,11 +36,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m data_prep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("name", choices=("stickers", "teacher", "supervised", "record"))
+    parser.add_argument("name", choices=("stickers", "teacher", "supervised", "sweep", "record"))
     parser.add_argument("--fresh", action="store_true", help="forget an unfinished training")
     options = parser.parse_args()
     if options.name == "stickers":
         return stickers()
+    if options.name == "sweep":
+        return print(sweep.make().to_string(index=False))
     if options.name == "record":
         return print("\n".join(f"OK  {folder}" for folder in record.make()))
     work = home.home() / "training" / options.name
