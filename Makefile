@@ -3,7 +3,7 @@
 #   make course                      every lesson, one seed, the offline `stickers` profile
 #   make course SEEDS=3              three seeds; what the first run trained is not trained again
 #   make course LESSONS="00 05"      some lessons
-#   make course PROFILE=stl10        another profile (downloads its data and the real CLIP)
+#   make course PROFILE=smoke        all of it in a minute, with numbers that mean nothing
 #   make course JOBS=4 GPUS="0 1 2 3"    several lessons at once, each on a GPU of its own
 
 PROFILE ?= stickers
@@ -74,8 +74,7 @@ $(READY): requirements.lock
 # --nolock: a killed run must not block the next; two runs at once share the trainings, which are
 # locked one by one.
 course: $(READY)
-	@snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going \
-	  --quiet host progress rules reason \
+	@snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going --quiet all \
 	  --config profile=$(PROFILE) seeds=$(SEEDS) lessons="$(LESSONS)" gpus="$(GPUS)"
 	@echo 'The course: runs/$(PROFILE)/index.html'
 

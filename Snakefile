@@ -6,14 +6,15 @@ number of seeds changed; what its trainings left in the store is used again.
 
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
 
 PROFILE = str(config.get("profile", "stickers"))
 SEEDS = int(config.get("seeds", 1))
-GPUS = str(config.get("gpus", ""))
-RUN = f"runs/{PROFILE}"
+GPUS = str(config.get("gpus") or "")
+RUN = os.path.join(os.environ.get("CINV_RUNS") or "runs", PROFILE)
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
 # a progress bar of cells for people, silence for log files
 BAR = "--progress-bar" if sys.stderr.isatty() else "--no-progress-bar"
@@ -47,6 +48,15 @@ def cells(name: str) -> str:
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
 
 
+def parameters(name: str) -> str:
+    """papermill's arguments: `profile`, and `seeds` where the notebook has it."""
+    notebook = json.loads(Path("notebooks", f"{name}.ipynb").read_text(encoding="utf-8"))
+    tagged = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    has = {line.partition("=")[0].strip() for c in tagged for line in "".join(c["source"]).split("\n")}
+    values = {"profile": PROFILE, "seeds": SEEDS}
+    return " ".join(f"--parameters {key} {values[key]}" for key in values if key in has)
+
+
 LIBRARY = library()
 LESSONS = wanted(str(config.get("lessons", "all")))
 
@@ -59,10 +69,10 @@ rule course:
 rule data:
     output:
         touch(f"{RUN}/.data-ready"),
-    message:
-        f"data of the profile {PROFILE}"
+    params:
+        name="stickers" if PROFILE == "smoke" else PROFILE,
     shell:
-        "python -m data_prep {PROFILE}"
+        "echo 'data'; python -m data_prep {params.name}"
 
 
 rule lesson:
@@ -73,25 +83,28 @@ rule lesson:
     output:
         f"{RUN}/notebooks/{{name}}.ipynb",
     log:
-        f"{RUN}/logs/{{name}}.log",
+        printed=f"{RUN}/logs/{{name}}.log",
+        errors=f"{RUN}/logs/{{name}}.err",
     params:
         cells=lambda wildcards: cells(wildcards.name),
         library=LIBRARY,
-        seeds=SEEDS,
+        parameters=lambda wildcards: parameters(wildcards.name),
         failed=f"{RUN}/logs/{{name}}.failed.ipynb",
-    message:
-        "lesson {wildcards.name}"
     shell:
-        # Run under another name: a lesson that stops keeps its notebook, with the error, in logs/.
+        # Nothing is taken from the recorded run: a course that was run has trained its students.
+        # It runs under another name: a lesson that stops keeps its notebook, with the error, in logs/.
         """
+        echo "lesson {wildcards.name}"
+        export CINV_RECORDED=0
         gpus=({GPUS}); number={wildcards.name}; number=$((10#${{number:0:2}}))
         [ ${{#gpus[@]}} -eq 0 ] || export CUDA_VISIBLE_DEVICES=${{gpus[$((number % ${{#gpus[@]}}))]}}
-        rm -f {params.failed}
-        papermill {input.notebook} {params.failed} --kernel python3 --cwd notebooks {BAR} \
-            --parameters profile {PROFILE} --parameters seeds {SEEDS} \
-            --stdout-file {log} --stderr-file {log} || {{
-            echo "lesson {wildcards.name} stopped: see {params.failed} and {log}" >&2; exit 1; }}
+        rm -f {params.failed}; : >{log.printed}; : >{log.errors}
+        papermill {input.notebook} {params.failed} --kernel python3 --cwd notebooks {BAR} --log-level WARNING \
+            {params.parameters} \
+            --stdout-file "$(realpath {log.printed})" --stderr-file "$(realpath {log.errors})" || {{
+            echo "lesson {wildcards.name} stopped: see {params.failed}" >&2; exit 1; }}
         mv {params.failed} {output}
+        echo "lesson {wildcards.name}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 
@@ -100,7 +113,5 @@ rule site:
         expand(f"{RUN}/notebooks/{{name}}.ipynb", name=LESSONS),
     output:
         f"{RUN}/index.html",
-    message:
-        "index page"
     shell:
-        "python -m cinv_lib.site {RUN}"
+        "python -m cinv_lib.site {RUN} >/dev/null"

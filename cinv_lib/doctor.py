@@ -216,13 +216,13 @@ def weights(folder: Path, load: bool = True) -> Finding:
 
 
 def clip() -> Finding:
-    """OpenAI's CLIP, which only the larger profiles need."""
+    """OpenAI's CLIP, which the offline course does without."""
     hub = importlib.import_module("huggingface_hub")
     repository = "timm/resnet101_clip.openai"
     for file in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
         if isinstance(hub.try_to_load_from_cache(repository, file), str):
             return Finding("OK", "OpenAI's CLIP", "RN101 is in the Hugging Face cache")
-    return Finding("OK", "OpenAI's CLIP", "not here; only stl10 and imagenet100 need it (0.5 GB)")
+    return Finding("OK", "OpenAI's CLIP", "RN101 is not here, and the offline course needs none")
 
 
 def port(number: int = 8888) -> Finding:

@@ -22,6 +22,8 @@ from latex2mathml.converter import convert as mathml
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from .export import results
+
 STYLE = Path(__file__).with_name("site.css")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_ALT = "figure without a description"
@@ -78,13 +80,16 @@ class _Exporter(HTMLExporter):
 def formula(tex: str, display: str) -> str:
     """TeX as MathML; TeX that the converter does not know stays readable as code."""
     try:
-        return mathml(tex.strip(), display=display)
+        # it knows align* and not aligned, which is the same within a formula
+        made = mathml(re.sub(r"\b(align|gather)ed\b", r"\1*", tex.strip()), display=display)
     except Exception:  # its errors have no common class
-        return f"<code>{escape(tex)}</code>"
+        made = "\\"
+    # what it does not know it passes on: commands with their backslash, column marks bare
+    return f"<code>{escape(tex)}</code>" if "\\" in made or ">&<" in made else made
 
 
 def build(run: Path) -> Path:
-    """Write the pages, the figures and the index of a run; returns the index.
+    """Write the pages, the figures, the results and the index of a run; returns the index.
 
     Raises:
         FileNotFoundError: the run has no executed notebook.
@@ -97,6 +102,7 @@ def build(run: Path) -> Path:
     for i, (_, notebook) in enumerate(executed):
         before, after = lessons[i - 1] if i else None, (*lessons, None)[i + 1]
         write(run / lessons[i].page, lesson_page(lessons[i], notebook, before, after))
+    results(run)
     index = run / "index.html"
     write(index, index_page(run, lessons))
     return index
