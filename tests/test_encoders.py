@@ -228,6 +228,10 @@ def test_the_config_that_is_saved_is_the_one_that_is_read(encoder, saved):
     assert loaded.config["model_cfg"] == encoder.config["model_cfg"]
     assert (loaded.image_size, loaded.dim, loaded.training) == (64, 128, False)
     assert torch.equal(loaded.mean, encoder.mean) and torch.equal(loaded.std, encoder.std)
+    # open_clip's own transforms, made from the model, normalise as we do
+    theirs = open_clip.get_model_preprocess_cfg(loaded.clip)
+    assert torch.tensor(theirs["std"]).equal(loaded.std.flatten())
+    assert theirs["interpolation"] == loaded.interpolation == encoder.interpolation
 
 
 def test_half_precision_halves_the_file_and_hardly_moves_the_embeddings(encoder, saved, tmp_path):
@@ -300,6 +304,7 @@ def test_saving_again_replaces_and_a_full_disk_damages_nothing(encoder, tmp_path
     monkeypatch.undo()
     assert equal(encoders.load(folder), other)
     assert len(list(folder.iterdir())) == 2  # and nothing half-written is left behind
+    assert all(path.stat().st_mode & 0o044 for path in folder.iterdir())  # for others to read too
 
 
 def test_what_float16_cannot_hold_is_not_written(encoder, tmp_path):
@@ -403,6 +408,8 @@ def test_damaged_files_are_named(encoder, saved, architecture, tmp_path):
         encoders.load(name, weights=pointer)
     with pytest.raises(FileNotFoundError, match=r"absent\.safetensors is absent.*check the path"):
         encoders.load(name, weights=tmp_path / "absent.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors is absent.*check the path"):
+        encoders.load(tmp_path / "absent.safetensors")
     with pytest.raises(FileNotFoundError, match="is a folder, not a file"):
         encoders.load(name, weights=tmp_path)
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
@@ -520,6 +527,14 @@ def test_preprocessing_that_differs_from_the_training_is_refused(monkeypatch):
     monkeypatch.setitem(encoder_config.IMAGENET_PREPROCESS, "mean", (0.5, 0.5, 0.5))
     with pytest.raises(ValueError, match=r"resnet101/imagenet: .*gives mean"):
         encoders.load("resnet101/imagenet")
+
+
+def test_published_weights_bring_their_own_preprocessing(monkeypatch):
+    record = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2), "interpolation": "bilinear"}
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *a: {**record, "quick_gelu": True})
+    config = encoder_config.named("RN101-quickgelu")
+    encoder_config.published("RN101-quickgelu", "yfcc15m", config)
+    assert config["preprocess_cfg"] == {**record, "size": 224}
 
 
 # --- torchvision's ResNet-101 -------------------------------------------------------------------

@@ -48,7 +48,7 @@ def own_checks():
     [
         ({"images": torch.zeros(3, 3, 4, 5)}, "float32.*expected RGB uint8"),
         ({"images": torch.zeros(3, 1, 4, 5, dtype=torch.uint8)}, r"\(3, 1, 4, 5\).*expected RGB"),
-        ({"images": torch.zeros(3, 4, 5, dtype=torch.uint8)}, r"\(3, 4, 5\).*expected RGB"),
+        ({"images": torch.zeros(3, 3, 5, dtype=torch.uint8)}, r"\(3, 3, 5\).*expected RGB"),
         ({"labels": torch.tensor([0, 1])}, r"labels are torch.int64 \(2,\).*one for each image"),
         ({"labels": torch.tensor([0, 1, 1]).int()}, "labels are torch.int32.*expected int64"),
         ({"labels": torch.tensor([0, 1, 2])}, "labels run from 0 to 2; expected 0 to 1"),
@@ -257,7 +257,7 @@ def test_a_crop_is_the_box_resized():
 
 
 def test_a_crop_of_everything_is_the_picture_itself():
-    x = torch.rand(3, 3, 16, 16)
+    x = torch.rand(3, 3, 15, 13)  # sides at which interpolation is not exact by chance
     assert torch.equal(images.random_crop(x, seeded(), (1.0, 1.0)), x)
     # nor does the general path move anything when the box is the whole picture
     near = images.random_crop(x, seeded(), (0.9999, 1.0), (0.9999, 1.0001))
@@ -428,3 +428,5 @@ def test_random_views_keep_the_range():
     out = images.random_crop(x, seeded(), (0.05, 1.0))
     assert out.shape == x.shape and out.min() >= 0 and out.max() <= 1 + 1e-6
     assert math.isclose(float(out.mean()), 0.5, abs_tol=0.05)
+    white = images.random_crop(torch.ones(64, 3, 8, 8), seeded(), (0.3, 1.0))
+    assert (white - 1).abs().max() < 1e-6  # nothing dark comes in over the border
