@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
 IMAGES_PER_STREAM = 8
-LARGEST_KEY = torch.iinfo(torch.int64).max
+LARGEST = torch.iinfo(torch.int64).max
 
 
 def random_keep(
@@ -19,21 +19,31 @@ def random_keep(
 ) -> Bool[Tensor, "B 1 H W"]:
     """True at the pixels to keep: all but exactly `missing[i]`, chosen uniformly in image i.
 
-    Every pixel draws a 63-bit key and the `missing` smallest go: one quickselect, O(H W). (Two
-    equal keys at the threshold would spoil the count: once in 10^14 images.)
+    A full shuffle would spend 64 random bits on every pixel to move a few across a border. Here a
+    pixel draws 7 bits. Low ones go and high ones stay; only those within six standard deviations of
+    the border are shuffled, and the first of them go, as many as are still needed.
 
     >>> random_keep(torch.tensor([3, 5]), 4, 4).sum(dim=(1, 2, 3))
     tensor([13, 11])
     """
-    pixels, most = height * width, int(missing.max())
-    if most == 0:
-        return missing.new_ones((len(missing), 1, height, width), dtype=torch.bool)
-    keys = random("random_", (len(missing), pixels), torch.int64, generator, missing.device)
-    # kthvalue wants one rank for all rows: an image that loses fewer pixels gets -1s to lose
-    extra = torch.arange(most - int(missing.min()), device=keys.device)
-    padding = torch.where(extra < (most - missing)[:, None], -1, LARGEST_KEY)
-    threshold = torch.cat([keys, padding], dim=1).kthvalue(most, dim=1, keepdim=True).values
-    return (keys > threshold).view(-1, 1, height, width)
+    b, n = len(missing), height * width
+    p = (missing / n)[:, None]
+    slack = 6 * (p * (1 - p) / n).sqrt()
+    low = (128 * (p - slack)).floor().clamp(0, 128).to(torch.uint8)
+    high = (128 * (p + slack)).ceil().clamp(0, 128).to(torch.uint8)
+    draws = _bits((b, -(-n // 8)), generator, missing.device).view(torch.uint8)[:, :n] & 127
+    gone = draws < low
+    unsure = (draws < high) ^ gone
+    needed = missing - gone.sum(dim=1, dtype=torch.int32)
+    available = unsure.sum(dim=1, dtype=torch.int32)
+    if ((needed < 0) | (needed > available)).any():  # once in 10^9 images: all again
+        return random_keep(missing, height, width, generator)
+    place = torch.arange(int(available.max()), device=missing.device)
+    exists = place < available[:, None]
+    keys = _bits(tuple(exists.shape), generator, missing.device).masked_fill_(~exists, LARGEST)
+    goes = torch.zeros_like(exists).scatter_(1, keys.argsort(dim=1), place < needed[:, None])
+    gone[unsure] = goes[exists]
+    return ~gone.view(b, 1, height, width)
 
 
 def gaussian_taps(sigmas: Float[Tensor, " B"]) -> Float[Tensor, "B taps"]:
@@ -69,31 +79,27 @@ def convolve(x: Float[Tensor, "B C H W"], taps: Float[Tensor, "B n"]) -> Float[T
     return x.view(b, c, h, w)
 
 
-def random(
-    method: str,
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    generator: Generator | None,
-    device: torch.device,
-) -> Tensor:
-    """A tensor filled by its own in-place `method`: "normal_", or "random_" (63 bits in int64).
+def normal(
+    shape: tuple[int, ...], dtype: torch.dtype, generator: Generator | None, device: torch.device
+) -> Float[Tensor, "B ..."]:
+    """Standard normal numbers.
 
-    A CPU generator hands out its numbers one after the other, and that is most of the time that
-    masks and noise take. So on the CPU every 8 images have a stream of their own, seeded from
-    `generator`, and threads fill them. How many threads makes no difference to the numbers.
+    A CPU generator hands out its numbers one after the other, and that is nearly all the time that
+    noise takes. So on the CPU every 8 images have a stream of their own, seeded from `generator`,
+    and threads fill them. How many threads makes no difference to the numbers.
     """
     source = generator.device if generator is not None else torch.device(device)
     with torch.inference_mode(False):  # threads are not in it, and may not write to its tensors
         out = torch.empty(shape, dtype=dtype, device=source)
     if source.type != "cpu":
-        return getattr(out, method)(generator=generator).to(device)
+        return out.normal_(generator=generator).to(device)
     streams = out.split(IMAGES_PER_STREAM)
     seeds = torch.randint(2**32, (len(streams),), generator=generator).tolist()
 
     def fill(stream: Tensor, seed: int) -> None:
-        getattr(stream, method)(generator=Generator().manual_seed(seed))
+        stream.normal_(generator=Generator().manual_seed(seed))
 
-    # a pool for each call: one that is kept would hang in forked workers, and costs 0.1 ms less
+    # a pool for each call: one that is kept would hang in forked workers, and save 0.1 ms
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(fill, streams, seeds))
     return out.to(device)
@@ -102,6 +108,16 @@ def random(
 def uniform(
     shape: tuple[int, ...], generator: Generator | None, device: torch.device | str
 ) -> Float[Tensor, "..."]:
-    """Uniform in [0, 1), float64, drawn where the generator lives."""
+    """Uniform numbers in [0, 1), float64."""
     source = generator.device if generator is not None else device
     return torch.rand(shape, generator=generator, dtype=torch.float64, device=source).to(device)
+
+
+def _bits(
+    shape: tuple[int, ...], generator: Generator | None, device: torch.device
+) -> Int64[Tensor, "..."]:
+    """63 random bits in each int64."""
+    source = generator.device if generator is not None else device
+    return (
+        torch.empty(shape, dtype=torch.int64, device=source).random_(generator=generator).to(device)
+    )

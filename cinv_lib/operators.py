@@ -149,7 +149,7 @@ class GaussianNoise(Graded):
     limits = (0.0, math.inf)
 
     def apply(self, x: Images, severities: Severities, generator: Rng = None) -> Images:
-        z = forward.random("normal_", x.shape, x.dtype, generator, x.device)
+        z = forward.normal(x.shape, x.dtype, generator, x.device)
         return z.mul_(severities.to(x).view(-1, 1, 1, 1)).add_(x)
 
 

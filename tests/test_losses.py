@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from open_clip.loss import ClipLoss
 
@@ -152,6 +152,7 @@ def test_values_where_all_embeddings_are_one():
 # ---------------------------------------------------------------- the decomposition, the gradient
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 6), st.floats(0.03, 3), st.integers(0, 99))
 def test_pull_and_push_sum_to_the_loss(n, d, tau, seed):
     S, R = pair(n, d, seed)
@@ -316,6 +317,7 @@ def test_str_and_parse_are_inverse(text):
     assert str(parse(text)) == text
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(VARIANTS)),
     st.floats(1e-9, 1e9),
