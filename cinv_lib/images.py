@@ -161,11 +161,13 @@ def random_crop(
         return x
     height, width = x.shape[-2:]
     left, top, w, h = crop_boxes(len(x), height, width, generator, scale, ratio).unbind(1)
-    # Output pixel -> place in the input, both in grid_sample's frame of -1 .. 1.
-    matrix = torch.zeros(len(x), 2, 3)
-    matrix[:, 0, 0], matrix[:, 0, 2] = w / width, (2 * left + w) / width - 1
-    matrix[:, 1, 1], matrix[:, 1, 2] = h / height, (2 * top + h) / height - 1
-    grid = F.affine_grid(matrix.to(x), list(x.shape), align_corners=False)
+    # Output pixel -> place in the input, both in grid_sample's frame of -1 .. 1. Boxes are upright,
+    # so rows and columns are found on their own: affine_grid takes longer than the sampling.
+    across, down = ((2 * torch.arange(side) + 1) / side for side in (width, height))
+    columns = (w[:, None] * across + 2 * left[:, None]) / width - 1
+    rows = (h[:, None] * down + 2 * top[:, None]) / height - 1
+    pairs = torch.broadcast_tensors(columns.to(x)[:, None, :], rows.to(x)[:, :, None])
+    grid = torch.stack(pairs, dim=-1)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
