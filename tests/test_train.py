@@ -141,7 +141,7 @@ def test_views():
     assert 3 <= sum(mirrored) <= 17
     cropped = view(crop=(0.2, 0.3))
     assert cropped.shape == plain.shape
-    assert 0 <= float(cropped.min()) and float(cropped.max()) <= 1
+    assert float(cropped.min()) >= 0 and float(cropped.max()) <= 1
     assert (cropped - plain).abs().mean() > 0.05
     assert not torch.equal(cropped[1], cropped[2])  # the same picture, two crops
 
