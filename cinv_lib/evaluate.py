@@ -4,17 +4,17 @@ Each table of the paper averages ten realisations on the validation set. Here ev
 *same* ten, decoded and drawn once, and heads that share an encoder share its forwards.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.hardware import resident, uses_bf16
 from cinv_lib.images import ImageSet, to_float
+from cinv_lib.inference import device_of, looking
 from cinv_lib.metrics import auc, top_k
 from cinv_lib.operators import Operator
 from cinv_lib.realisations import BLOCK, corrupted, draw_blocks
@@ -63,7 +63,7 @@ def evaluate_heads(
     """Scores of heads on encoders, each encoder forwarded once per realisation for all its heads.
 
     Args:
-        groups: (encoder, {name: head}) pairs; modules are put in eval mode meanwhile.
+        groups: (encoder, {name: head}) pairs; modules are in eval mode meanwhile.
         op: one without chance in it (a fixed blur, Identity) is evaluated once.
         realisations: number of draws; draw r is a function of (seed, r), not of the batch size.
         batch_size: images an encoder sees at once.
@@ -91,11 +91,10 @@ def evaluate_heads(
     heads = [(i, name, head) for i, (_, named) in enumerate(groups) for name, head in named.items()]
     names = [name for _, name, _ in heads]
     _check(names, images, realisations, batch_size, precision)
-    device = torch.device(device) if device is not None else _device_of(encoders)
+    device = torch.device(device) if device is not None else device_of(encoders)
     draws = realisations if op.is_random else 1
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=uses_bf16(precision, device), cache_enabled=True
-    )
+    bf16 = uses_bf16(precision, device)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     generator = torch.Generator(device)
     pool, labels = resident(images.images, device), images.labels.to(device)
     # logits[m][r]: the pieces of model m's logits in realisation r
@@ -110,7 +109,7 @@ def evaluate_heads(
         leave=False,
         disable=not progress,
     )
-    with bar, _eval_mode([*encoders, *(head for *_, head in heads)]):
+    with bar, looking([*encoders, *(head for *_, head in heads)]):
         for first in range(0, len(images), chunk):
             clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
             for r in range(draws):
@@ -193,25 +192,3 @@ def _check(
         )
     if precision not in ("auto", "bf16", "fp32"):
         raise ValueError(f"precision {precision!r}: expected auto, bf16 or fp32")
-
-
-def _device_of(encoders: Sequence[Callable]) -> torch.device:
-    for encoder in encoders:
-        if isinstance(encoder, nn.Module):
-            for tensor in (*encoder.parameters(), *encoder.buffers()):
-                return tensor.device
-    return torch.device("cpu")
-
-
-@contextmanager
-def _eval_mode(callables: Sequence[Callable]) -> Iterator[None]:
-    """Batch norm must use its running statistics; afterwards each part is as it was."""
-    modules = {part for c in callables if isinstance(c, nn.Module) for part in c.modules()}
-    training = [part for part in modules if part.training]
-    for part in training:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True

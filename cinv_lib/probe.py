@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cinv_lib.encoders import Encoder, text_embeddings
 from cinv_lib.hardware import resident, uses_bf16
 from cinv_lib.images import ImageSet, epoch_order, random_crop, random_flip, to_float
+from cinv_lib.inference import device_of, looking
 from cinv_lib.operators import Operator
 from cinv_lib.realisations import BLOCK, draw_blocks
 
@@ -122,13 +123,9 @@ def features(
             f"views {views}, batch_size {batch_size}, precision {precision!r}: expected 1 or more, "
             "and auto, bf16 or fp32"
         )
-    if isinstance(encoder, nn.Module):
-        encoder.eval()
-        tensors = (*encoder.parameters(), *encoder.buffers())
-        device = tensors[0].device if device is None and tensors else device
-    device = torch.device(device or "cpu")
-    pool = resident(images.images, device)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(precision, device))
+    device = torch.device(device) if device is not None else device_of([encoder])
+    pool, bf16 = resident(images.images, device), uses_bf16(precision, device)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     cropped = tuple(crop) != (1.0, 1.0)
 
     def draw(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -138,14 +135,16 @@ def features(
     different = views if op.is_random or cropped or flip else 1
     chunk = BLOCK * max(1, batch_size // BLOCK)
     made = [[] for _ in range(different)]
-    for first in range(0, len(images), chunk):
-        clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
-        for view, pieces in enumerate(made):
-            blocks = list(draw_blocks(draw, clean, first, seed, view, stream="views"))
-            for piece in (blocks[0] if len(blocks) == 1 else torch.cat(blocks)).split(batch_size):
-                with autocast:
-                    embedded = encoder(piece)
-                pieces.append(embedded.float())
+    with looking([encoder]):
+        for first in range(0, len(images), chunk):
+            clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
+            for view, pieces in enumerate(made):
+                blocks = list(draw_blocks(draw, clean, first, seed, view, stream="views"))
+                x = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+                for piece in x.split(batch_size):
+                    with autocast:
+                        embedded = encoder(piece)
+                    pieces.append(embedded.float())
     return torch.stack([torch.cat(pieces) for pieces in made]).expand(views, -1, -1)
 
 
