@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cinv_lib.hardware import resident, uses_bf16
-from cinv_lib.images import ImageSet, to_float
+from cinv_lib.hardware import uses_bf16
+from cinv_lib.images import ImageSet
 from cinv_lib.inference import device_of, looking
 from cinv_lib.metrics import auc, top_k
 from cinv_lib.operators import Operator
-from cinv_lib.realisations import BLOCK, corrupted, draw_blocks
+from cinv_lib.realisations import batches, corrupted
 
 __all__ = ["corrupted", "evaluate", "evaluate_heads", "summary", "sweep"]
 
@@ -63,7 +63,8 @@ def evaluate_heads(
     """Scores of heads on encoders, each encoder forwarded once per realisation for all its heads.
 
     Args:
-        groups: (encoder, {name: head}) pairs; modules are in eval mode meanwhile.
+        groups: (encoder, {name: head}) pairs; modules are in eval mode meanwhile. An encoder may
+            not keep its input, which the next realisation overwrites.
         op: one without chance in it (a fixed blur, Identity) is evaluated once.
         realisations: number of draws; draw r is a function of (seed, r), not of the batch size.
         batch_size: images an encoder sees at once.
@@ -95,11 +96,8 @@ def evaluate_heads(
     draws = realisations if op.is_random else 1
     bf16 = uses_bf16(precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    generator = torch.Generator(device)
-    pool, labels = resident(images.images, device), images.labels.to(device)
-    # logits[m][r]: the pieces of model m's logits in realisation r
-    logits = [[[] for _ in range(draws)] for _ in heads]
-    chunk = BLOCK * max(1, batch_size // BLOCK)
+    labels = images.labels.to(device)
+    logits: dict[str, Tensor] = {}  # by model: (draws, N, K)
 
     bar = tqdm(
         total=draws * len(images),
@@ -110,24 +108,21 @@ def evaluate_heads(
         disable=not progress,
     )
     with bar, looking([*encoders, *(head for *_, head in heads)]):
-        for first in range(0, len(images), chunk):
-            clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
-            for r in range(draws):
-                blocks = list(draw_blocks(op, clean, first, seed, r, generator=generator))
-                # One block is not copied; with several, a model sees them as one batch.
-                x = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-                for piece in x.split(batch_size):
-                    with autocast:
-                        embeddings = [encoder(piece) for encoder in encoders]
-                    for m, (i, _, head) in enumerate(heads):
-                        logits[m][r].append(head(embeddings[i].float()).float())
-                bar.update(len(x))
+        for r, first, x in batches(op, images, draws, seed, "evaluation", batch_size, device):
+            with autocast:
+                embeddings = [encoder(x) for encoder in encoders]
+            for i, name, head in heads:
+                made = head(embeddings[i].float())
+                if name not in logits:
+                    logits[name] = torch.empty(draws, len(images), made.shape[1], device=device)
+                logits[name][r, first : first + len(x)] = made
+            bar.update(len(x))
 
-    rows = []
-    for name, of_model in zip(names, logits, strict=True):
-        for r, pieces in enumerate(of_model):
-            rows.append({"model": name, "realisation": r} | _score(name, torch.cat(pieces), labels))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {"model": name, "realisation": r} | _score(name, logits[name][r], labels)
+        for name in names
+        for r in range(draws)
+    )
 
 
 def sweep(

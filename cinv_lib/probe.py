@@ -14,11 +14,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from cinv_lib.encoders import Encoder, text_embeddings
-from cinv_lib.hardware import resident, uses_bf16
-from cinv_lib.images import ImageSet, epoch_order, random_crop, random_flip, to_float
+from cinv_lib.hardware import uses_bf16
+from cinv_lib.images import ImageSet, epoch_order, random_crop, random_flip
 from cinv_lib.inference import device_of, looking
 from cinv_lib.operators import Operator
-from cinv_lib.realisations import BLOCK, draw_blocks
+from cinv_lib.realisations import batches
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,17 @@ def features(
         device: where to compute and where the features stay; None for where the encoder is.
 
     Raises:
-        ValueError: `views` or `batch_size` below 1, an unknown precision.
+        ValueError: no images, `views` or `batch_size` below 1, an unknown precision.
     """
+    if len(images) == 0:
+        raise ValueError(f"{images.name} is empty: there is nothing to embed")
     if views < 1 or batch_size < 1 or precision not in ("auto", "bf16", "fp32"):
         raise ValueError(
             f"views {views}, batch_size {batch_size}, precision {precision!r}: expected 1 or more, "
             "and auto, bf16 or fp32"
         )
     device = torch.device(device) if device is not None else device_of([encoder])
-    pool, bf16 = resident(images.images, device), uses_bf16(precision, device)
+    bf16 = uses_bf16(precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     cropped = tuple(crop) != (1.0, 1.0)
 
@@ -133,19 +135,15 @@ def features(
         return op(random_flip(x, generator) if flip else x, generator)
 
     different = views if op.is_random or cropped or flip else 1
-    chunk = BLOCK * max(1, batch_size // BLOCK)
-    made = [[] for _ in range(different)]
+    made = None
     with looking([encoder]):
-        for first in range(0, len(images), chunk):
-            clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
-            for view, pieces in enumerate(made):
-                blocks = list(draw_blocks(draw, clean, first, seed, view, stream="views"))
-                x = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-                for piece in x.split(batch_size):
-                    with autocast:
-                        embedded = encoder(piece)
-                    pieces.append(embedded.float())
-    return torch.stack([torch.cat(pieces) for pieces in made]).expand(views, -1, -1)
+        for v, first, x in batches(draw, images, different, seed, "views", batch_size, device):
+            with autocast:
+                embedded = encoder(x)
+            if made is None:
+                made = torch.empty(different, len(images), embedded.shape[1], device=device)
+            made[v, first : first + len(x)] = embedded
+    return made.expand(views, -1, -1)
 
 
 def fit(

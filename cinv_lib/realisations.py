@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cinv_lib.hardware import resident
 from cinv_lib.images import ImageSet, to_float
 from cinv_lib.operators import Operator
 
@@ -53,6 +54,32 @@ def draw_blocks(
         yield draw(block, reseed(generator, stream, seed, realisation, number))
 
 
+def batches(
+    draw: Draw,
+    images: ImageSet,
+    realisations: int,
+    seed: int,
+    stream: str,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[int, int, Float[Tensor, "b 3 H W"]]]:
+    """(realisation, number of the first image, batch) for every realisation of every image.
+
+    Images are decoded once for all realisations. A batch is overwritten by a later one: the
+    system need not find new memory for each, which would take longer than the copy.
+    """
+    pool, generator = resident(images.images, device), torch.Generator(device)
+    chunk = BLOCK * max(1, batch_size // BLOCK)
+    for first in range(0, len(images), chunk):
+        clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
+        joined = torch.empty_like(clean)
+        for r in range(realisations):
+            blocks = list(draw_blocks(draw, clean, first, seed, r, stream, generator))
+            x = blocks[0] if len(blocks) == 1 else torch.cat(blocks, out=joined)
+            for at, batch in enumerate(x.split(batch_size)):
+                yield r, first + at * batch_size, batch
+
+
 def corrupted(
     op: Operator,
     images: ImageSet,
@@ -64,7 +91,6 @@ def corrupted(
 
     device: where to draw; None for where the images are.
 
-    >>> import torch
     >>> from cinv_lib.images import load
     >>> from cinv_lib.operators import parse
     >>> first, *_ = corrupted(parse("mask:0.9"), load("digits", "val", 7), seed=0, realisation=3)

@@ -111,6 +111,15 @@ def test_every_model_sees_the_same_draws():
     assert all(torch.equal(a, b) for a, b in zip(one.seen, other.seen, strict=True))
 
 
+def test_a_model_that_returns_its_input_is_scored_on_each_realisation():
+    images = image_set()
+    frame = run({"pixels": lambda x: x.flatten(1)[:, :10]}, images, "noise:0.5", batch_size=128)
+    logits = torch.stack([torch.cat(list(corrupted(parse("noise:0.5"), images, 0, r)))
+                          for r in range(3)]).flatten(2)[:, :, :10]  # fmt: skip
+    assert frame.top1.tolist() == [top_k(x, images.labels, 1) for x in logits]
+    assert frame.top1.nunique() > 1
+
+
 def test_same_seed_same_scores_and_realisations_differ():
     one, same, other = (run({"m": Small()}, seed=seed) for seed in (0, 0, 1))
     pd.testing.assert_frame_equal(one, same)

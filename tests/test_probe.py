@@ -285,6 +285,19 @@ def test_features_of_a_real_encoder_are_its_embeddings():
     assert F.cosine_similarity(half[0], seen[0]).min() > 0.99
 
 
+def test_an_encoder_that_returns_its_input_is_not_overwritten():
+    images, op = image_set(2 * BLOCK), parse("noise:0.5")
+    seen = features(lambda x: x.flatten(1), images, op, 3, 0, precision="fp32")
+    assert len({tuple(view[0, :5].tolist()) for view in seen}) == 3
+    parts = [features(lambda x: x.flatten(1), images, op, v, 0, precision="fp32") for v in (1, 2)]
+    assert torch.equal(seen[:1], parts[0]) and torch.equal(seen[:2], parts[1])
+
+
+def test_no_images_no_features():
+    with pytest.raises(ValueError, match="noise is empty"):
+        features(Counting(), image_set(2).subset(torch.arange(0)), parse("identity"), 1, 0)
+
+
 @pytest.mark.parametrize("bad", [{"views": 0}, {"batch_size": 0}, {"precision": "fp8"}])
 def test_bad_arguments_of_features_are_named(bad):
     (name, value), *_ = bad.items()
