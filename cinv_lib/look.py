@@ -26,6 +26,10 @@ OKABE_ITO = {
 # Yellow is left out of the cycle: on white it is too faint for a line.
 CYCLE = ("blue", "vermilion", "green", "orange", "sky", "purple", "black")
 METHOD_COLOURS = {
+    "CLIP R": "black",
+    "CLIP R, in words": "black",
+    "student S": "blue",
+    "student S, in words": "blue",
     "student": "blue",
     "student_10": "sky",
     "baseline": "vermilion",
