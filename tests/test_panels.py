@@ -18,7 +18,7 @@ from cinv_lib import operators, panels
 from cinv_lib.images import ImageSet, to_float
 from cinv_lib.look import OKABE_ITO, pixels
 from cinv_lib.panels import canvas
-from cinv_lib.panels.corrupt import severities
+from cinv_lib.panels.corrupt import KINDS, severities
 from cinv_lib.panels.panel import VIEW
 from cinv_lib.panels.student import cosines
 
@@ -68,16 +68,17 @@ def test_panel_redraws_when_a_control_moves():
     for size in (1, 50, 100):
         panel.controls["size"].value = size
         assert panel.text == f"<{size}> pixels" and panel.label.value == f"&lt;{size}&gt; pixels"
-        assert open_png(panel.picture.value).shape == (10, size, 3)
-        assert panel.picture.tooltip == panel.text
+        assert open_png(panel.png).shape == (10, size, 3)
+        assert f'alt="&lt;{size}&gt; pixels" width="{size}" height="10"' in panel.picture.value
+        assert base64.b64encode(panel.png).decode() in panel.picture.value
 
 
 def test_panel_shows_an_error_and_raises_it_and_recovers():
     panel = blank_panel()
-    before = panel.picture.value
+    before = panel.png
     with pytest.raises(ValueError, match="unlucky"):
         panel.controls["size"].value = 13
-    assert "ValueError: 13 is unlucky" in panel.label.value and panel.picture.value == before
+    assert "ValueError: 13 is unlucky" in panel.label.value and panel.png == before
     panel.controls["size"].value = 20
     assert panel.text == "<20> pixels"
     with pytest.raises(ValueError, match="unlucky"):
@@ -100,7 +101,7 @@ def test_panel_does_not_draw_the_same_values_twice():
 
 def test_panel_accepts_matplotlib_figures():
     panel = panels.Panel(lambda size: (Figure(figsize=(size, 1)), "x"), blank_panel().controls)
-    assert open_png(panel.picture.value).shape[:2] == (100, 2000)
+    assert open_png(panel.png).shape[:2] == (100, 2000)
 
 
 def test_sliders_have_names_steps_and_readable_kinds():
@@ -216,29 +217,31 @@ def test_render_operator_draws_another_realisation(pictures):
         panels.render_operator(pictures, "fog", 0.5)
 
 
-def test_operator_panel_takes_each_operators_range(pictures):
+def test_operator_panel_has_a_slider_for_each_operator(pictures):
     panel = panels.operator_panel(pictures)
-    kind, severity = panel.controls["kind"], panel.controls["severity"]
+    kind = panel.controls["kind"]
     assert panel.text.startswith("mask:0.9: 90.0 %")
-    for name, short in (
-        ("Gaussian blur", "blur"),
-        ("Gaussian noise", "noise"),
-        ("pixel mask", "mask"),
-    ):
+    for name, short in reversed(KINDS.items()):
         kind.value = name
+        visible = {k: panel.controls[k].layout.display != "none" for k in KINDS.values()}
+        assert visible == {k: k == short for k in KINDS.values()}
+        severity = panel.controls[short]
         low, high, start, step = severities(short, 64)
         assert (severity.min, severity.max, severity.step) == (low, high, step)
         assert severity.value == start and panel.text.startswith(f"{short}:{start:g}: ")
         for end in (low, high):
             severity.value = end
             assert panel.text.startswith(f"{short}:{end:g}: ")
+    shown = panel.png
+    panel.controls["draw"].value = 9
+    assert panel.png != shown
     with pytest.raises(ValueError, match="fog"):
         severities("fog", 64)
 
 
 def test_upload_panel_takes_the_readers_picture_and_refuses_what_is_none(pictures):
     panel = panels.upload_panel(pictures[0], side=64)
-    assert holds(open_png(panel.picture.value), np.asarray(canvas.tile(pictures[0])))
+    assert holds(open_png(panel.png), np.asarray(canvas.tile(pictures[0])))
     mine = np.zeros((64, 64, 3), np.uint8)
     mine[:, 32:] = (250, 40, 40)
     content = canvas.png(Image.fromarray(mine))
@@ -248,8 +251,8 @@ def test_upload_panel_takes_the_readers_picture_and_refuses_what_is_none(picture
         panel.controls["upload"].value = ({**file, "last_modified": datetime(2026, 1, 1)},)
 
     upload(content)
-    assert holds(open_png(panel.picture.value), mine.repeat(3, 0).repeat(3, 1))
-    panel.controls["severity"].value = 0.0
+    assert holds(open_png(panel.png), mine.repeat(3, 0).repeat(3, 1))
+    panel.controls["mask"].value = 0.0
     assert panel.text.startswith("mask:0:")
     with pytest.raises(ValueError, match="picture"):
         upload(b"not a picture")
@@ -261,16 +264,19 @@ def test_upload_panel_takes_the_readers_picture_and_refuses_what_is_none(picture
 @pytest.mark.parametrize(("count", "side"), [(6, 64), (2, 224)])
 @pytest.mark.parametrize("kind", ["mask", "noise", "blur"])
 def test_a_redraw_takes_at_most_100_ms(kind, count, side):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads that wait for work would count as time of this process
     panel = panels.operator_panel(torch.rand(count, 3, side, side))
     low, high, *_ = severities(kind, side)
-    panel.controls["kind"].value = dict(map(reversed, panels.corrupt.KINDS.items()))[kind]
+    panel.controls["kind"].value = next(name for name in KINDS if KINDS[name] == kind)
     taken = []
-    for severity in np.linspace(low, high, 6):
+    for severity in np.linspace(low, high, 8):
         # Time of this process: other work on the machine does not count.
         start = time.process_time()
-        panel.controls["severity"].value = float(severity)
+        panel.controls[kind].value = float(severity)
         taken.append(time.process_time() - start)
-    assert np.percentile(taken, 95) < 0.1, taken
+    torch.set_num_threads(threads)
+    assert np.percentile(taken[1:], 95) < 0.1, taken
 
 
 # ------------------------------------------------------------------------ what the student sees
@@ -323,10 +329,10 @@ def test_student_panel_moves_its_cosine(pictures):
         pictures, encoders, operators.parse("noise:0.1..0.3")
     )
     assert several.controls["which"].max == 3 and several.controls["severity"].value == 0.5
-    shown = several.picture.value
+    shown = several.png
     several.controls["which"].value = 3
-    assert several.picture.value != shown
-    assert holds(open_png(several.picture.value), np.asarray(canvas.tile(pictures[2])))
+    assert several.png != shown
+    assert holds(open_png(several.png), np.asarray(canvas.tile(pictures[2])))
 
 
 def test_render_student_keeps_the_mask_while_it_grows(pictures):
@@ -446,7 +452,9 @@ def test_quiz_refuses_what_makes_no_sense(shades):
 def test_render_question_hides_then_shows(shades):
     quiz = ask(shades, questions=2, choices=4, seed=0)
     picture, text = panels.render_question(quiz, 0)
-    assert text == "Question 1 of 2: what is in this picture?"
+    names = quiz.names[0]
+    assert text.startswith("Question 1 of 2: what is in this picture: ")
+    assert text.endswith(f": {names[0]}, {names[1]}, {names[2]} or {names[3]}?")
     clean = np.asarray(canvas.tile(to_float(shades.images)[0]))
     assert picture.size[0] == clean.shape[0] == 192
     answer = quiz.guess(quiz.names[0][1])

@@ -55,30 +55,31 @@ def render_operator(
 
 
 def operator_controls(side: int) -> dict[str, widgets.Widget]:
-    """A menu of operators, a severity slider that takes each operator's range, a realisation."""
-    low, high, start, step = severities("mask", side)
-    controls = {
-        "kind": choice("operator", list(KINDS)),
-        "severity": slider("severity", low, high, start, step),
-        "draw": slider("realisation", 0, 9, 0, 1),
-    }
+    """A menu of operators, a severity slider for each of which the chosen one shows, a realisation.
 
-    def follow(change) -> None:
-        control = controls["severity"]
-        low, high, start, step = severities(KINDS[change["new"]], side)
-        # All at once, as a range whose ends have passed each other is refused.
-        with control.hold_trait_notifications():
-            control.min, control.max, control.step, control.value = low, high, step, start
+    Not one slider that changes its range: the browser then sends an old value back.
+    """
+    controls = {"kind": choice("operator", list(KINDS))}
+    for kind in KINDS.values():
+        low, high, start, step = severities(kind, side)
+        controls[kind] = slider("severity", low, high, start, step)
+    controls["draw"] = slider("realisation", 0, 9, 0, 1)
+
+    def follow(_change: object = None) -> None:
+        for name, kind in KINDS.items():
+            chosen = name == controls["kind"].value
+            controls[kind].layout.display = "" if chosen else "none"
 
     controls["kind"].observe(follow, "value")
+    follow()
     return controls
 
 
 def operator_panel(pictures: Float[Tensor, "B 3 H W"]) -> Panel:
     """Choose an operator and a severity; see x and A(x) for a few pictures in [0,1]."""
 
-    def render(kind, severity, draw):
-        return render_operator(pictures, KINDS[kind], severity, draw)
+    def render(kind, draw, **severity):
+        return render_operator(pictures, KINDS[kind], severity[KINDS[kind]], draw)
 
     return Panel(render, operator_controls(pictures.shape[-1]))
 
@@ -92,11 +93,11 @@ def upload_panel(sample: Float[Tensor, "3 H W"], side: int = 224) -> Panel:
     read = lru_cache(maxsize=2)(lambda content: image_sets.from_file(content, side))
     sample = torch.nn.functional.interpolate(sample[None], (side, side), mode="nearest")
     upload = widgets.FileUpload(
-        accept="image/*", multiple=False, description="Your picture", layout={"width": "auto"}
+        accept="image/*", multiple=False, description="Your picture", layout={"width": "28em"}
     )
 
-    def render(upload, kind, severity, draw):
+    def render(upload, kind, draw, **severity):
         picture = read(bytes(upload[0]["content"])) if upload else sample
-        return render_operator(picture, KINDS[kind], severity, draw)
+        return render_operator(picture, KINDS[kind], severity[KINDS[kind]], draw)
 
     return Panel(render, {"upload": upload, **operator_controls(side)})

@@ -51,27 +51,31 @@ def choice(label: str, options: Sequence[str], value: str | None = None) -> widg
         options=list(options),
         value=value or options[0],
         style={"description_width": "initial"},
-        layout=widgets.Layout(width="auto"),
+        layout=widgets.Layout(width="28em"),
     )
 
 
 class Shown(widgets.VBox):
     """A picture with its text, under whatever controls a subclass puts above.
 
-    `text` is what the reader reads; `picture` and `label` are the widgets that show it.
+    `text` is what the reader reads, `png` the bytes of the picture; `label` and `picture` are the
+    widgets that show them. (ipywidgets' own Image has no alt text, so an <img> is written.)
     """
 
     def __init__(self, controls: Sequence[widgets.Widget], **options: Any):
-        self.text = ""
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self.label = widgets.HTML()
-        self._image = canvas.line("")
+        self.text, self.png = "", b""
+        self.picture, self.label = widgets.HTML(), widgets.HTML()
         super().__init__([*controls, self.picture, self.label], **options)
 
     def display(self, picture: Picture, text: str) -> None:
         """Show a picture and its text."""
+        self.png = look.png(picture) if isinstance(picture, Figure) else canvas.png(picture)
+        width, height = Image.open(BytesIO(self.png)).size
+        # Size and synchronous decoding keep the page from jumping while a slider moves.
         self.picture.value = (
-            look.png(picture) if isinstance(picture, Figure) else canvas.png(picture)
+            f'<img src="data:image/png;base64,{base64.b64encode(self.png).decode()}" '
+            f'alt="{html.escape(text)}" width="{width}" height="{height}" decoding="sync" '
+            'style="max-width: 100%; height: auto">'
         )
         self.say(text)
 
@@ -79,12 +83,10 @@ class Shown(widgets.VBox):
         """Change the text only."""
         self.text = text
         self.label.value = html.escape(text).replace("\n", "<br>")
-        # A browser reads the title of an image where it has no alt text.
-        self.picture.tooltip = text
 
     def still(self) -> bytes:
         """The PNG for places without widgets: the picture with its text underneath."""
-        image = Image.open(BytesIO(self.picture.value)).convert("RGB")
+        image = Image.open(BytesIO(self.png)).convert("RGB")
         return canvas.png(canvas.stack([image, canvas.paragraph(self.text, max(image.width, 448))]))
 
     def _repr_keys(self) -> Iterator[str]:

@@ -161,7 +161,9 @@ def render_question(quiz: Quiz, question: int) -> tuple[Image.Image, str]:
     """The picture and text of a question: before the guess A(x) alone, after it x beside it."""
     if question >= quiz.asked:
         picture = canvas.grid({"A(x)": [quiz.corrupted[question]]})
-        return picture, f"Question {question + 1} of {len(quiz)}: what is in this picture?"
+        *names, last = quiz.names[question]
+        asked = f"{', '.join(names)} or {last}?"
+        return picture, f"Question {question + 1} of {len(quiz)}: what is in this picture: {asked}"
     answer = quiz.answer(question)
     picture = canvas.grid({"A(x) and x": [quiz.corrupted[question], quiz.clean(question)]})
     marks = (
@@ -181,7 +183,7 @@ class QuizPanel(Shown):
 
     def __init__(self, quiz: Quiz):
         self.quiz, self.question = quiz, 0
-        wide = {"width": "auto"}
+        wide = {"width": "auto", "align_self": "flex-start"}
         self.buttons = [widgets.Button(layout=wide) for _ in quiz.names[0]]
         self.next = widgets.Button(description="Next picture", layout=wide, button_style="primary")
         for button in self.buttons:
