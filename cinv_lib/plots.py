@@ -100,7 +100,7 @@ def result_bars(
     operators = list(dict.fromkeys(results["operator"]))
     methods = list(dict.fromkeys(results["method"]))
     width = 0.84 / len(methods)
-    fig, ax = _single(max(5.0, 0.5 + 0.42 * len(operators) * len(methods)), 3.4)
+    fig, ax = single(max(5.0, 0.5 + 0.42 * len(operators) * len(methods)), 3.4)
     for k, method in enumerate(methods):
         at = np.arange(len(operators)) + (k - (len(methods) - 1) / 2) * width
         rows = results[results["method"] == method].set_index("operator").reindex(operators)
@@ -120,20 +120,20 @@ def result_bars(
             _hollow(ax, at, quoted["value"], OKABE_ITO["black"])
     ax.set_xticks(range(len(operators)), operators)
     ax.set(ylabel=ylabel, ylim=(0, 100 if results["value"].max() > 1 else 1))
-    _legend(fig, ax)
+    legend(fig, ax)
     return fig
 
 
 def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss") -> Figure:
     """`column` of each training history over its steps: every step faint, epoch means in full."""
-    fig, ax = _single(5.5, 3.2)
+    fig, ax = single(5.5, 3.2)
     for k, (name, history) in enumerate(histories.items()):
         ax.plot(history["step"], history[column], color=colour(name, k), alpha=0.25, lw=0.8)
         mean = history.groupby("epoch")[["step", column]].mean()
         marker = _MARKERS[k % len(_MARKERS)]
         ax.plot(mean["step"], mean[column], color=colour(name, k), marker=marker, ms=4, label=name)
     ax.set(xlabel="step", ylabel=column)
-    _legend(fig, ax)
+    legend(fig, ax)
     return fig
 
 
@@ -149,7 +149,7 @@ def fraction_curves(
     A method with a single fraction (the baseline, which uses all labels) is a dashed level.
     `paper` has the same columns and is drawn hollow and dotted.
     """
-    fig, ax = _single(5.5, 3.4)
+    fig, ax = single(5.5, 3.4)
     methods = list(dict.fromkeys(results["method"]))
     for k, method in enumerate(methods):
         rows = results[results["method"] == method].sort_values("fraction")
@@ -171,7 +171,7 @@ def fraction_curves(
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
     ax.set(xlabel="labels used (%)", ylabel=ylabel)
-    _legend(fig, ax)
+    legend(fig, ax)
     return fig
 
 
@@ -222,7 +222,7 @@ def top3(
     return fig
 
 
-def _single(width: float, height: float) -> tuple[Figure, Axes]:
+def single(width: float, height: float) -> tuple[Figure, Axes]:
     fig = Figure(figsize=(width, height), layout="constrained")
     ax = fig.subplots()
     ax.spines[["top", "right"]].set_visible(False)
@@ -238,7 +238,7 @@ def _hollow(ax: Axes, x: Any, y: pd.Series, edge: str) -> None:
     ax.scatter(x, y, 36, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
 
 
-def _legend(fig: Figure, ax: Axes) -> None:
+def legend(fig: Figure, ax: Axes) -> None:
     """Above the axes, in as many columns as the width of the figure allows."""
     handles, labels = ax.get_legend_handles_labels()
     columns = int(12 * fig.get_figwidth() / (6 + max(map(len, labels))))
