@@ -74,7 +74,8 @@ $(READY): requirements.lock
 # --nolock: a killed run must not block the next; two runs at once share the trainings, which are
 # locked one by one.
 course: $(READY)
-	@snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going --quiet all \
+	@snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going \
+	  --quiet host progress rules reason \
 	  --config profile=$(PROFILE) seeds=$(SEEDS) lessons="$(LESSONS)" gpus="$(GPUS)"
 	@echo 'The course: runs/$(PROFILE)/index.html'
 

@@ -23,10 +23,14 @@ def random_keep(
     pixel draws 7 bits. Low ones go and high ones stay; only those within six standard deviations of
     the border are shuffled, and the first of them go, as many as are still needed.
 
+    Raises ValueError where an image has fewer pixels than it is to lose.
+
     >>> random_keep(torch.tensor([3, 5]), 4, 4).sum(dim=(1, 2, 3))
     tensor([13, 11])
     """
     b, n = len(missing), height * width
+    if missing.min() < 0 or missing.max() > n:
+        raise ValueError(f"missing pixels are {missing.tolist()}; expected 0 to {n} = H W")
     p = (missing / n)[:, None]
     slack = 6 * (p * (1 - p) / n).sqrt()
     low = (128 * (p - slack)).floor().clamp(0, 128).to(torch.uint8)

@@ -49,7 +49,8 @@ def make(folder: Path, **config) -> tuple[subprocess.CompletedProcess, list[str]
     (folder / "ran").unlink(missing_ok=True)
     given = {"profile": "stickers", "seeds": 1, "lessons": "all", "gpus": ""} | config
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--scheduler", "greedy"]
-    command += ["--nolock", "--rerun-incomplete", "--keep-going", "--quiet", "all", "--config"]
+    command += ["--nolock", "--rerun-incomplete", "--keep-going"]
+    command += ["--quiet", "host", "progress", "rules", "reason", "--config"]
     command += [f"{key}={value}" for key, value in given.items()]
     bin = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{bin}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}

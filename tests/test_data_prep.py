@@ -13,7 +13,7 @@ from data_prep import __main__ as command
 from data_prep import labelled, teacher
 from data_prep.teacher import TeacherRecipe, caption_loss
 
-SHORT = TeacherRecipe(images=512, batch_size=64, steps=32, horizon=64, cooldown=8)
+SHORT = TeacherRecipe(images=128, batch_size=64, steps=60, horizon=120, cooldown=10)
 
 
 def test_a_short_run_of_the_teacher_learns(tmp_path):
@@ -25,7 +25,7 @@ def test_a_short_run_of_the_teacher_learns(tmp_path):
             teacher.step_loss(m, x[:128], labels[:128], full[:128], bare).item()
             for m in (untrained, trained.train())
         )
-    assert after < before - 0.3, (before, after)
+    assert after < before - 1, (before, after)  # it begins to know these 128 by heart
 
 
 def test_a_killed_teacher_goes_on_and_another_recipe_is_refused(tmp_path):

@@ -257,7 +257,7 @@ def test_a_crop_is_the_box_resized():
 
 
 def test_a_crop_of_everything_is_the_picture_itself():
-    x = torch.rand(3, 3, 15, 13)  # sides at which interpolation is not exact by chance
+    x = torch.rand(3, 3, 15, 15)  # a side at which interpolation is not exact by chance
     assert torch.equal(images.random_crop(x, seeded(), (1.0, 1.0)), x)
     # nor does the general path move anything when the box is the whole picture
     near = images.random_crop(x, seeded(), (0.9999, 1.0), (0.9999, 1.0001))

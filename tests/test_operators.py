@@ -189,6 +189,9 @@ def test_mask_counts_are_exact_for_each_image_of_a_range(ps):
 def test_mask_counts_at_the_extremes():
     counts = torch.tensor([0, 1, 2048, 4095, 4096])
     assert torch.equal((~forward.random_keep(counts, 64, 64)).sum(dim=(1, 2, 3)), counts)
+    for wrong in (-1, 17):
+        with pytest.raises(ValueError, match=rf"are \[3, {wrong}\]; expected 0 to 16"):
+            forward.random_keep(torch.tensor([3, wrong]), 4, 4)
 
 
 @pytest.mark.parametrize("counts", [[12, 12], [4, 12]])  # one count, and one each
