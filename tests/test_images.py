@@ -211,6 +211,8 @@ def test_crop_boxes_have_torchvisions_distribution(height, width):
         draw = [RandomResizedCrop.get_params(torch.empty(3, height, width), scale, ratio)
                 for _ in range(n)]  # fmt: skip
     want = np.array(draw, dtype=float)[:, [1, 0, 3, 2]]  # top, left, h, w -> left, top, w, h
+    for first, side, whole in ((0, 2, width), (1, 3, height)):  # the last place is reached too
+        assert ((got[:, first] > 0) & (got[:, first] + got[:, side] == whole)).any()
     columns = {
         "left": lambda b: b[:, 0],
         "top": lambda b: b[:, 1],
