@@ -35,6 +35,8 @@ def course(tmp_path):
     """A repository with the real Snakefile and three lessons, of which 05 fails."""
     for name in ("notebooks", "cinv_lib", "data_prep"):
         (tmp_path / name).mkdir()
+        # A folder without it would lose against the real package, installed or not.
+        (tmp_path / name / "__init__.py").touch()
     (tmp_path / "Snakefile").write_text((ROOT / "Snakefile").read_text())
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib" / "site.py").write_text(SITE)
