@@ -194,6 +194,19 @@ def test_mask_counts_at_the_extremes():
             forward.random_keep(torch.tensor([3, wrong]), 4, 4)
 
 
+@pytest.mark.parametrize("bits", [0, 2**63 - 1])  # all draws low, all draws high
+def test_mask_is_drawn_again_where_the_draws_are_extreme(monkeypatch, bits):
+    honest, calls = forward._bits, []
+
+    def extreme_at_first(*args):
+        calls.append(args)
+        return honest(*args).fill_(bits) if len(calls) == 1 else honest(*args)
+
+    monkeypatch.setattr(forward, "_bits", extreme_at_first)
+    keep = forward.random_keep(torch.tensor([2048, 2048]), 64, 64, seeded())
+    assert keep.sum(dim=(1, 2, 3)).tolist() == [2048, 2048] and len(calls) == 3
+
+
 @pytest.mark.parametrize("counts", [[12, 12], [4, 12]])  # one count, and one each
 def test_mask_is_uniform_over_pixels_and_pairs(counts):
     draws, n = 3000, 16
