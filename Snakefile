@@ -60,6 +60,8 @@ def parameters(name: str) -> str:
 
 
 LIBRARY = library()
+# Snakemake would give a lesson one thread; each may use its share of the machine.
+THREADS = max(1, (os.cpu_count() or 1) // workflow.cores)
 LESSONS = wanted(str(config.get("lessons", "all")))
 
 
@@ -97,7 +99,7 @@ rule lesson:
         # It runs under another name: a lesson that stops keeps its notebook, with the error, in logs/.
         """
         echo "lesson {wildcards.name}"
-        export CINV_RECORDED=0
+        export CINV_RECORDED=0 OMP_NUM_THREADS={THREADS} MKL_NUM_THREADS={THREADS}
         gpus=({GPUS}); number={wildcards.name}; number=$((10#${{number:0:2}}))
         [ ${{#gpus[@]}} -eq 0 ] || export CUDA_VISIBLE_DEVICES=${{gpus[$((number % ${{#gpus[@]}}))]}}
         rm -f {params.failed}; : >{log.printed}; : >{log.errors}
