@@ -87,14 +87,14 @@ def test_fit_is_a_function_of_its_seed():
 def test_each_epoch_takes_the_next_view():
     x, y = clusters(n=64)
     poison = torch.stack([x, x, x])
-    recipe = ProbeRecipe(epochs=2, batch_size=64)
+    recipe = ProbeRecipe(epochs=2, batch_size=16)
     same = fit(x[None], y, 4, recipe, 0)
     poison[2] = 1e6  # the third view is not reached in two epochs
     assert torch.equal(fit(poison, y, 4, recipe, 0).weight, same.weight)
     poison[1] = 0  # the second is
     assert not torch.equal(fit(poison, y, 4, recipe, 0).weight, same.weight)
-    again = fit(torch.stack([x, 2 * x, x, 2 * x]), y, 4, ProbeRecipe(epochs=4, batch_size=64), 0)
-    wrapped = fit(torch.stack([x, 2 * x]), y, 4, ProbeRecipe(epochs=4, batch_size=64), 0)
+    again = fit(torch.stack([x, 2 * x, x, 2 * x]), y, 4, ProbeRecipe(epochs=4, batch_size=16), 0)
+    wrapped = fit(torch.stack([x, 2 * x]), y, 4, ProbeRecipe(epochs=4, batch_size=16), 0)
     assert torch.equal(again.weight, wrapped.weight)
 
 
