@@ -27,9 +27,7 @@ def wanted(lessons: str) -> list[str]:
     numbers = [number.zfill(2) for number in re.split(r"[\s,]+", lessons.strip()) if number]
     for number in numbers:
         if number not in NAMES:
-            text = f"no lesson {number!r}; there are: {' '.join(NAMES)} (or: all)"
-            print(text, file=sys.stderr)  # `--quiet all` swallows the exception's own words
-            raise ValueError(text)
+            raise ValueError(f"no lesson {number!r}; there are: {' '.join(NAMES)} (or: all)")
     return [NAMES[number] for number in numbers]
 
 
