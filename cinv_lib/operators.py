@@ -184,7 +184,7 @@ class Mixture(Operator):
     Severities have one column a part: 0, which is the identity, where a part is passed by.
     """
 
-    parts: tuple[Graded, ...]
+    parts: tuple[Operator, ...]
     probabilities: tuple[float | int, ...]
 
     def __post_init__(self):
@@ -194,7 +194,7 @@ class Mixture(Operator):
                 "probabilities; expected one for each part, and at least one part"
             )
         for op, p in zip(self.parts, self.probabilities, strict=True):
-            if isinstance(op, Mixture):
+            if not isinstance(op, Graded):
                 raise ValueError(f"{op} cannot be a part of a mixture; expected its parts instead")
             if not 0 <= p <= 1:
                 raise ValueError(f"probability of {op} is {p}; expected 0 to 1")

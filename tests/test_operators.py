@@ -140,6 +140,7 @@ def test_at():
 def test_frozen_and_comparable():
     assert RandomMask((0.5, 0.5)) == RandomMask(0.5) and hash(RandomMask(1)) == hash(RandomMask(1))
     assert RandomMask(0.5) != GaussianNoise(0.5)
+    assert RandomMask((0.5, 0.5)).severity == 0.5 and GaussianBlur((1, 5)).severity == (1.0, 5.0)
     with pytest.raises(FrozenInstanceError):
         RandomMask(0.5).severity = 0.6
 
@@ -423,6 +424,8 @@ def test_mixtures_that_are_none():
         Mixture((RandomMask(0.5), GaussianNoise(1)), (0.5,))
     with pytest.raises(ValueError, match="at least one part"):
         Mixture((), ())
+    with pytest.raises(ValueError, match=r"blur:1@0\.5 cannot be a part of a mixture"):
+        Mixture((parse("blur:1@0.5"),), (0.5,))
 
 
 @pytest.mark.parametrize(
