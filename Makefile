@@ -4,13 +4,16 @@
 #   make course SEEDS=3              three seeds; what the first run trained is not trained again
 #   make course LESSONS="00 05"      some lessons
 #   make course PROFILE=smoke        all of it in a minute, with numbers that mean nothing
-#   make course JOBS=4 GPUS="0 1 2 3"    several lessons at once, each on a GPU of its own
+#   make course GPUS="0 1"               only these of the GPUs; a training each (default: all)
+#   make course JOBS=1                   one thing at a time (default: as many as GPUs, or cores)
 
 PROFILE ?= stickers
 SEEDS   ?= 1
 LESSONS ?= all
-JOBS    ?= 1
-GPUS    ?=
+COMMA   := ,
+GPUS    ?= $(or $(subst $(COMMA), ,$(CUDA_VISIBLE_DEVICES)),$(shell \
+             nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null))
+JOBS    ?= $(if $(strip $(GPUS)),$(words $(GPUS)),$(shell getconf _NPROCESSORS_ONLN))
 PORT    ?= 8888
 PYTHON  ?=
 WORKERS ?= 2
@@ -29,11 +32,12 @@ ifneq ($(filter smoke stickers,$(PROFILE)),)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: course test lab doctor site bench lock clean help
+.PHONY: course graph test lab doctor site bench lock clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make course   run every lesson            -> runs/$(PROFILE)/index.html'
+	@echo 'make graph    what make course would run'
 	@echo 'make test     lint, unit tests, every notebook replayed'
 	@echo 'make lab      open the notebooks in JupyterLab on this machine'
 	@echo 'make doctor   is everything in place? OK, WARN or FAIL a line, with the fix'
@@ -73,11 +77,15 @@ $(READY): requirements.lock
 
 # --nolock: a killed run must not block the next; two runs at once share the trainings, which are
 # locked one by one.
+SNAKEMAKE = snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going
+CONFIG = --config profile=$(PROFILE) seeds=$(SEEDS) lessons="$(LESSONS)" gpus="$(strip $(GPUS))"
+
 course: $(READY)
-	@snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going \
-	  --quiet host progress rules reason \
-	  --config profile=$(PROFILE) seeds=$(SEEDS) lessons="$(LESSONS)" gpus="$(GPUS)"
+	@$(SNAKEMAKE) --quiet host progress rules reason $(CONFIG)
 	@echo 'The course: runs/$(PROFILE)/index.html'
+
+graph: $(READY)
+	@$(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG)
 
 test: export HF_HUB_OFFLINE := 1
 test: $(READY)

@@ -1,13 +1,14 @@
-"""The course as a graph: data, then every lesson through papermill, then the index page.
+"""The course as a graph: data, trainings and scores, every lesson through papermill, the index page.
 
-Run by `make course`. A lesson is run again when its own cells, the library, the profile or the
-number of seeds changed; what its trainings left in the store is used again.
+Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
+the library, the profile or the number of seeds changed; a training when its description did.
 """
 
 import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,10 +58,39 @@ def parameters(name: str) -> str:
     return " ".join(f"--parameters {key} {values[key]}" for key in values if key in has)
 
 
+def plan() -> dict:
+    """What the lessons need made, from `cinv_lib.plan`; kept, since to ask takes ten seconds."""
+    kept = Path(RUN, ".plan", f"{LIBRARY}-{SEEDS}.json")
+    if not kept.exists():
+        asked = [sys.executable, "-m", "cinv_lib.plan", PROFILE, "--seeds", str(SEEDS)]
+        text = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(text)
+    return json.loads(kept.read_text())
+
+
 LIBRARY = library()
-# Snakemake would give a lesson one thread; each may use its share of the machine.
-THREADS = max(1, (os.cpu_count() or 1) // workflow.cores)
 LESSONS = wanted(str(config.get("lessons", "all")))
+PLAN = plan()
+
+
+def made(names: list[str]) -> list[str]:
+    """The marks of these tasks."""
+    return [f"{RUN}/.made/{name}" for name in names]
+
+
+def threads(rule_threads: int) -> int:
+    """Cores of a job that was given some of snakemake's: its share of the machine's."""
+    return max(1, (os.cpu_count() or 1) * rule_threads // workflow.cores)
+
+
+# Its own GPU for each job, where several are named: the first that no other job has locked.
+SLOT = f"""
+for gpu in {GPUS}; do
+    exec 9>{RUN}/.gpu-$gpu.lock
+    if flock --nonblock 9; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
+done
+"""
 
 
 rule course:
@@ -77,9 +107,34 @@ rule data:
         "echo 'data'; python -m data_prep {params.name}"
 
 
+rule task:
+    input:
+        data=ancient(f"{RUN}/.data-ready"),
+        after=lambda wildcards: made(PLAN["tasks"][wildcards.task]["after"]),
+    output:
+        touch(f"{RUN}/.made/{{task}}"),
+    log:
+        f"{RUN}/logs/{{task}}.log",
+    params:
+        address=lambda wildcards: PLAN["tasks"][wildcards.task]["address"],
+        cores=threads(1),
+        slot=SLOT,
+    shell:
+        # Nothing is taken from the recorded run: a course that was run has trained its students.
+        """
+        echo "{wildcards.task}"
+        export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
+        {params.slot}
+        python -m cinv_lib.plan {PROFILE} --seeds {SEEDS} --make "{wildcards.task}" >{log} 2>&1 || {{
+            tail -n 3 {log} >&2; echo "{wildcards.task} stopped: see {log}" >&2; exit 1; }}
+        echo "{wildcards.task}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+        """
+
+
 rule lesson:
     input:
         data=ancient(f"{RUN}/.data-ready"),
+        made=lambda wildcards: made(PLAN["lessons"].get(wildcards.name[:2], [])),
         # ancient: its outputs are rewritten when a run is committed; `cells` says what changed
         notebook=ancient("notebooks/{name}.ipynb"),
     output:
@@ -87,19 +142,20 @@ rule lesson:
     log:
         printed=f"{RUN}/logs/{{name}}.log",
         errors=f"{RUN}/logs/{{name}}.err",
+    threads: workflow.cores if not GPUS else 1
     params:
         cells=lambda wildcards: cells(wildcards.name),
         library=LIBRARY,
         parameters=lambda wildcards: parameters(wildcards.name),
         failed=f"{RUN}/logs/{{name}}.failed.ipynb",
+        cores=threads(workflow.cores if not GPUS else 1),
+        slot=SLOT,
     shell:
-        # Nothing is taken from the recorded run: a course that was run has trained its students.
         # It runs under another name: a lesson that stops keeps its notebook, with the error, in logs/.
         """
         echo "lesson {wildcards.name}"
-        export CINV_RECORDED=0 OMP_NUM_THREADS={THREADS} MKL_NUM_THREADS={THREADS}
-        gpus=({GPUS}); number={wildcards.name}; number=$((10#${{number:0:2}}))
-        [ ${{#gpus[@]}} -eq 0 ] || export CUDA_VISIBLE_DEVICES=${{gpus[$((number % ${{#gpus[@]}}))]}}
+        export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
+        {params.slot}
         rm -f {params.failed}; : >{log.printed}; : >{log.errors}
         papermill {input.notebook} {params.failed} --kernel python3 --cwd notebooks {BAR} --log-level WARNING \
             {params.parameters} \

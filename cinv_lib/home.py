@@ -1,4 +1,4 @@
-"""Where the course keeps what it makes: data sets drawn or downloaded, and runs."""
+"""Where the course keeps things: data sets drawn or downloaded, runs, the reader's progress."""
 
 import os
 from pathlib import Path
@@ -14,3 +14,8 @@ def home() -> Path:
 def runs(profile: str) -> Path:
     """Folder of everything trained and measured under a profile: $CINV_RUNS or `runs/`/profile."""
     return Path(os.environ.get("CINV_RUNS") or ROOT / "runs").expanduser() / profile
+
+
+def progress_file() -> Path:
+    """The reader's progress: $CINV_PROGRESS, or `progress.json` beside the library."""
+    return Path(os.environ.get("CINV_PROGRESS") or ROOT / "progress.json").expanduser()

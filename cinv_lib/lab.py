@@ -94,17 +94,26 @@ class Lab:
         return store.provenance(make[kind](op, seed))
 
     # -- specs and builds ----------------------------------------------------------------------
-    def _spec(self, op: str, seed: int, **more: object) -> dict:
+    def spec(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> dict:
+        """All that a "student", a "baseline" or "scores" depend on: what the store finds them by.
+
+        Raises ValueError where op or loss is none, KeyError where there is no such kind.
+        """
         p = self.profile
-        data = [p.data, p.train_per_class]
-        return {"world": WORLD, "data": data, "operator": op, "seed": seed, **more}
+        spec = {"world": WORLD, "data": [p.data, p.train_per_class], "seed": seed}
+        spec["operator"] = str(operators.parse(op))
+        student = {"teacher": p.teacher, "loss": str(losses.parse(loss or p.loss))}
+        baseline = {"init": p.supervised, "recipe": asdict(p.baseline)}
+        what = {"loss": p.loss, "student": asdict(p.student), "baseline": asdict(p.baseline)}
+        how = {"probe": asdict(p.probe), "fractions": p.fractions, "val": p.val_per_class}
+        scores = what | how | {"realisations": p.realisations, "models": [p.teacher, p.supervised]}
+        kinds = {"student": student | {"recipe": asdict(p.student)}, "baseline": baseline}
+        return spec | (kinds | {"scores": scores})[kind]
 
     def _student(self, op: str, seed: int, loss: str | None = None) -> Path:
-        op, recipe = str(operators.parse(op)), self.profile.student
-        chosen = losses.parse(loss or self.profile.loss)
-
         def build(folder: Path) -> None:
             checkpoint = folder / "checkpoint.pt"
+            chosen, recipe = losses.parse(loss or self.profile.loss), self.profile.student
             student, history = distill.distill(
                 self.teacher, self.train, operators.parse(op), chosen, recipe, seed, checkpoint
             )
@@ -112,15 +121,12 @@ class Lab:
             history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
             checkpoint.unlink()
 
-        spec = self._spec(op, seed, teacher=self.profile.teacher, loss=str(chosen))
-        return self._get("student", spec | {"recipe": asdict(recipe)}, build)
+        return self._get("student", self.spec("student", op, seed, loss), build)
 
     def _baseline(self, op: str, seed: int) -> Path:
-        op, recipe = str(operators.parse(op)), self.profile.baseline
-
         def build(folder: Path) -> None:
             checkpoint = folder / "checkpoint.pt"
-            init = encoders.load(self.profile.supervised)
+            init, recipe = encoders.load(self.profile.supervised), self.profile.baseline
             classifier, history = supervised.finetune(
                 init, self.train, operators.parse(op), recipe, seed, checkpoint
             )
@@ -129,23 +135,17 @@ class Lab:
             history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
             checkpoint.unlink()
 
-        spec = self._spec(op, seed, init=self.profile.supervised, recipe=asdict(recipe))
-        return self._get("baseline", spec, build)
+        return self._get("baseline", self.spec("baseline", op, seed), build)
 
     def _scores(self, op: str, seed: int) -> Path:
-        p, op = self.profile, str(operators.parse(op))
-
         def build(folder: Path) -> None:
             frame = scoring.table(
-                p, operators.parse(op), seed, self.train, self.val,
+                self.profile, operators.parse(op), seed, self.train, self.val,
                 self.teacher, self.student(op, seed), self.baseline(op, seed),
             )  # fmt: skip
             frame.to_csv(folder / "scores.csv", index=False, float_format="%.4f")
 
-        what = {"loss": p.loss, "student": asdict(p.student), "baseline": asdict(p.baseline)}
-        how = {"probe": asdict(p.probe), "fractions": p.fractions, "val": p.val_per_class}
-        spec = self._spec(op, seed, **what, **how, realisations=p.realisations)
-        return self._get("scores", spec | {"models": [p.teacher, p.supervised]}, build)
+        return self._get("scores", self.spec("scores", op, seed), build)
 
     def _get(self, kind: str, spec: dict, build: Callable[[Path], None]) -> Path:
         """From this machine's store, else from the recorded run, else made now."""

@@ -5,6 +5,7 @@ teacher     trains the embedded CLIP from nothing (about 40 minutes on 2 cores)
 supervised  trains the labels-only tower, the baseline's starting point (about 6 minutes)
 sweep       learning rates of student and baseline on the embedded world (about 15 minutes)
 record      keeps the run of `make course SEEDS=3` with the course, in notebooks/recorded
+publish     runs lessons and keeps their outputs in notebooks: publish --lessons 02 03
 """
 
 import argparse
@@ -12,7 +13,7 @@ import shutil
 
 from cinv_lib import home, images
 
-from . import labelled, record, sweep, teacher
+from . import labelled, publish, record, sweep, teacher
 
 
 def stickers() -> None:
@@ -36,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m data_prep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("name", choices=("stickers", "teacher", "supervised", "sweep", "record"))
+    names = ("stickers", "teacher", "supervised", "sweep", "record", "publish")
+    parser.add_argument("name", choices=names)
+    parser.add_argument("--lessons", nargs="+", metavar="NN", default=[], help="to publish")
     parser.add_argument("--fresh", action="store_true", help="forget an unfinished training")
     options = parser.parse_args()
     if options.name == "stickers":
@@ -45,6 +48,8 @@ def main() -> None:
         return print(sweep.make().to_string(index=False))
     if options.name == "record":
         return print("\n".join(f"OK  {folder}" for folder in record.make()))
+    if options.name == "publish":
+        return publish.publish(options.lessons)
     work = home.home() / "training" / options.name
     if options.fresh:
         shutil.rmtree(work, ignore_errors=True)

@@ -17,6 +17,19 @@ names = [p.stem for p in sorted((run / "notebooks").glob("*.ipynb"))]
 (run / "index.html").write_text(" ".join(names))
 """
 
+# Lesson 05 needs two tasks, one after the other.
+PLAN = """
+import json, os, sys
+if "--make" in sys.argv:
+    name, gpu = sys.argv[-1], os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    _ = open("ran", "a").write(f"{name} {gpu}".strip() + "\\n")
+    assert name != "broken"
+else:
+    task = {"address": os.environ.get("ADDRESS", "a1"), "after": []}
+    tasks = {"student": task, "scores": task | {"after": ["student"]}, "broken": task}
+    print(json.dumps({"lessons": {"05": ["scores"]}, "tasks": tasks}))
+"""
+
 
 def write(folder: Path, name: str, code: str, outputs=()) -> None:
     """A lesson that notes its run in `ran`, with its parameters, and then does `code`."""
@@ -40,6 +53,7 @@ def course(tmp_path):
     (tmp_path / "Snakefile").write_text((ROOT / "Snakefile").read_text())
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib" / "site.py").write_text(SITE)
+    (tmp_path / "cinv_lib" / "plan.py").write_text(PLAN)
     write(tmp_path, "00_start", "")
     write(tmp_path, "01_operators", "")
     write(tmp_path, "05_distill", "print('before'); raise RuntimeError('loss is NaN')")
@@ -50,7 +64,8 @@ def make(folder: Path, **config) -> tuple[subprocess.CompletedProcess, list[str]
     """Run the course; returns the process and what ran this time."""
     (folder / "ran").unlink(missing_ok=True)
     given = {"profile": "stickers", "seeds": 1, "lessons": "all", "gpus": ""} | config
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--scheduler", "greedy"]
+    cores = str(len(given["gpus"].split()) or 1)
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--scheduler", "greedy"]
     command += ["--nolock", "--rerun-incomplete", "--keep-going"]
     command += ["--quiet", "host", "progress", "rules", "reason", "--config"]
     command += [f"{key}={value}" for key, value in given.items()]
@@ -71,7 +86,10 @@ def test_course_stops_and_goes_on(course):
     run = course / "runs" / "stickers"
     assert done.returncode != 0
     # the lesson that failed did not keep the others from running, with the profile and the seeds
-    assert sorted(ran) == ["00 stickers 1", "01 stickers 1", "05 stickers 1", "data"]
+    lessons = ["00 stickers 1", "01 stickers 1", "05 stickers 1"]
+    assert sorted(ran) == [*lessons, "data", "scores", "student"]
+    # what a lesson needs was made before it, and in its order
+    assert ran.index("student") < ran.index("scores") < ran.index(lessons[2])
     # and left its notebook, its printed lines, and a sentence
     assert "loss is NaN" in (run / "logs" / "05_distill.failed.ipynb").read_text()
     assert "before" in (run / "logs" / "05_distill.log").read_text()
@@ -99,18 +117,46 @@ def test_course_stops_and_goes_on(course):
     assert sorted(ran) == ["00 stickers 3", "01 stickers 3"]
 
 
+def test_a_training_runs_again_when_its_description_changes_and_not_with_the_code(
+    course, monkeypatch
+):
+    write(course, "05_distill", "")
+    _, ran = make(course, lessons="05")
+    assert ran == ["data", "student", "scores", "05 stickers 1"]
+    (course / "cinv_lib" / "losses.py").write_text("tau = 0.2")
+    _, ran = make(course, lessons="05")
+    assert ran == ["05 stickers 1"]
+    monkeypatch.setenv("ADDRESS", "b2")
+    (course / "cinv_lib" / "losses.py").write_text("tau = 0.3")
+    _, ran = make(course, lessons="05")
+    assert ran == ["student", "scores", "05 stickers 1"]
+
+
+def test_a_training_that_stops_says_where_it_says_why(course):
+    plan = course / "cinv_lib" / "plan.py"
+    plan.write_text(PLAN.replace('["scores"]}', '["broken"]}'))
+    done, ran = make(course, lessons="00 05")
+    assert done.returncode != 0 and sorted(ran) == ["00 stickers 1", "broken", "data"]
+    assert "AssertionError" in done.stdout + done.stderr
+    assert "broken stopped: see runs/stickers/logs/broken.log" in done.stdout + done.stderr
+
+
 def test_unknown_lesson_is_said_so(course):
     done, ran = make(course, lessons="00 77")
     assert done.returncode != 0 and ran == []
     assert "no lesson '77'; there are: 00 01 05" in done.stdout + done.stderr
 
 
-def test_each_lesson_has_a_gpu_of_its_own(course):
-    for name in ("00_start", "01_operators", "05_distill"):
-        code = (
+def test_each_job_has_a_gpu_of_its_own(course):
+    wait = "import time; time.sleep(4); "
+    for name in ("00_start", "01_operators"):
+        code = wait + (
             'import os; _ = open("../ran", "a").write(os.environ["CUDA_VISIBLE_DEVICES"] + "\\n")'
         )
         write(course, name, code)
     done, ran = make(course, gpus="4 6", lessons="00 01")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(ran) == ["00 stickers 1", "01 stickers 1", "4", "6", "data"]
+    write(course, "05_distill", "")
+    done, ran = make(course, gpus="7", lessons="05")
+    assert ran == ["student 7", "scores 7", "05 stickers 1"]

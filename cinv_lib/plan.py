@@ -1,0 +1,88 @@
+"""What the lessons have made, as tasks that `make course` runs side by side before them.
+
+One training uses one core well and two badly, so many at once is how a course is fast. A lesson
+that finds something missing makes it by itself all the same.
+
+    python -m cinv_lib.plan stickers --seeds 3             the tasks of every lesson, as JSON
+    python -m cinv_lib.plan stickers --make student-mask_0.9-seed0
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+
+from .lab import Lab
+from .profiles import Profile, profile
+from .spec import address
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing that a `Lab` makes: `kind` is its method."""
+
+    kind: str
+    operator: str
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Also the name of a file: no colon, which Windows does not have."""
+        return f"{self.kind}-{self.operator.replace(':', '_')}-seed{self.seed}"
+
+    @property
+    def after(self) -> tuple["Task", ...]:
+        """What has to be there first."""
+        if self.kind != "scores":
+            return ()
+        return tuple(Task(kind, self.operator, self.seed) for kind in ("student", "baseline"))
+
+    def make(self, lab: Lab) -> None:
+        """Read it from disk, or make it."""
+        if self.kind == "scores":
+            lab.scores(self.operator, [self.seed])
+        else:
+            getattr(lab, self.kind)(self.operator, self.seed)
+
+
+def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
+    """What each lesson, by its number, asks its lab for."""
+    operators = list(profile(name).operators)
+    scores = [Task("scores", op, seed) for seed in range(seeds) for op in operators]
+    return {"05": [Task("student", operators[0])], "06": scores, "15": scores}
+
+
+def as_json(name: str, seeds: int) -> str:
+    """Lessons with the names of their tasks, and every task with its address in the store."""
+    lab, lessons = Lab(name), tasks(name, seeds)
+    wanted = {task for group in lessons.values() for task in group}
+    wanted |= {before for task in wanted for before in task.after}
+    described = {
+        task.name: asdict(task)
+        | {"address": address(lab.spec(task.kind, task.operator, task.seed))}
+        | {"after": [before.name for before in task.after]}
+        for task in sorted(wanted, key=lambda task: (task.seed, task.name))
+    }
+    named = {lesson: [task.name for task in group] for lesson, group in lessons.items()}
+    return json.dumps({"lessons": named, "tasks": described})
+
+
+def main() -> None:
+    """Print the tasks of a profile's lessons, or make one."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("profile")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--make", metavar="TASK", help="the name of the task to make")
+    given = parser.parse_args()
+    listed = as_json(given.profile, given.seeds)
+    if given.make is None:
+        print(listed)
+        return
+    known = json.loads(listed)["tasks"]
+    if given.make not in known:
+        parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
+    task = known[given.make]
+    Task(task["kind"], task["operator"], task["seed"]).make(Lab(given.profile))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Is a value the expected one? If not: by how much, and what might have happened, in words.
+
+Plain numbers, NumPy arrays and tensors of one shape may stand for each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+NUMBERS = (bool, int, float, np.ndarray, np.generic, torch.Tensor)
+SHOWN = 4  # entries of an array that a message shows
+
+
+def difference(got: Any, expected: Any, tolerance: float) -> str | None:
+    """What is wrong with `got`, or None where it is `expected` within `tolerance`.
+
+    The tolerance is relative to the largest entry of `expected`, and absolute below 1.
+
+    >>> difference(0.5, 0.25, 1e-4)
+    'you gave 0.5, expected 0.25'
+    >>> difference(torch.ones(2, 3), torch.ones(3), 1e-4)
+    'its shape is (2, 3), expected (3,)'
+    """
+    if got is None:
+        return "it gave None: is a `return` missing?"
+    if isinstance(expected, str | None):
+        return None if got == expected else f"you gave {got!r}, expected {expected!r}"
+    if isinstance(expected, Mapping):
+        if not isinstance(got, Mapping) or set(got) != set(expected):
+            return f"you gave {_short(got)}, expected a dict with the keys {sorted(expected)}"
+        return _parts({key: (got[key], expected[key]) for key in expected}, tolerance)
+    if isinstance(expected, Sequence):
+        if not isinstance(got, Sequence) or isinstance(got, str) or len(got) != len(expected):
+            return f"you gave {_short(got)}, expected {len(expected)} values"
+        pairs = zip(got, expected, strict=True)
+        return _parts({f"part {k + 1}": pair for k, pair in enumerate(pairs)}, tolerance)
+    if not isinstance(got, NUMBERS):
+        return f"it gave a {type(got).__name__}, expected {_kind(expected)}"
+    return _numbers(_array(got), _array(expected), tolerance)
+
+
+def _parts(pairs: Mapping[str, tuple[Any, Any]], tolerance: float) -> str | None:
+    for name, (got, expected) in pairs.items():
+        wrong = difference(got, expected, tolerance)
+        if wrong:
+            return f"{name}: {wrong}"
+    return None
+
+
+def _numbers(got: np.ndarray, expected: np.ndarray, tolerance: float) -> str | None:
+    if got.shape != expected.shape:
+        return f"its shape is {got.shape}, expected {expected.shape}"
+    if expected.dtype == bool or got.dtype == bool:
+        if np.array_equal(got, expected):
+            return None
+        return f"you gave {_entries(got)}, expected {_entries(expected)}"
+    bad = int((~np.isfinite(got) & np.isfinite(expected)).sum())
+    if bad:
+        return f"{bad} of its {got.size} numbers are NaN or infinite"
+    finite = expected[np.isfinite(expected)]
+    scale = max(1.0, float(np.abs(finite).max())) if finite.size else 1.0
+    if np.allclose(got, expected, rtol=0, atol=tolerance * scale, equal_nan=True):
+        return None
+    words = f"you gave {_entries(got)}, expected {_entries(expected)}"
+    if got.size > 1:
+        words += f"; the largest difference is {np.abs(got - expected).max():.3g}"
+    return words
+
+
+def relation(pairs: Sequence[tuple[Any, Any]], tolerance: float) -> str | None:
+    """A simple rule that takes every expected value to the one that was given, or None.
+
+    >>> relation([(2.0, -2.0), (-3.0, 3.0)], 1e-4)
+    'your answer has the opposite sign in every case'
+    """
+    try:
+        got, expected = ([_array(pair[k]).astype(float) for pair in pairs] for k in (0, 1))
+    except (TypeError, ValueError):
+        return None
+    if all(g.ndim == 2 and _same(g.T, e, tolerance) for g, e in zip(got, expected, strict=True)):
+        return "your answer is the transpose of the right one: rows and columns are exchanged"
+    if any(g.shape != e.shape for g, e in zip(got, expected, strict=True)):
+        return None
+    g, e = (np.concatenate([a.ravel() for a in arrays]) for arrays in (got, expected))
+    if len(g) < 2 or not (np.isfinite(g).all() and np.isfinite(e).all()):
+        return None
+    if _same(g, -e, tolerance):
+        return "your answer has the opposite sign in every case"
+    factor = float(g @ e / (e @ e)) if e.any() else 0.0
+    if factor and _same(g, factor * e, tolerance):
+        return f"your answer is {factor:.4g} times the right one in every case"
+    shift = float((g - e).mean())
+    if _same(g, e + shift, tolerance):
+        return f"your answer is the right one {'plus' if shift > 0 else 'minus'} {abs(shift):.4g}"
+    return None
+
+
+def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    return a.shape == b.shape and np.allclose(
+        a, b, rtol=0, atol=tolerance * max(1, np.abs(b).max())
+    )
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = value.float() if value.dtype == torch.bfloat16 else value
+    return np.asarray(value)
+
+
+def _entries(array: np.ndarray) -> str:
+    flat = array.ravel()
+    words = [str(v) if array.dtype == bool else f"{v:.4g}" for v in flat[:SHOWN].tolist()]
+    if array.ndim == 0:
+        return words[0]
+    return f"[{', '.join(words)}{', ...' if flat.size > SHOWN else ''}]"
+
+
+def _kind(value: Any) -> str:
+    array = _array(value)
+    return "a number" if array.ndim == 0 else f"an array of shape {array.shape}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:57]}..."

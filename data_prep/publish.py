@@ -1,0 +1,69 @@
+"""Run lessons with the parameters that they stand with, and keep their outputs in `notebooks/`.
+
+What differs between two runs, or means nothing outside its kernel, is taken out: stderr,
+papermill's notes, live views of widgets (the picture beside each stays).
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from cinv_lib.home import ROOT
+from cinv_lib.panels import keep_pictures
+from cinv_lib.store import write_text
+
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def publish(numbers: Iterable[str], folder: Path = NOTEBOOKS) -> None:
+    """Execute the lessons of these numbers, in place. A lesson that fails is left as it was.
+
+    Raises:
+        ValueError: there is no lesson of a number.
+        papermill.PapermillExecutionError: a cell raised.
+    """
+    for number in numbers:
+        found = sorted(folder.glob(f"{number.zfill(2)}_*.ipynb"))
+        if not found:
+            known = ", ".join(path.stem[:2] for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")))
+            raise ValueError(f"no lesson {number!r}; there are {known}")
+        run(found[0])
+
+
+def run(path: Path) -> None:
+    """Execute one notebook and write it with its outputs and the seconds that it took."""
+    before = nbformat.read(path, as_version=4)
+    start = time.perf_counter()
+    done = papermill.execute_notebook(
+        str(path), None, {}, kernel_name="python3", cwd=str(path.parent), log_output=False
+    )
+    seconds = time.perf_counter() - start
+    cleaned(done)
+    course = dict(before.metadata.get("course", {})) | {"run_seconds": round(seconds)}
+    kept = {key: before.metadata[key] for key in ("kernelspec",) if key in before.metadata}
+    done.metadata = nbformat.from_dict(kept | {"course": course})
+    write_text(path, nbformat.writes(done) + "\n")
+    print(f"{path.stem}: {seconds:.0f} s")
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> None:
+    """Take out of an executed notebook what should not be kept, in place."""
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        cell.metadata.pop("widgets", None)
+        if "tags" in cell.metadata and not cell.metadata.tags:
+            del cell.metadata["tags"]
+        if cell.cell_type == "code":
+            kept = [o for o in cell.outputs if getattr(o, "name", "") != "stderr"]
+            cell.outputs = [o for o in kept if not _is_bar(o)]
+    keep_pictures(notebook)
+
+
+def _is_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a progress bar: a widget without a picture."""
+    data = output.get("data", {})
+    return "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data

@@ -1,0 +1,58 @@
+"""What `make course` makes beforehand is what the lessons then ask for."""
+
+import json
+import sys
+
+import pytest
+
+from cinv_lib import claims, lab, plan, results
+from cinv_lib.lab import Lab
+from cinv_lib.plan import Task
+
+
+def test_scores_come_after_their_models():
+    student, baseline = Task("scores", "mask:0.9", 2).after
+    assert student == Task("student", "mask:0.9", 2)
+    assert baseline == Task("baseline", "mask:0.9", 2)
+    assert student.after == baseline.after == ()
+    assert student.name == "student-mask_0.9-seed2"
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
+    listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
+    tasks = listed["tasks"]
+    assert len(tasks) == 3 * 3 * seeds  # operators, kinds
+    named = {name for names in listed["lessons"].values() for name in names}
+    assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
+    assert len({task["address"] for task in tasks.values()}) == len(tasks)
+    for task in tasks.values():
+        spec = smoke.spec(task["kind"], task["operator"], task["seed"])
+        assert smoke.store.path(task["kind"], spec).name == task["address"]
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["plan", *arguments])
+    plan.main()
+
+
+def test_lessons_find_what_was_made(home, monkeypatch, capsys):
+    monkeypatch.setenv("CINV_RECORDED", "0")
+    tasks = plan.tasks("smoke", 1)
+    for task in dict.fromkeys([b for t in tasks["06"] for b in t.after] + tasks["06"]):
+        run(monkeypatch, "smoke", "--make", task.name)
+    monkeypatch.setattr(lab.distill, "distill", None)  # nothing more can be trained
+    monkeypatch.setattr(lab.supervised, "finetune", None)
+    monkeypatch.setattr(lab.scoring, "table", None)
+    smoke = Lab("smoke")
+    operators = list(smoke.profile.operators)
+    assert len(results.measured(smoke, operators, 1)) > 0
+    assert len(claims.ledger(smoke, operators, 1)) > 0
+    for task in tasks["05"]:
+        smoke.student(task.operator, task.seed)
+
+
+def test_a_task_that_is_none_is_said_so(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "smoke", "--make", "student-fog_1-seed0")
+    assert "no task 'student-fog_1-seed0'; there are: baseline-" in capsys.readouterr().err
