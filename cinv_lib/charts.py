@@ -46,6 +46,21 @@ def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Fig
     return fig
 
 
+def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
+    """A group of bars a row of `frame`, a bar a column."""
+    fig, ax = single(6.0, 3.2)
+    width = 0.8 / len(frame.columns)
+    for k, name in enumerate(frame.columns):
+        places = [row + (k - (len(frame.columns) - 1) / 2) * width for row in range(len(frame))]
+        hatch = ("", "//", "..", "xx")[k % 4]
+        ax.bar(places, frame[name], width, label=name, color=colour(name, k), hatch=hatch)
+    ax.axhline(0, color="black", lw=0.8)
+    ax.set_xticks(range(len(frame)), frame.index)
+    ax.set(ylabel=ylabel)
+    legend(fig, ax)
+    return fig
+
+
 def margins(ledger: pd.DataFrame) -> Figure:
     """Each row of `claims.ledger`: the difference with two standard errors, and the margin it has
     to clear (a bar). Green circle: holds. Red cross: does not. Hollow: not decided."""

@@ -42,12 +42,13 @@ def inserted(readme: str, lessons: str) -> str:
     """The README with the table between its marks.
 
     Raises:
-        ValueError: a mark is missing.
+        ValueError: a mark is missing, or they stand the other way round.
     """
-    if BEGIN not in readme or END not in readme:
-        raise ValueError(f"the README lacks {BEGIN!r} or {END!r}, between which the table stands")
-    head, _, rest = readme.partition(BEGIN)
-    return f"{head}{BEGIN}\n{lessons}\n{END}{rest.partition(END)[2]}"
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the README lacks {BEGIN!r} and {END!r}, between which the table stands")
+    return f"{head}{BEGIN}\n{lessons}\n{END}{tail}"
 
 
 if __name__ == "__main__":

@@ -106,6 +106,12 @@ def pair_weights(S: Embeddings, R: Embeddings, tau: float) -> Float[Tensor, "N N
     return (similarities(S, R) / tau).softmax(dim=1)
 
 
+def centred(R: Embeddings) -> Embeddings:
+    """Rows of length 1, less what they share (their mean), of length 1 again."""
+    R = F.normalize(R, dim=1)
+    return F.normalize(R - R.mean(dim=0), dim=1)
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss by name, ready to call: `Loss("st", tau=0.1)(S, R)`. "mse" is the alignment alone.
@@ -163,7 +169,7 @@ def parse(text: str) -> Loss:
     return Loss(name, **fields)
 
 
-def _normalised(S: Tensor, R: Tensor, centred: bool = False) -> tuple[Tensor, Tensor]:
+def _normalised(S: Tensor, R: Tensor, centre: bool = False) -> tuple[Tensor, Tensor]:
     if S.shape != R.shape or S.ndim != 2 or not len(S):
         raise ValueError(
             f"embeddings have shapes {tuple(S.shape)} and {tuple(R.shape)}; expected (N, d) twice"
@@ -171,8 +177,8 @@ def _normalised(S: Tensor, R: Tensor, centred: bool = False) -> tuple[Tensor, Te
     if not (S.is_floating_point() and R.is_floating_point()):
         raise ValueError(f"embeddings are {S.dtype} and {R.dtype}; expected floats")
     common = torch.promote_types(torch.promote_types(S.dtype, R.dtype), torch.float32)
-    S, R = (F.normalize(rows.to(common), dim=1) for rows in (S, R))
-    return S, F.normalize(R - R.mean(dim=0), dim=1) if centred else R
+    S, R = S.to(common), R.to(common)
+    return F.normalize(S, dim=1), centred(R) if centre else F.normalize(R, dim=1)
 
 
 def _products(A: Tensor, B: Tensor) -> Tensor:

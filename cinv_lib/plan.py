@@ -9,8 +9,10 @@ that finds something missing makes it by itself all the same.
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
+from . import made
 from .lab import Lab
 from .profiles import Profile, profile
 from .spec import address
@@ -18,37 +20,45 @@ from .spec import address
 
 @dataclass(frozen=True)
 class Task:
-    """One thing that a `Lab` makes: `kind` is its method."""
+    """One thing that a `Lab` makes: `kind` is one of `made.BUILDS`."""
 
     kind: str
     operator: str
     seed: int = 0
+    loss: str | None = None  # None: the profile's
 
     @property
     def name(self) -> str:
         """Also the name of a file: no colon, which Windows does not have."""
-        return f"{self.kind}-{self.operator.replace(':', '_')}-seed{self.seed}"
+        loss = f"-{self.loss}" if self.loss else ""
+        return f"{self.kind}-{self.operator}{loss}-seed{self.seed}".replace(":", "_")
 
     @property
     def after(self) -> tuple["Task", ...]:
         """What has to be there first."""
-        if self.kind != "scores":
-            return ()
-        return tuple(Task(kind, self.operator, self.seed) for kind in ("student", "baseline"))
+        needs = {"scores": ("student", "baseline"), "ablation": ("student",)}
+        return tuple(replace(self, kind=kind) for kind in needs.get(self.kind, ()))
 
-    def make(self, lab: Lab) -> None:
-        """Read it from disk, or make it."""
-        if self.kind == "scores":
-            lab.scores(self.operator, [self.seed])
-        else:
-            getattr(lab, self.kind)(self.operator, self.seed)
+    def make(self, lab: Lab) -> Path:
+        """Where it stands; made now if it is not there."""
+        return lab.folder(self.kind, self.operator, self.seed, self.loss)
+
+    def address(self, lab: Lab) -> str:
+        """Where it would stand in the store: another one when anything that it depends on is."""
+        return address(made.spec(lab.profile, self.kind, self.operator, self.seed, self.loss))
 
 
 def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     """What each lesson, by its number, asks its lab for."""
-    operators = list(profile(name).operators)
-    scores = [Task("scores", op, seed) for seed in range(seeds) for op in operators]
-    return {"05": [Task("student", operators[0])], "06": scores, "15": scores}
+    p = profile(name)
+    first = next(iter(p.operators))
+    scores = [Task("scores", op, seed) for seed in range(seeds) for op in p.operators]
+    losses = [(loss, seed) for seed in range(seeds) for loss in p.ablation]
+    losses += [(f"st:{tau:g}", 0) for tau in p.taus]
+    ablation = [Task("ablation", p.slider, seed, loss) for loss, seed in losses]
+    student = [Task("student", first)]
+    shown = dict.fromkeys(("02", "03", "05"), student)
+    return shown | {"06": scores, "11": ablation, "15": scores}
 
 
 def as_json(name: str, seeds: int) -> str:
@@ -58,7 +68,7 @@ def as_json(name: str, seeds: int) -> str:
     wanted |= {before for task in wanted for before in task.after}
     described = {
         task.name: asdict(task)
-        | {"address": address(lab.spec(task.kind, task.operator, task.seed))}
+        | {"address": task.address(lab)}
         | {"after": [before.name for before in task.after]}
         for task in sorted(wanted, key=lambda task: (task.seed, task.name))
     }
@@ -81,7 +91,7 @@ def main() -> None:
     if given.make not in known:
         parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
     task = known[given.make]
-    Task(task["kind"], task["operator"], task["seed"]).make(Lab(given.profile))
+    Task(*(task[key] for key in ("kind", "operator", "seed", "loss"))).make(Lab(given.profile))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ class Profile:
     probe: ProbeRecipe
     fractions: tuple[float, ...]  # of the labels, for the student's probe
     realisations: int
+    ablation: tuple[str, ...]  # losses of lesson 11, trained on the range of the slider
+    taus: tuple[float, ...]  # further temperatures of the paper's loss, one seed each
+    severities: tuple[float, ...]  # at which these are scored,
+    ablation_val_per_class: int  # on so many pictures a class
     template: str = "a photo of a {}"
 
 
@@ -51,6 +55,10 @@ STICKERS = Profile(
     probe=ProbeRecipe(epochs=10, lr=1e-3, batch_size=128),
     fractions=(1.0, 0.1),
     realisations=10,
+    ablation=("st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5"),
+    taus=(0.2, 0.5, 1.0),
+    severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
+    ablation_val_per_class=10,
 )
 
 SMOKE = replace(
@@ -62,6 +70,10 @@ SMOKE = replace(
     baseline=Recipe(epochs=1, batch_size=64, lr=1e-3),
     probe=replace(STICKERS.probe, epochs=1),
     realisations=2,
+    ablation=("st:0.1", "mse"),
+    taus=(1.0,),
+    severities=(0.9, 0.99),
+    ablation_val_per_class=1,
 )
 
 PROFILES = {p.name: p for p in (STICKERS, SMOKE)}

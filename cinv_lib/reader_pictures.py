@@ -26,7 +26,7 @@ def from_file(source: str | Path | bytes | memoryview, size: int) -> Float[Tenso
     try:
         with Image.open(source if is_path else io.BytesIO(bytes(source))) as opened:
             opened.load()
-            picture = _rgb(ImageOps.exif_transpose(opened))
+            picture = to_rgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as e:
         raise ValueError(
             f"{name} is not a picture that can be read here; save it as JPEG or PNG"
@@ -41,8 +41,8 @@ def from_file(source: str | Path | bytes | memoryview, size: int) -> Float[Tenso
     return pixels.permute(2, 0, 1)[None].contiguous()
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    """Any of PIL's modes to RGB."""
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any of PIL's modes to RGB; transparency is laid on white."""
     if picture.mode.startswith(("I", "F")):  # 16-bit or more: PIL's convert would clip at 255
         values = np.asarray(picture, dtype=np.float64)
         top = 65535 if picture.mode.startswith("I") else 1 if values.max() <= 1 else 255

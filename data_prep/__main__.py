@@ -1,19 +1,43 @@
 """python -m data_prep NAME: makes or checks every data set and the embedded weights.
 
-stickers    draws the embedded world's sets (seconds) and checks what other sets are at hand
-teacher     trains the embedded CLIP from nothing (about 40 minutes on 2 cores)
-supervised  trains the labels-only tower, the baseline's starting point (about 6 minutes)
-sweep       learning rates of student and baseline on the embedded world (about 15 minutes)
-record      keeps the run of `make course SEEDS=3` with the course, in notebooks/recorded
-publish     runs lessons and keeps their outputs in notebooks: publish --lessons 02 03
+the embedded world
+  stickers      draws its sets (seconds) and checks what other sets are at hand
+  teacher       trains the embedded CLIP from nothing (about 40 minutes on 2 cores)
+  supervised    trains the labels-only tower, the baseline's starting point (about 6 minutes)
+  sweep         learning rates of student and baseline (about 15 minutes)
+  record        keeps the run of `make course SEEDS=3` with the course, in notebooks/recorded
+  publish       runs lessons and keeps their outputs in notebooks: publish --lessons 02 03
+
+the paper's setting
+  imagenet100   links ImageNet-100, -100B and the label shift: imagenet100 --imagenet DIR
+  imagenet100c  makes ImageNet-100C, or links it: imagenet100c --published DIR
+  cifar         downloads CIFAR-10 and CIFAR-100 (340 MB)
+  stl10         downloads STL-10 (2.6 GB)
+  covid         links the CoronaHack chest X-rays: covid --coronahack DIR
+  official      converts the authors' checkpoints: official --checkpoints DIR
+
+All go on where they were stopped, and do nothing that is done. `NAME --help` has the options.
 """
 
 import argparse
 import shutil
+import sys
+from pathlib import Path
 
 from cinv_lib import home, images
 
-from . import labelled, publish, record, sweep, teacher
+from . import (
+    covid,
+    imagenet100,
+    imagenet100c,
+    labelled,
+    official,
+    publish,
+    record,
+    small_sets,
+    sweep,
+    teacher,
+)
 
 
 def stickers() -> None:
@@ -33,27 +57,75 @@ def stickers() -> None:
         print(f"OK  {name}/{split}: {len(found)} pictures, {len(found.class_names)} classes")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
+def trained(name: str, fresh: bool) -> None:
+    """Train embedded weights, going on with an unfinished training unless `fresh`."""
+    work = home.home() / "training" / name
+    if fresh:
+        shutil.rmtree(work, ignore_errors=True)
+    {"teacher": teacher.make, "supervised": labelled.make}[name](work)
+
+
+def corrupted(o: argparse.Namespace) -> None:
+    """ImageNet-100C: linked where it was published, else made here."""
+    if o.published:
+        return imagenet100c.link(o.published, o.partial)
+    imagenet100c.make(o.corruptions, o.severities, o.workers)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: a subcommand each, whose `do` takes the options."""
+    top = argparse.ArgumentParser(
         "python -m data_prep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    names = ("stickers", "teacher", "supervised", "sweep", "record", "publish")
-    parser.add_argument("name", choices=names)
-    parser.add_argument("--lessons", nargs="+", metavar="NN", default=[], help="to publish")
-    parser.add_argument("--fresh", action="store_true", help="forget an unfinished training")
-    options = parser.parse_args()
-    if options.name == "stickers":
-        return stickers()
-    if options.name == "sweep":
-        return print(sweep.make().to_string(index=False))
-    if options.name == "record":
-        return print("\n".join(f"OK  {folder}" for folder in record.make()))
-    if options.name == "publish":
-        return publish.publish(options.lessons)
-    work = home.home() / "training" / options.name
-    if options.fresh:
-        shutil.rmtree(work, ignore_errors=True)
-    {"teacher": teacher.make, "supervised": labelled.make}[options.name](work)
+    commands = top.add_subparsers(dest="name", required=True, metavar="NAME")
+
+    def add(name: str, do) -> argparse.ArgumentParser:
+        command = commands.add_parser(name)
+        command.set_defaults(do=do)
+        return command
+
+    def sized(command: argparse.ArgumentParser, check: bool = True) -> None:
+        command.add_argument("--partial", action="store_true", help="take what is there")
+        if check:
+            command.add_argument("--check", action="store_true", help="decode every picture")
+
+    add("stickers", lambda o: stickers())
+    for name in ("teacher", "supervised"):
+        training = add(name, lambda o: trained(o.name, o.fresh))
+        training.add_argument("--fresh", action="store_true", help="forget an unfinished training")
+    add("sweep", lambda o: print(sweep.make().to_string(index=False)))
+    add("record", lambda o: print("\n".join(f"OK  {folder}" for folder in record.make())))
+    lessons = add("publish", lambda o: publish.publish(o.lessons))
+    lessons.add_argument("--lessons", nargs="+", metavar="NN", default=[], help="to publish")
+
+    paper = add("imagenet100", lambda o: imagenet100.make(o.imagenet, o.partial, o.check))
+    paper.add_argument("--imagenet", type=Path, metavar="DIR", required=True, help="ILSVRC 2012")
+    sized(paper)
+    worse = add("imagenet100c", corrupted)
+    worse.add_argument("--published", type=Path, metavar="DIR", help="ImageNet-C, unpacked")
+    worse.add_argument("--corruptions", nargs="+", metavar="C", default=imagenet100c.NAMES)
+    worse.add_argument("--severities", nargs="+", type=int, choices=imagenet100c.SEVERITIES,
+                       default=imagenet100c.SEVERITIES)  # fmt: skip
+    worse.add_argument("--workers", type=int, default=1, help="processes that corrupt")
+    sized(worse, check=False)
+    add("cifar", lambda o: small_sets.cifar())
+    add("stl10", lambda o: small_sets.stl10())
+    xray = add("covid", lambda o: covid.make(o.coronahack, o.partial, o.check))
+    xray.add_argument("--coronahack", type=Path, metavar="DIR", required=True, help="Kaggle's set")
+    sized(xray)
+    authors = add("official", lambda o: official.make(o.checkpoints))
+    authors.add_argument("--checkpoints", type=Path, metavar="DIR", required=True)
+    return top
+
+
+def main() -> None:
+    options = parser().parse_args()
+    try:
+        options.do(options)
+    except (ValueError, OSError) as e:  # bad input and the network: the sentence says it all
+        if options.name in ("teacher", "supervised", "sweep", "record", "publish"):
+            raise
+        sys.exit(f"FAIL  {e}")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,13 @@ What differs between two runs, or means nothing outside its kernel, is taken out
 papermill's notes, live views of widgets (the picture beside each stays).
 """
 
+import os
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import papermill
@@ -22,24 +26,27 @@ def publish(numbers: Iterable[str], folder: Path = NOTEBOOKS) -> None:
     """Execute the lessons of these numbers, in place. A lesson that fails is left as it was.
 
     Raises:
-        ValueError: there is no lesson of a number.
+        ValueError: there is no lesson of a number, or no number. Then nothing is run.
         papermill.PapermillExecutionError: a cell raised.
     """
-    for number in numbers:
-        found = sorted(folder.glob(f"{number.zfill(2)}_*.ipynb"))
-        if not found:
-            known = ", ".join(path.stem[:2] for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")))
-            raise ValueError(f"no lesson {number!r}; there are {known}")
-        run(found[0])
+    there = {path.stem[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    wanted = [number.zfill(2) for number in numbers]
+    unknown = [number for number in wanted if number not in there]
+    if unknown or not wanted:
+        asked = f"no lesson {', '.join(unknown)}" if unknown else "no lesson was named"
+        raise ValueError(f"{asked}; there are {', '.join(there)} (--lessons NN)")
+    for number in wanted:
+        run(there[number])
 
 
 def run(path: Path) -> None:
     """Execute one notebook and write it with its outputs and the seconds that it took."""
     before = nbformat.read(path, as_version=4)
     start = time.perf_counter()
-    done = papermill.execute_notebook(
-        str(path), None, {}, kernel_name="python3", cwd=str(path.parent), log_output=False
-    )
+    with nothing_attempted():
+        done = papermill.execute_notebook(
+            str(path), None, {}, kernel_name="python3", cwd=str(path.parent), log_output=False
+        )
     seconds = time.perf_counter() - start
     cleaned(done)
     course = dict(before.metadata.get("course", {})) | {"run_seconds": round(seconds)}
@@ -47,6 +54,14 @@ def run(path: Path) -> None:
     done.metadata = nbformat.from_dict(kept | {"course": course})
     write_text(path, nbformat.writes(done) + "\n")
     print(f"{path.stem}: {seconds:.0f} s")
+
+
+@contextmanager
+def nothing_attempted() -> Iterator[None]:
+    """Kernels started meanwhile know nothing of what this reader has done."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
+        os.environ["CINV_PROGRESS"] = f"{folder}/progress.json"
+        yield
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> None:

@@ -1,8 +1,8 @@
 """Keep a run with the course: `python -m data_prep record` after `make course SEEDS=3`.
 
 Copies what the lessons show from the run's store to notebooks/recorded, so that a reader who opens
-a lesson sees its numbers at once, and so that the tests can replay every lesson: the scores of
-every operator and seed, the student of lesson 05, and the student and baseline of lesson 00.
+a lesson sees its numbers at once, and so that the tests can replay every lesson: all that was
+measured, the student of lesson 05, and the student and baseline of lesson 00.
 """
 
 import os
@@ -10,15 +10,17 @@ import shutil
 from pathlib import Path
 
 from cinv_lib import lab as labs
+from cinv_lib import plan
 
 
 def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
-    """Copy the entries, trained now if they are missing; returns the folders in the archive."""
+    """Copy the entries, made now if they are missing; returns the folders in the archive."""
     lab = labs.Lab(profile, recorded=False)
-    first = next(iter(lab.profile.operators))
-    entries = [lab._scores(op, seed) for op in lab.profile.operators for seed in range(seeds)]
-    entries += [lab._student(first, 0), lab._student(lab.profile.slider, 0)]
-    entries += [lab._baseline(lab.profile.slider, 0)]
+    first, slider = next(iter(lab.profile.operators)), lab.profile.slider
+    tasks = dict.fromkeys(task for group in plan.tasks(profile, seeds).values() for task in group)
+    entries = [task.make(lab) for task in tasks if task.kind not in ("student", "baseline")]
+    shown = [("student", first), ("student", slider), ("baseline", slider)]
+    entries += [lab.folder(kind, op) for kind, op in shown]
     archive = labs.RECORDED / lab.profile.name
     kept = [archive / entry.relative_to(lab.store.root) for entry in entries]
     for entry, copy in zip(entries, kept, strict=True):

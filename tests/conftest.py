@@ -1,4 +1,7 @@
-"""What all tests share: shapes are checked, folders are temporary, nothing asks the network."""
+"""What all tests share: shapes are checked, folders are temporary, nothing asks the network.
+
+The progress of whoever runs the tests changes none of them, and stays as it is.
+"""
 
 import os
 from pathlib import Path
@@ -23,6 +26,7 @@ def folders(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CINV_HOME", str(shared / "home"))
         patch.setenv("CINV_RUNS", str(shared / "runs"))
+        patch.setenv("CINV_PROGRESS", str(base / "progress.json"))
         yield
 
 

@@ -20,7 +20,9 @@ from torch import nn
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 if _FORKS:
-    _CONTEXT.set_forkserver_preload(["cinv_lib.distill", "cinv_lib.supervised"])
+    _CONTEXT.set_forkserver_preload(
+        ["cinv_lib.distill", "cinv_lib.supervised", "cinv_lib.workbook"]
+    )
 
 
 def run(function, *arguments, ranks: int = 1) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cinv_lib import lab as lab_module
-from cinv_lib import profiles, results, scoring
+from cinv_lib import made, profiles, results, scoring
 from cinv_lib.lab import RECORDED, Lab
 from cinv_lib.store import Store
 
@@ -35,8 +35,8 @@ def test_what_was_made_is_found_again(lab, scores, monkeypatch):
     def never(*_, **__):
         raise AssertionError("trained a second time")
 
-    monkeypatch.setattr(lab_module.distill, "distill", never)
-    monkeypatch.setattr(lab_module.supervised, "finetune", never)
+    monkeypatch.setattr(made.distill, "distill", never)
+    monkeypatch.setattr(made.supervised, "finetune", never)
     other = Lab("smoke", recorded=False)
     pd.testing.assert_frame_equal(other.scores(OP), scores)
     x = lab.val.images[:2].float() / 255
@@ -52,11 +52,11 @@ def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch
     archive = tmp_path / "recorded"
     shutil.copytree(lab.store.root, archive / "smoke")
     monkeypatch.setattr(lab_module, "RECORDED", archive)
-    monkeypatch.setattr(lab_module.scoring, "table", None)  # nothing can be computed
+    monkeypatch.setattr(made.scoring, "table", None)  # nothing can be computed
     pd.testing.assert_frame_equal(Lab("smoke").scores(OP), scores)
     assert not (home.parent / "runs").exists()
     monkeypatch.setenv("CINV_RECORDED", "0")
-    monkeypatch.setattr(lab_module.distill, "distill", None)
+    monkeypatch.setattr(made.distill, "distill", None)
     with pytest.raises(TypeError):
         Lab("smoke").scores(OP)
 
@@ -67,9 +67,9 @@ def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
     assert lab.archive.root == RECORDED / "stickers"
     for op in lab.profile.operators:
         for seed in range(3):
-            assert lab._scores(op, seed).is_relative_to(RECORDED), (op, seed)
-    assert lab._student(lab.profile.slider, 0).is_relative_to(RECORDED)
-    assert lab._baseline(lab.profile.slider, 0).is_relative_to(RECORDED)
+            assert lab.folder("scores", op, seed).is_relative_to(RECORDED), (op, seed)
+    assert lab.folder("student", lab.profile.slider).is_relative_to(RECORDED)
+    assert lab.folder("baseline", lab.profile.slider).is_relative_to(RECORDED)
 
 
 def test_the_recorded_run_says_where_it_comes_from():

@@ -1,11 +1,18 @@
-"""Every lesson runs alone, headless, with other parameters than those it was committed with."""
+"""Every lesson runs alone, headless, with other parameters than those it was committed with.
+
+Here with the solution of each exercise in its cell. With nothing attempted they are replayed by
+nbval, and the outputs that are committed come from such a run.
+"""
 
 import ast
+import json
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+
+from cinv_lib.workbook import exercise as book
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -18,6 +25,7 @@ def kernel(home, tmp_path, monkeypatch, tmp_path_factory):
     shared = tmp_path_factory.getbasetemp() / "drawn"
     monkeypatch.setenv("CINV_HOME", str(shared))
     monkeypatch.setenv("CINV_RECORDED", "0")
+    monkeypatch.setenv("CINV_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
@@ -44,11 +52,35 @@ def execute(path: Path, out: Path, **parameters) -> nbformat.NotebookNode:
     )
 
 
+def solved(path: Path, out: Path) -> Path:
+    """The notebook with each exercise's solution in place of its stub, written to `out`."""
+    notebook = nbformat.read(path, as_version=4)
+    for exercise in book.of_lesson(path.stem[:2]):
+        (cell,) = [c for c in notebook.cells if c.source == exercise.cell()]
+        cell.source = exercise.cell(exercise.solution_source)
+    nbformat.write(notebook, out)
+    return out
+
+
+def said(notebook: nbformat.NotebookNode, id: str) -> str:
+    """What the check of an exercise printed."""
+    (cell,) = [c for c in notebook.cells if f'check("{id}"' in c.source]
+    (output,) = [o for o in cell.outputs if o.output_type == "display_data"]
+    return output.data["text/plain"]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_lesson_runs_alone_with_other_parameters(path, kernel, tmp_path):
+def test_lesson_runs_alone_with_other_parameters_and_every_solution(path, kernel, tmp_path):
     before = {p for p in (ROOT / "notebooks").rglob("*") if "checkpoint" not in p.name}
     known = parameters_of(path)
-    done = execute(path, tmp_path / "out.ipynb", **{k: v for k, v in OTHER.items() if k in known})
+    changed = {name: value for name, value in OTHER.items() if name in known}
+    done = execute(solved(path, tmp_path / "in.ipynb"), tmp_path / "out.ipynb", **changed)
+    exercises = book.of_lesson(path.stem[:2])
+    for exercise in exercises:
+        assert f"Exercise {exercise.id}, {exercise.title}: right, " in said(done, exercise.id)
+    progress = tmp_path / "progress.json"
+    noted = json.loads(progress.read_text())["exercises"] if progress.exists() else {}
+    assert {id for id, entry in noted.items() if "solved" in entry} == {e.id for e in exercises}
     injected = [c for c in done.cells if "injected-parameters" in c.metadata.get("tags", [])]
     assert len(injected) == 1 and "smoke" in injected[0].source
     code = [c for c in done.cells if c.cell_type == "code" and c.source.strip()]

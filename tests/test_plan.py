@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cinv_lib import claims, lab, plan, results
+from cinv_lib import claims, made, plan, results
 from cinv_lib.lab import Lab
 from cinv_lib.plan import Task
 
@@ -22,12 +22,14 @@ def test_scores_come_after_their_models():
 def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
     tasks = listed["tasks"]
-    assert len(tasks) == 3 * 3 * seeds  # operators, kinds
+    of = 3 * 3 * seeds + 2 * (2 * seeds + 1)  # operators and kinds; losses with tau, two kinds
+    assert len(tasks) == of
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
     assert len({task["address"] for task in tasks.values()}) == len(tasks)
     for task in tasks.values():
-        spec = smoke.spec(task["kind"], task["operator"], task["seed"])
+        asked = (task["kind"], task["operator"], task["seed"], task["loss"])
+        spec = made.spec(smoke.profile, *asked)
         assert smoke.store.path(task["kind"], spec).name == task["address"]
 
 
@@ -41,9 +43,9 @@ def test_lessons_find_what_was_made(home, monkeypatch, capsys):
     tasks = plan.tasks("smoke", 1)
     for task in dict.fromkeys([b for t in tasks["06"] for b in t.after] + tasks["06"]):
         run(monkeypatch, "smoke", "--make", task.name)
-    monkeypatch.setattr(lab.distill, "distill", None)  # nothing more can be trained
-    monkeypatch.setattr(lab.supervised, "finetune", None)
-    monkeypatch.setattr(lab.scoring, "table", None)
+    monkeypatch.setattr(made.distill, "distill", None)  # nothing more can be trained
+    monkeypatch.setattr(made.supervised, "finetune", None)
+    monkeypatch.setattr(made.scoring, "table", None)
     smoke = Lab("smoke")
     operators = list(smoke.profile.operators)
     assert len(results.measured(smoke, operators, 1)) > 0
@@ -55,4 +57,4 @@ def test_lessons_find_what_was_made(home, monkeypatch, capsys):
 def test_a_task_that_is_none_is_said_so(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "smoke", "--make", "student-fog_1-seed0")
-    assert "no task 'student-fog_1-seed0'; there are: baseline-" in capsys.readouterr().err
+    assert "no task 'student-fog_1-seed0'; there are: ablation-" in capsys.readouterr().err

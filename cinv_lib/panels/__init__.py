@@ -3,19 +3,32 @@
 from cinv_lib.panels.corrupt import operator_panel, render_operator, upload_panel
 from cinv_lib.panels.panel import Panel, choice, keep_pictures, slider
 from cinv_lib.panels.quiz import Quiz, beat_the_encoder, render_question
+from cinv_lib.panels.sphere import render_sphere, sphere_panel
 from cinv_lib.panels.student import render_student, see_what_the_student_sees
+from cinv_lib.panels.weights import (
+    effective_number,
+    hardest_negatives,
+    render_weights,
+    weights_panel,
+)
 
 __all__ = [
     "Panel",
     "Quiz",
     "beat_the_encoder",
     "choice",
+    "effective_number",
+    "hardest_negatives",
     "keep_pictures",
     "operator_panel",
     "render_operator",
     "render_question",
+    "render_sphere",
     "render_student",
+    "render_weights",
     "see_what_the_student_sees",
     "slider",
+    "sphere_panel",
     "upload_panel",
+    "weights_panel",
 ]

@@ -11,7 +11,8 @@ Columns of the numeric tables and figures:
 - `trained`: the operator that the encoder was trained with ("identity" where it saw clean images).
 - `dataset`, `method` (a key of `METHODS`), `fraction` (labels used, in percent).
 - `metric`: "top1" and "top5" in percent, "auc" between 0 and 1.
-- `value` and `se`: mean and standard error over 10 corruptions, as printed (NaN where none is).
+- `value` and `se`: mean and standard error over 10 corruptions, to the digits that are printed, or
+  that the result files have (`se` is NaN where there is none).
 """
 
 from functools import cache
@@ -40,15 +41,16 @@ METHODS = {
     "mse": "MSE",
 }
 
-EXTRAS = ("zero-shot student", "students on clean images", "raw CLIP, measured")
+EXTRAS = (
+    "zero-shot student",
+    "students on clean images",
+    "raw CLIP, measured",
+    "other runs of figure 6",
+)
 
 _LISTS = {3: "label_shift", 15: "classes", 16: "classes"}
 _NO_DATA = {
     2: "it is a drawing",
-    7: "the authors' result files give top-1 only; figure(3) has those",
-    8: "the authors' result files give top-1 only; figure(4) has those",
-    9: "the authors' result files give top-1 only; figure(5) has those",
-    10: "the authors' result files give top-1 only; figure(6) has those",
     11: "it shows pictures",
 }
 
@@ -80,11 +82,12 @@ def table(number: int) -> pd.DataFrame:
 
 
 def figure(number: int) -> pd.DataFrame:
-    """What figure `number` shows: 1 (top-3 predictions, printed), 3, 4, 5 or 6 (curves).
+    """What figure `number` shows: 1 (top-3 predictions, printed), or 3 to 10 (curves).
 
-    The curves of figures 3 to 6 are the authors' own result files, which the paper only plots;
-    baselines come from the table that prints them. Which run figure 6 plots is inferred. The
-    paper's baseline in figure 5 was never published as numbers.
+    Figures 7 to 10 are 3 to 6 again, in top-5. Their curves are the authors' own result files, with
+    standard errors, which the paper only plots; baselines come from the table that prints them.
+    Which runs figures 6 and 10 plot is inferred: `extra("other runs of figure 6")` has others. The
+    baselines of figures 5, 8 and 9 were never published as numbers.
 
     Raises:
         ValueError: the figure does not exist, or no numbers of it are known.
@@ -94,14 +97,16 @@ def figure(number: int) -> pd.DataFrame:
     rows = _figures(str(number))
     if number not in range(1, 12) or rows.empty:
         why = _NO_DATA.get(number, "the paper has figures 1 to 11")
-        raise ValueError(f"figure {number!r}: {why}; numbers exist for figures 1, 3, 4, 5 and 6")
+        raise ValueError(f"figure {number!r}: {why}; numbers exist for figures 1 and 3 to 10")
     return rows
 
 
 def extra(name: str) -> pd.DataFrame:
     """Numbers of the authors' result files that the paper does not show (one of `EXTRAS`).
 
-    "raw CLIP, measured" holds the values that contradict Table 13's CLIP column.
+    "raw CLIP, measured" holds the values that contradict Table 13's CLIP column. "other runs of
+    figure 6" are a second run of three of its five losses; there, at 90 % of the pixels missing,
+    MSE equals the contrastive ones. How they were trained is not documented.
 
     Raises:
         ValueError: unknown name.
@@ -113,9 +118,7 @@ def extra(name: str) -> pd.DataFrame:
 
 def _figures(key: str) -> pd.DataFrame:
     rows = _read("figures")
-    rows = rows[rows.figure == key]
-    # The result files were read without their standard errors.
-    return rows.assign(se=float("nan")).reset_index(drop=True)
+    return rows[rows.figure == key].reset_index(drop=True)
 
 
 def value(

@@ -3,13 +3,15 @@
 Plain numbers, NumPy arrays and tensors of one shape may stand for each other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+NONE = "it gave None: is a `return` missing?"
 NUMBERS = (bool, int, float, np.ndarray, np.generic, torch.Tensor)
+PLAIN = "biufc"  # kinds of dtype that are numbers: truth values, integers, floats, complex
 SHOWN = 4  # entries of an array that a message shows
 
 
@@ -24,21 +26,24 @@ def difference(got: Any, expected: Any, tolerance: float) -> str | None:
     'its shape is (2, 3), expected (3,)'
     """
     if got is None:
-        return "it gave None: is a `return` missing?"
-    if isinstance(expected, str | None):
-        return None if got == expected else f"you gave {got!r}, expected {expected!r}"
+        return NONE
+    if isinstance(expected, str):
+        same = isinstance(got, str) and got == expected
+        return None if same else f"you gave {_short(got)}, expected {expected!r}"
     if isinstance(expected, Mapping):
         if not isinstance(got, Mapping) or set(got) != set(expected):
             return f"you gave {_short(got)}, expected a dict with the keys {sorted(expected)}"
         return _parts({key: (got[key], expected[key]) for key in expected}, tolerance)
     if isinstance(expected, Sequence):
+        got = list(got) if isinstance(got, np.ndarray | torch.Tensor) and got.ndim else got
         if not isinstance(got, Sequence) or isinstance(got, str) or len(got) != len(expected):
             return f"you gave {_short(got)}, expected {len(expected)} values"
         pairs = zip(got, expected, strict=True)
         return _parts({f"part {k + 1}": pair for k, pair in enumerate(pairs)}, tolerance)
-    if not isinstance(got, NUMBERS):
-        return f"it gave a {type(got).__name__}, expected {_kind(expected)}"
-    return _numbers(_array(got), _array(expected), tolerance)
+    array = _array(got) if isinstance(got, NUMBERS) else None
+    if array is None or array.dtype.kind not in PLAIN:
+        return f"it gave {_kind(got)}, expected {_kind(expected)}"
+    return _numbers(array, _array(expected), tolerance)
 
 
 def _parts(pairs: Mapping[str, tuple[Any, Any]], tolerance: float) -> str | None:
@@ -65,7 +70,9 @@ def _numbers(got: np.ndarray, expected: np.ndarray, tolerance: float) -> str | N
         return None
     words = f"you gave {_entries(got)}, expected {_entries(expected)}"
     if got.size > 1:
-        words += f"; the largest difference is {np.abs(got - expected).max():.3g}"
+        there = np.isfinite(got) & np.isfinite(expected)
+        gap = np.abs(got[there] - expected[there]).max(initial=0.0)
+        words += f"; the largest difference is {gap:.3g}"
     return words
 
 
@@ -75,52 +82,61 @@ def relation(pairs: Sequence[tuple[Any, Any]], tolerance: float) -> str | None:
     >>> relation([(2.0, -2.0), (-3.0, 3.0)], 1e-4)
     'your answer has the opposite sign in every case'
     """
-    try:
-        got, expected = ([_array(pair[k]).astype(float) for pair in pairs] for k in (0, 1))
-    except (TypeError, ValueError):
+    if not all(isinstance(one, NUMBERS) for pair in pairs for one in pair):
         return None
-    if all(g.ndim == 2 and _same(g.T, e, tolerance) for g, e in zip(got, expected, strict=True)):
+    got, expected = ([_array(pair[k]) for pair in pairs] for k in (0, 1))
+    if any(array.dtype.kind not in "iuf" for array in (*got, *expected)):
+        return None
+
+    def fits(rule: Callable[[np.ndarray], np.ndarray]) -> bool:
+        return all(_same(g, rule(e), tolerance) for g, e in zip(got, expected, strict=True))
+
+    if all(e.ndim == 2 for e in expected) and fits(np.transpose):
         return "your answer is the transpose of the right one: rows and columns are exchanged"
     if any(g.shape != e.shape for g, e in zip(got, expected, strict=True)):
         return None
-    g, e = (np.concatenate([a.ravel() for a in arrays]) for arrays in (got, expected))
+    g, e = (np.concatenate([a.ravel() for a in arrays]).astype(float) for arrays in (got, expected))
     if len(g) < 2 or not (np.isfinite(g).all() and np.isfinite(e).all()):
         return None
-    if _same(g, -e, tolerance):
+    if fits(np.negative):
         return "your answer has the opposite sign in every case"
     factor = float(g @ e / (e @ e)) if e.any() else 0.0
-    if factor and _same(g, factor * e, tolerance):
+    if abs(factor) > tolerance and fits(lambda right: factor * right):
         return f"your answer is {factor:.4g} times the right one in every case"
     shift = float((g - e).mean())
-    if _same(g, e + shift, tolerance):
-        return f"your answer is the right one {'plus' if shift > 0 else 'minus'} {abs(shift):.4g}"
+    if fits(lambda right: right + shift):
+        sign = "plus" if shift > 0 else "minus"
+        return f"your answer is the right one {sign} {abs(shift):.4g} in every case"
     return None
 
 
 def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
-    return a.shape == b.shape and np.allclose(
-        a, b, rtol=0, atol=tolerance * max(1, np.abs(b).max())
-    )
+    scale = np.abs(b).max(initial=1.0)
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=tolerance * scale)
 
 
 def _array(value: Any) -> np.ndarray:
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
+        value = value.detach().cpu().to_dense().resolve_conj().resolve_neg()
         value = value.float() if value.dtype == torch.bfloat16 else value
     return np.asarray(value)
 
 
 def _entries(array: np.ndarray) -> str:
     flat = array.ravel()
-    words = [str(v) if array.dtype == bool else f"{v:.4g}" for v in flat[:SHOWN].tolist()]
+    exact = array.dtype.kind in "biu"
+    words = [str(v) if exact else f"{v:.6g}" for v in flat[:SHOWN].tolist()]
     if array.ndim == 0:
         return words[0]
     return f"[{', '.join(words)}{', ...' if flat.size > SHOWN else ''}]"
 
 
 def _kind(value: Any) -> str:
+    if not isinstance(value, NUMBERS):
+        return f"a {type(value).__name__}"
     array = _array(value)
-    return "a number" if array.ndim == 0 else f"an array of shape {array.shape}"
+    kind = "number" if array.dtype.kind in PLAIN else array.dtype.name
+    return f"a {kind}" if array.ndim == 0 else f"an array of {kind}s, shape {array.shape}"
 
 
 def _short(value: Any) -> str:

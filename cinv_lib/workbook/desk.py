@@ -19,8 +19,8 @@ def check(id: str, answer: Any) -> Any:
     """Say case by case what is right and what is wrong with an answer; return what to go on with.
 
     Returns:
-        The answer where it is right. Else the library's own, so that the cells below run whatever
-        stands here.
+        The answer where it is right and usable. Else the library's own, so that the cells below
+        run whatever stands here.
 
     Raises:
         KeyError: there is no such exercise.
@@ -37,7 +37,7 @@ def check(id: str, answer: Any) -> Any:
 
         entry = record.change("exercises", id, note)
     display(report(graded, hints_used=entry.get("hints", 0)))
-    if graded.state == "right":
+    if graded.state == "right" and graded.usable:
         return answer
     return exercise.reference if exercise.is_function else exercise.reference()
 
@@ -57,6 +57,8 @@ def report(graded: Grade, hints_used: int = 0) -> Page:
     if graded.state == "right":
         page = Page(f"{name}: right, {right} of {len(graded.outcomes)} cases", "right")
         page.items(outcome.label for outcome in graded.outcomes if outcome.label)
+        if not graded.usable:
+            page.line("The cells below go on with the library's own, which gives a tensor.")
         return page.folded("Why it is so", exercise.why, exercise.solution_source)
     page = Page(f"{name}: not yet right, {right} of {len(graded.outcomes)} cases", "wrong")
     for outcome in graded.outcomes:

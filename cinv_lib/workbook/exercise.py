@@ -123,7 +123,8 @@ def lessons() -> list[str]:
     """Numbers of the lessons that have exercises: "00", "01", ..."""
     from . import lessons as package
 
-    return sorted(m.name.removeprefix("lesson_") for m in pkgutil.iter_modules(package.__path__))
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return sorted(n.removeprefix("lesson_") for n in names if n.startswith("lesson_"))
 
 
 def _module(lesson: str) -> Any:

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
-from .compare import difference, relation
+from .compare import NONE, difference, relation
 from .exercise import Case, Exercise
-from .todo import has_todo
+from .todo import TODO, has_todo, is_about_todo
 
-SECONDS = 20  # for one case
+SECONDS = 10  # for one case
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Grade:
-    """What came of an answer. `state`: "todo", "right" or "wrong"."""
+    """What came of an answer. `state`: "todo", "right" or "wrong".
+
+    usable: whether a right answer gives tensors where the library's own does, so that cells below
+        can go on with it. A float is as right, but has no `.mean()`.
+    """
 
     exercise: Exercise
     state: str
     outcomes: tuple[Outcome, ...] = ()
     cause: str = ""
+    usable: bool = True
 
 
 def grade(exercise: Exercise, answer: Any, seed: int | None = None) -> Grade:
@@ -58,17 +64,25 @@ def grade(exercise: Exercise, answer: Any, seed: int | None = None) -> Grade:
         for case, (got, error) in zip(cases, tried, strict=True)
     )
     if all(outcome.state == "right" for outcome in outcomes):
-        return Grade(exercise, "right", outcomes)
+        usable = all(
+            isinstance(got, torch.Tensor)
+            or not isinstance(exercise.reference(*_fresh(case.args)), torch.Tensor)
+            for case, (got, _) in zip(cases, tried, strict=True)
+        )
+        return Grade(exercise, "right", outcomes, usable=usable)
     results = None if any(error for _, error in tried) else [got for got, _ in tried]
     return Grade(exercise, "wrong", outcomes, _cause(exercise, cases, results))
 
 
 def _judge(exercise: Exercise, case: Case, got: Any) -> Outcome:
-    if exercise.judge:
-        wrong = exercise.judge(got, *_fresh(case.args))
-    else:
+    if exercise.judge is None:
         expected = exercise.reference(*_fresh(case.args))
         wrong = difference(got, expected, exercise.tolerance)
+    else:
+        try:
+            wrong = NONE if got is None else exercise.judge(got, *_fresh(case.args))
+        except Exception as error:  # a judge counts on the right kind of value
+            wrong = f"it gave a {type(got).__name__} of no use here ({_line(error)})"
     return Outcome(case.label, "wrong" if wrong else "right", wrong or "")
 
 
@@ -103,22 +117,37 @@ def _try(function: Callable, case: Case) -> tuple[Any, str]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit as well: an answer must not end the notebook
-        return None, _words(error, function)
+        return (TODO, "") if is_about_todo(error) else (None, _words(error, function))
     for number, (after, before) in enumerate(zip(arguments, case.args, strict=True), start=1):
-        if isinstance(before, torch.Tensor) and not torch.equal(after, before):
+        if _changed(after, before):
             return None, f"it changes its argument number {number} in place; work on a copy"
     return got, ""
+
+
+def _changed(after: Any, before: Any) -> bool:
+    """Whether numbers in an argument differ; a generator, say, is there to be used."""
+    if isinstance(before, torch.Tensor | np.ndarray):
+        return difference(after, before, 0.0) is not None
+    if isinstance(before, tuple | list):
+        return len(after) != len(before) or any(map(_changed, after, before))
+    if isinstance(before, dict):
+        return list(after) != list(before) or any(_changed(after[k], before[k]) for k in before)
+    return False
 
 
 def _words(error: BaseException, function: Callable) -> str:
     """The error in one line, with the reader's own line that raised it."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    text = _line(error)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename == file:
             line = (frame.line or linecache.getline(file, frame.lineno)).strip()
             return f"{text} (in your line `{line}`)" if line else text
     return text
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}"
 
 
 def _fresh(value: Any) -> Any:
@@ -127,17 +156,21 @@ def _fresh(value: Any) -> Any:
         return value.detach().clone().requires_grad_(value.requires_grad)
     if isinstance(value, torch.Generator):
         return value.clone_state()
+    if isinstance(value, np.ndarray):
+        return value.copy()
     if isinstance(value, tuple | list):
         return type(value)(map(_fresh, value))
+    if isinstance(value, dict):
+        return {key: _fresh(one) for key, one in value.items()}
     return value
 
 
 @contextmanager
-def _limited(seconds: int) -> Iterator[None]:
+def _limited(seconds: int | float) -> Iterator[None]:
     """TimeoutError after so long, where the system can: an endless loop is an answer too."""
 
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"it ran for more than {seconds} s; is there an endless loop?")
+        raise TimeoutError(f"it ran for more than {seconds:g} s; is there an endless loop?")
 
     if not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
         yield

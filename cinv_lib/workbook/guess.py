@@ -1,5 +1,6 @@
 """Predictions: the reader commits to a guess before the result is shown, and is scored."""
 
+import math
 from typing import Any
 
 from IPython.display import display
@@ -45,7 +46,12 @@ def committed(prediction: Prediction, guess: Any) -> Page:
     if wrong:
         return Page(f"{name}: that is no guess", "wrong").line(prediction.question).line(wrong)
     kept = guess if prediction.options else float(guess)
-    record.change("predictions", prediction.id, lambda entry: entry.update(guess=kept))
+
+    def note(entry: dict) -> None:
+        if "points" not in entry:  # another notebook may have shown the result meanwhile
+            entry["guess"] = kept
+
+    kept = record.change("predictions", prediction.id, note)["guess"]
     return Page(f"{name}: your guess is {kept}").line(prediction.question)
 
 
@@ -55,7 +61,7 @@ def revealed(prediction: Prediction, truth: Any) -> Page:
     truth = truth if prediction.options else float(truth)
     shown = truth if prediction.options else f"{truth:.{prediction.digits}f}"
     entry = record.load()["predictions"].get(prediction.id, {})
-    if "guess" not in entry:
+    if "guess" not in entry or _unfit(prediction, entry["guess"]):
         return Page(f"{name}: the answer is {shown}; no guess was made").line(prediction.question)
     if "points" not in entry:
         points = score(prediction, entry["guess"], truth)
@@ -75,18 +81,17 @@ def score(prediction: Prediction, guess: Any, truth: Any) -> float:
     """1 for a right guess, a half for a number within three tolerances, else 0."""
     if prediction.options:
         return float(guess == truth)
-    off = abs(guess - truth) / prediction.tolerance
+    off = round(abs(guess - truth) / prediction.tolerance, 6)  # 3.1 - 3 is more than 0.1
     return 1.0 if off <= 1 else 0.5 if off <= 3 else 0.0
 
 
 def _unfit(prediction: Prediction, guess: Any) -> str:
     if prediction.options:
         there = ", ".join(map(repr, prediction.options))
-        return (
-            "" if guess in prediction.options else f"you gave {guess!r}, expected one of {there}."
-        )
+        fit = isinstance(guess, str) and guess in prediction.options
+        return "" if fit else f"you gave {guess!r}, expected one of {there}."
     try:
-        float(guess)
-    except (TypeError, ValueError):
-        return f"you gave {guess!r}, expected a number."
-    return ""
+        fit = math.isfinite(float(guess))
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # RuntimeError: torch's
+        fit = False
+    return "" if fit else f"you gave {guess!r}, expected a number."

@@ -35,6 +35,8 @@ class Page:
     def items(self, lines: Iterable[str]) -> "Page":
         """A list."""
         lines = list(lines)
+        if not lines:  # a screen reader would announce an empty list
+            return self
         items = "".join(f"<li>{_inline(line)}</li>" for line in lines)
         self.html_parts.append(f'<ul style="margin: .3em 0">{items}</ul>')
         self.text_parts += [f"  - {line}" for line in lines]

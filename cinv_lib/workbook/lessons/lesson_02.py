@@ -264,7 +264,7 @@ NT = Exercise(
     ),
     solution=my_nt_push,
     why="With the mean over 2N rows, alignment / tau plus this push is SimCLR's loss. The appendix "
-    "divides by N: its formula gives 8.5 where SimCLR (and the authors' code) give 3.8. The common "
+    "divides by N and so counts the push twice; the authors' code does not. The common "
     "wrong turn is to set the diagonal to 0 instead of -inf: exp(0) = 1 is still in the sum.",
 )
 

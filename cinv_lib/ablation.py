@@ -1,0 +1,99 @@
+"""One student of a range of severities: what its probe gets right at each, and where its embeddings
+lie. The columns of Figures 6 and 10, and the geometry that lesson 04 predicts.
+"""
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from . import hardware, probe
+from .encoders import Encoder
+from .images import ImageSet, to_float
+from .inference import device_of, looking
+from .metrics import top_k
+from .operators import Operator
+from .realisations import batches
+
+
+@torch.no_grad()
+def measure(
+    student: Encoder,
+    teacher: Encoder,
+    train: ImageSet,
+    val: ImageSet,
+    op: Operator,
+    severities: tuple[float, ...],
+    realisations: int,
+    recipe: probe.ProbeRecipe,
+    seed: int,
+) -> pd.DataFrame:
+    """Fit a probe under `op`, a range; then look at each severity.
+
+    Returns:
+        A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
+        cosine, within, between, own_first as in `geometry`.
+    """
+    views = probe.features(student, train, op, recipe.epochs, seed)
+    head = probe.fit(views, train.labels, len(train.class_names), recipe, seed)
+    R = embedded(teacher, val)
+    labels = val.labels.to(R.device)
+    same = labels[:, None] == labels
+    rows = []
+    for severity in tqdm(severities, desc=f"evaluate, {op}", unit=" severities", leave=False):
+        drawn = realised(student, val, op.at(severity), realisations)
+        for r, S in enumerate(drawn):
+            logits = head(S)
+            scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
+            rows.append({"severity": severity, "realisation": r} | scores | geometry(S, R, same))
+    return pd.DataFrame(rows)
+
+
+def geometry(
+    S: Float[Tensor, "N d"], R: Float[Tensor, "N d"], same: Bool[Tensor, "N N"]
+) -> dict[str, float]:
+    """Where the student's embeddings lie; `same[i, j]`: pictures i and j are of one class.
+
+    cosine: to the picture's own R(x), the mean of K(i, i) (minus Eq. 1).
+    within: between the student's embeddings of two pictures of one class.
+    between: of two classes.
+    own_first: percent of pictures whose nearest teacher embedding is their own.
+    """
+    S, R = F.normalize(S, dim=1), F.normalize(R, dim=1)
+    K, among = S @ R.T, S @ S.T
+    others = same & ~torch.eye(len(S), dtype=torch.bool, device=S.device)
+    first = K.argmax(1) == torch.arange(len(S), device=S.device)
+    return {
+        "cosine": K.diagonal().mean().item(),
+        "within": among[others].mean().item(),
+        "between": among[~same].mean().item(),
+        "own_first": 100 * first.float().mean().item(),
+    }
+
+
+@torch.no_grad()
+def embedded(encoder: Encoder, images: ImageSet, batch_size: int = 256) -> Float[Tensor, "N d"]:
+    """Embeddings of clean images."""
+    device = device_of([encoder])
+    with looking([encoder]):
+        parts = [encoder(to_float(x.to(device))) for x in images.images.split(batch_size)]
+    return torch.cat(parts).float()
+
+
+@torch.no_grad()
+def realised(
+    encoder: Encoder, images: ImageSet, op: Operator, realisations: int, seed: int = 0
+) -> Float[Tensor, "R N d"]:
+    """Embeddings of the same draws of a corruption as `evaluate` scores."""
+    device = device_of([encoder])
+    bf16 = hardware.uses_bf16("auto", device)
+    made = None
+    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for r, first, x in batches(op, images, realisations, seed, "evaluation", 256, device):
+            rows = encoder(x).float()
+            if made is None:
+                made = torch.empty(realisations, len(images), rows.shape[1], device=device)
+            made[r, first : first + len(x)] = rows
+    return made

@@ -1,0 +1,117 @@
+"""Points on a sphere with names: polyhedra in three dimensions, and synthetic teachers in many.
+
+All are float64 with rows of length one. The polyhedra have the z axis as their axis.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Height = Float[Tensor, "*batch"] | float
+TEACHERS = ("random", "classes", "cone", "cone of classes")
+
+
+def simplex(d: int) -> Float[Tensor, "N d"]:
+    """d + 1 points in d dimensions, all cosines -1/d: segment, triangle, tetrahedron, ..."""
+    _at_least(d, 1, "dimensions")
+    corners = torch.eye(d + 1, dtype=torch.float64)
+    across = torch.linalg.svd(corners - 1 / (d + 1)).Vh[:d]  # a basis of what sums to zero
+    return F.normalize(corners @ across.T, dim=1)
+
+
+def orthoplex(d: int) -> Float[Tensor, "N d"]:
+    """The 2d points ±e_k: square, octahedron, ..."""
+    _at_least(d, 1, "dimensions")
+    return torch.cat([torch.eye(d, dtype=torch.float64), -torch.eye(d, dtype=torch.float64)])
+
+
+def icosahedron() -> Float[Tensor, "12 3"]:
+    """Two poles and two rings of five at heights ±1/√5."""
+    return torch.cat([antiprism(5, 1 / math.sqrt(5)), _poles()])
+
+
+def bipyramid(n: int) -> Float[Tensor, "N 3"]:
+    """n points around the equator and two poles."""
+    _at_least(n, 2, "points on the equator")
+    return torch.cat([ring(n, 0.0), _poles()])
+
+
+def antiprism(n: int, h: Height) -> Float[Tensor, "*batch N 3"]:
+    """Two rings of n points at heights h and -h, the lower one turned by half a place.
+
+    n = 3 is an octahedron at h = 1/√3; n = 4 is the square antiprism. A tensor of heights gives as
+    many sets.
+    """
+    return torch.cat([ring(n, h), ring(n, -h, turn=0.5)], dim=-2)
+
+
+def tricapped_prism(h: Height) -> Float[Tensor, "*batch 9 3"]:
+    """Nine points: a triangle at height h, the same at -h, between them three on the equator."""
+    return torch.cat([ring(3, h), ring(3, -h), ring(3, 0.0 * h, turn=0.5)], dim=-2)
+
+
+def ring(n: int, h: Height, turn: float = 0.0) -> Float[Tensor, "*batch n 3"]:
+    """n points at even distances at height h, turned by `turn` places.
+
+    Raises:
+        ValueError: fewer than one point, or a height outside [-1, 1].
+    """
+    _at_least(n, 1, "points in a ring")
+    h = torch.as_tensor(h, dtype=torch.float64)[..., None]
+    if (h.abs() > 1).any():
+        raise ValueError(f"height {h.flatten().tolist()}; expected -1 to 1, on the unit sphere")
+    around = 2 * math.pi * (torch.arange(n, dtype=torch.float64) + turn) / n
+    radius = (1 - h**2).sqrt()
+    return torch.stack(
+        [radius * around.cos(), radius * around.sin(), h.expand(*h.shape[:-1], n)], dim=-1
+    )
+
+
+def teacher(
+    kind: str, generator: torch.Generator, N: int = 256, d: int = 512
+) -> Float[Tensor, "N d"]:
+    """A synthetic teacher's embeddings of N pictures, by one of the names in TEACHERS.
+
+    "random": independent and uniform. "classes": 100 random centres, a picture's class drawn,
+    cosine .8 within a class and 0 between. "cone": a common direction, all cosines .5. "cone of
+    classes": .8 within a class and .5 between. All cosines are so on average, and nearly so singly.
+
+    Raises:
+        ValueError: unknown kind.
+    """
+    if kind not in TEACHERS:
+        raise ValueError(f"unknown teacher {kind!r}; known are {', '.join(TEACHERS)}")
+    shared = 0.5 if kind.startswith("cone") else 0.0
+    within = 0.8 if kind.endswith("classes") else shared
+
+    def directions(n: int) -> Tensor:
+        return F.normalize(torch.randn(n, d, generator=generator, dtype=torch.float64), dim=1)
+
+    own = directions(N)
+    labels = torch.randint(100, (N,), generator=generator)
+    parts = ((shared, directions(1)), (within - shared, directions(100)[labels]), (1 - within, own))
+    return F.normalize(sum(math.sqrt(share) * part for share, part in parts), dim=1)
+
+
+def equiangular(rho: float, N: int) -> Float[Tensor, "N N"]:
+    """N independent unit vectors in N dimensions, the cosine of any two exactly rho.
+
+    Raises:
+        ValueError: there is no such set: N < 2 or rho not in (-1/(N - 1), 1).
+    """
+    if N < 2 or not -1 / (N - 1) < rho < 1:
+        raise ValueError(f"{N} vectors with cosine {rho}; expected N >= 2 and -1/(N-1) < rho < 1")
+    gram = torch.full((N, N), rho, dtype=torch.float64).fill_diagonal_(1.0)
+    return torch.linalg.cholesky(gram)
+
+
+def _poles() -> Float[Tensor, "2 3"]:
+    return torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], dtype=torch.float64)
+
+
+def _at_least(number: int, least: int, what: str) -> None:
+    if number < least:
+        raise ValueError(f"{number} {what}; expected {least} or more")

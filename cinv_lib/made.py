@@ -1,0 +1,94 @@
+"""How each kind of result is made: what it depends on (its spec), and how it is built in a folder.
+
+A kind is made of an operator, a seed and, where students are, a loss. `Lab` asks for them and the
+store keeps them, so a build may ask the lab for what it needs in turn.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from . import ablation, distill, encoders, losses, operators, scoring, supervised
+from .profiles import Profile
+
+WORLD = (
+    1  # raise it when the embedded world changes, so that no older result is taken for a new one
+)
+Lab = Any  # a `lab.Lab`, which is above this room
+Build = Callable[[Lab, Path, str, int, str | None], None]
+
+
+def spec(p: Profile, kind: str, op: str, seed: int = 0, loss: str | None = None) -> dict[str, Any]:
+    """All that a result depends on: what the store finds it by.
+
+    Raises ValueError where op or loss is none, KeyError where there is no such kind.
+    """
+    student = {"teacher": p.teacher, "loss": str(losses.parse(loss or p.loss))}
+    student |= {"recipe": asdict(p.student)}
+    baseline = {"init": p.supervised, "recipe": asdict(p.baseline)}
+    what = {"loss": p.loss, "student": asdict(p.student), "baseline": asdict(p.baseline)}
+    how = {"probe": asdict(p.probe), "fractions": p.fractions, "val": p.val_per_class}
+    scores = what | how | {"realisations": p.realisations, "models": [p.teacher, p.supervised]}
+    looked = {"severities": p.severities, "realisations": p.realisations}
+    looked |= {"probe": asdict(p.probe), "val": p.ablation_val_per_class}
+    kinds = {"student": student, "baseline": baseline, "scores": scores}
+    given = {"world": WORLD, "data": [p.data, p.train_per_class], "seed": seed}
+    given["operator"] = str(operators.parse(op))
+    return given | (kinds | {"ablation": student | looked})[kind]
+
+
+def _student(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    checkpoint = folder / "checkpoint.pt"
+    chosen, recipe = losses.parse(loss or lab.profile.loss), lab.profile.student
+    student, history = distill.distill(
+        lab.teacher, lab.train, operators.parse(op), chosen, recipe, seed, checkpoint
+    )
+    encoders.save(student.cpu(), folder / "student", dtype=torch.float16)
+    _table(history, folder / "history.csv", "%.6g")
+    checkpoint.unlink()
+
+
+def _baseline(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    checkpoint = folder / "checkpoint.pt"
+    init, recipe = encoders.load(lab.profile.supervised), lab.profile.baseline
+    classifier, history = supervised.finetune(
+        init, lab.train, operators.parse(op), recipe, seed, checkpoint
+    )
+    encoders.save(classifier.cpu().encoder, folder / "encoder", dtype=torch.float16)
+    torch.save(classifier.head.state_dict(), folder / "head.pt")
+    _table(history, folder / "history.csv", "%.6g")
+    checkpoint.unlink()
+
+
+def _scores(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    frame = scoring.table(
+        lab.profile, operators.parse(op), seed, lab.train, lab.val,
+        lab.teacher, lab.student(op, seed), lab.baseline(op, seed),
+    )  # fmt: skip
+    _table(frame, folder / "scores.csv", "%.4f")
+
+
+def _ablation(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    val = lab.val.per_class(p.ablation_val_per_class)
+    frame = ablation.measure(
+        lab.student(op, seed, loss), lab.teacher, lab.train, val,
+        operators.parse(op), p.severities, p.realisations, p.probe, seed,
+    )  # fmt: skip
+    _table(frame, folder / "ablation.csv", "%.5f")
+
+
+def _table(frame: pd.DataFrame, file: Path, digits: str) -> None:
+    frame.to_csv(file, index=False, float_format=digits)
+
+
+BUILDS: dict[str, Build] = {
+    "student": _student,
+    "baseline": _baseline,
+    "scores": _scores,
+    "ablation": _ablation,
+}

@@ -1,0 +1,64 @@
+"""How long a panel takes to redraw when its slider moves: milliseconds, p95, against 100 ms.
+
+Each redraw is what the reader waits for in Python: embeddings, picture, PNG and text. The student's
+panel runs real towers (untrained: it makes no difference to the time).
+`python -m tests.bench bench_panels` prints the table.
+"""
+
+import time
+from collections.abc import Iterator
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+
+from cinv_lib import encoders, operators, panels
+from cinv_lib.panels import Panel
+from cinv_lib.panels.sphere import sphere_panel
+
+REDRAWS, GOAL_MS = 40, 100.0
+
+
+def rows() -> Iterator[dict[str, object]]:
+    """One row a panel and slider."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(12, 3, 64, 64, generator=generator)
+    S, R = torch.randn(2, 12, 128, generator=generator)
+    towers = {
+        name: encoders.fresh("stickers-clip", seed=k).eval()
+        for k, name in enumerate(("CLIP R", "student S"))
+    }
+    mask = operators.parse("mask:0.9")
+    yield _row("operator", panels.operator_panel(x[:4]), "mask")
+    yield _row("severity", panels.see_what_the_student_sees(x, towers, mask), "severity")
+    yield _row("tau", panels.weights_panel(x, x, S, R), "tau")
+    yield _row("sphere", sphere_panel(), "turn")
+
+
+def _row(name: str, panel: Panel, slider: str) -> dict[str, object]:
+    control = panel.controls[slider]
+    places = np.linspace(control.min, control.max, REDRAWS + 2)
+    if isinstance(control, widgets.FloatLogSlider):  # its ends are exponents
+        places = control.base**places
+    if isinstance(control, widgets.IntSlider):
+        places = places.round().astype(int)
+    times = []
+    for place in places.tolist()[1:]:
+        start, before = time.perf_counter(), panel.png
+        control.value = place
+        if panel.png is not before:
+            times.append(1000 * (time.perf_counter() - start))
+    slow = float(np.percentile(times, 95))
+    return {
+        "name": f"{name} panel, slider {slider}, p95 of {len(times)} redraws",
+        "ours_ms": slow,
+        "alternative": "a live slider",
+        "alternative_ms": GOAL_MS,
+        "ratio": slow / GOAL_MS,
+        "goal": 1.0,
+    }
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(f"{row['name']:60} {row['ours_ms']:7.1f} ms (goal {GOAL_MS:g} ms)")
