@@ -15,14 +15,14 @@ from cinv_lib import plan
 
 def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     """Copy the entries, made now if they are missing; returns the folders in the archive."""
-    lab = labs.Lab(profile, recorded=False)
+    lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
     first, slider = next(iter(lab.profile.operators)), lab.profile.slider
     tasks = dict.fromkeys(task for group in plan.tasks(profile, seeds).values() for task in group)
     entries = [task.make(lab) for task in tasks if task.kind not in ("student", "baseline")]
     shown = [("student", first), ("student", slider), ("baseline", slider)]
     entries += [lab.folder(kind, op) for kind, op in shown]
     archive = labs.RECORDED / lab.profile.name
-    kept = [archive / entry.relative_to(lab.store.root) for entry in entries]
+    kept = [archive / entry.parent.name / entry.name for entry in entries]
     for entry, copy in zip(entries, kept, strict=True):
         if not copy.exists():
             part = copy.with_name(copy.name + ".copy")
