@@ -65,7 +65,7 @@ SMOKE = replace(
     STICKERS,
     name="smoke",
     train_per_class=2,
-    val_per_class=1,
+    val_per_class=2,
     student=Recipe(epochs=1, batch_size=64, lr=1e-3),
     baseline=Recipe(epochs=1, batch_size=64, lr=1e-3),
     probe=replace(STICKERS.probe, epochs=1),
@@ -73,7 +73,7 @@ SMOKE = replace(
     ablation=("st:0.1", "mse"),
     taus=(1.0,),
     severities=(0.9, 0.99),
-    ablation_val_per_class=1,
+    ablation_val_per_class=2,
 )
 
 PROFILES = {p.name: p for p in (STICKERS, SMOKE)}
