@@ -61,6 +61,27 @@ def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
     return fig
 
 
+def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Figure:
+    """A row for each of `measured`, from the top: `difference` with two of its `error`, marked by
+    its `verdict` as in `margins`; hollow diamonds are the `quoted` ones of the same index."""
+    fig, ax = single(6.0, 0.6 + 0.22 * len(measured))
+    places = range(0, -len(measured), -1)
+    for place, row in zip(places, measured.itertuples(), strict=True):
+        name, marker = _VERDICTS.get(row.verdict, ("black", "o"))
+        face = OKABE_ITO[name] if row.verdict in _VERDICTS else "white"
+        error = 0 if pd.isna(row.error) else 2 * row.error
+        style = {"marker": marker, "color": OKABE_ITO[name], "markerfacecolor": face}
+        ax.errorbar(row.difference, place, xerr=error, capsize=2, **style)
+    theirs = quoted.reindex(measured.index)
+    style = {"marker": "D", "facecolors": "white", "edgecolors": OKABE_ITO["black"]}
+    ax.scatter(theirs, places, 30, zorder=3, label="the paper", **style)
+    ax.set_yticks(places, measured.index, fontsize=8)
+    ax.set(xlabel=xlabel)
+    ax.axvline(0, color="black", lw=0.8)
+    legend(fig, ax)
+    return fig
+
+
 def margins(ledger: pd.DataFrame) -> Figure:
     """Each row of `claims.ledger`: the difference with two standard errors, and the margin it has
     to clear (a bar). Green circle: holds. Red cross: does not. Hollow: not decided."""

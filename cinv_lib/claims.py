@@ -78,6 +78,29 @@ def verdict(value: float, error: float, margin: float) -> str:
     return "does not hold" if margin - value > 2 * error else "not decided"
 
 
+def leads(
+    scores: pd.DataFrame, better: str, worse: str, by: str = "severity", metric: str = "top1"
+) -> pd.DataFrame:
+    """`better` minus `worse` in points of `metric`, decided for each value of the column `by`.
+
+    Returns:
+        Indexed by `by`: difference; error, the larger of the standard errors that are known;
+        verdict on "better is better", with no margin.
+    """
+    rows = {}
+    for place, here in scores.groupby(by):
+        pairs = difference(here.assign(top1=here[metric]), better, worse)
+        value = pairs.groupby("seed").difference.mean().mean()
+        known = [e for e in standard_errors(pairs) if not math.isnan(e)]
+        error = max(known, default=math.nan)
+        rows[place] = {
+            "difference": value,
+            "error": error,
+            "verdict": verdict(value, error, 0.0),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(by)
+
+
 def decide(claim: Claim, scores: pd.DataFrame, operator: str) -> dict[str, object]:
     """One row of the ledger. The error that counts is the larger of the two that are known."""
     pairs = difference(scores, claim.better, claim.worse)

@@ -57,6 +57,7 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
     """A set by its name, drawn or read from disk or an installed package: nothing is downloaded.
 
     name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
+    "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse labels),
     "digits" (scikit-learn), "faces" (scikit-image); of data_prep's, in their own size "cifar10",
     "cifar100", "stl10", "stl10-unlabelled", and decoded to 224 pixels (short side 256, centre)
     "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY", "covid".
@@ -82,13 +83,14 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         return whole if n is None else whole.per_class(n)
     if name.partition("/")[0] in image_files.COMMAND:
         return _decoded(image_files.load(name, split), n)
-    from cinv_lib import stickers  # with its fonts and filters seconds to import: only if needed
+    from cinv_lib import coarse, stickers  # with fonts and filters seconds to import: if needed
 
-    known = sorted({known for known, _ in stickers.SERIES})
+    known = sorted({known for known, _ in stickers.SERIES} | set(coarse.TASKS))
     if name not in known:
         names = ", ".join([*known, *other_sets.SETS, *stored_sets.COMMAND, *image_files.COMMAND])
         raise ValueError(f"unknown image set {name!r}: expected one of {names}")
-    images, labels, class_names, provenance = stickers.image_set(name, split, n)
+    drawn = coarse.image_set if name in coarse.TASKS else stickers.image_set
+    images, labels, class_names, provenance = drawn(name, split, n)
     return ImageSet(images, labels, tuple(class_names), name=name, provenance=provenance)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from . import encoders, home, images, made, store
+from .probe import Probe
 from .profiles import Profile, profile
 from .supervised import Classifier
 
@@ -48,6 +49,11 @@ class Lab:
         return images.load(self.profile.data, "val", n=self.profile.val_per_class)
 
     @cached_property
+    def twins(self) -> images.ImageSet:
+        """Near twins of some classes, under those classes' labels; no training has seen them."""
+        return images.load(self.profile.shift, "val", n=self.profile.shift_per_class)
+
+    @cached_property
     def teacher(self) -> encoders.Encoder:
         """R, frozen, in eval mode."""
         return encoders.load(self.profile.teacher).eval().requires_grad_(False)
@@ -67,6 +73,12 @@ class Lab:
         classifier.head.load_state_dict(head)
         return classifier.eval().requires_grad_(False)
 
+    def probe(self, op: str, seed: int = 0, loss: str | None = None) -> Probe:
+        """The linear probe of an operator's student: all labels, under the same operator."""
+        file = self.folder("probe", op, seed, loss) / "probe.pt"
+        head = Probe.from_state(torch.load(file, weights_only=True)).to(self.teacher.mean.device)
+        return head.eval().requires_grad_(False)
+
     def history(self, kind: str, op: str, seed: int = 0) -> pd.DataFrame:
         """How a "student" or "baseline" was trained: epoch, step, loss, lr, images_per_s."""
         return pd.read_csv(self.folder(kind, op, seed) / "history.csv")
@@ -84,6 +96,31 @@ class Lab:
         """A student of the slider's range, trained with `loss`: a row a severity, seed,
         realisation. Columns: loss, seed, and those of `ablation.measure`."""
         return self._tables("ablation", self.profile.slider, seeds, loss).assign(loss=loss)
+
+    def corruptions(self, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """The student of the profile's mixture, a baseline of clean pictures and CLIP on the common
+        corruptions (Table 14): seed, and the columns of `robustness.score`."""
+        return self._tables("corruptions", self.profile.mixture, seeds)
+
+    def severity(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """The models of a range of `profile.graded` at fixed severities (Figures 4, 8; Table 10):
+        seed, and the columns of `severity.measure`."""
+        return self._tables("severity", op, seeds)
+
+    def shift(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """The same models on near twins of classes (Figures 5, 9): seed, and the columns of
+        `label_shift.measure`. `op` is one of `profile.shift_severities`."""
+        return self._tables("shift", op, seeds)
+
+    def transfer(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """Baseline, student and CLIP with new probes on sets that they never saw (Tables 2, 5, 6):
+        seed, and the columns of `transfer.measure`. `op` is one of the profile's ranges."""
+        return self._tables("transfer", op, seeds)
+
+    def pixels(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """Student and baseline beside restoring the picture and a clean classifier (Tables 7, 8):
+        seed, and the columns of `pixel_space.measure`. `op` is one of `profile.pixels`."""
+        return self._tables("pixels", op, seeds)
 
     def provenance(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> dict:
         """Where and when a result was made: commit, date, machine, minutes. `kind` is one of

@@ -12,7 +12,22 @@ from typing import Any
 import pandas as pd
 import torch
 
-from . import ablation, distill, encoders, losses, operators, scoring, supervised
+from . import (
+    ablation,
+    distill,
+    encoders,
+    evaluate,
+    label_shift,
+    losses,
+    operators,
+    pixel_space,
+    probe,
+    robustness,
+    scoring,
+    severity,
+    supervised,
+    transfer,
+)
 from .profiles import Profile
 
 WORLD = (
@@ -35,7 +50,21 @@ def spec(p: Profile, kind: str, op: str, seed: int = 0, loss: str | None = None)
     scores = what | how | {"realisations": p.realisations, "models": [p.teacher, p.supervised]}
     looked = {"severities": p.severities, "realisations": p.realisations}
     looked |= {"probe": asdict(p.probe), "val": p.ablation_val_per_class}
-    kinds = {"student": student, "baseline": baseline, "scores": scores}
+    corrupted = {"severities": p.corruption_severities, "val": p.corruption_val_per_class}
+    corrupted |= what | {"probe": asdict(p.probe), "models": [p.teacher, p.supervised]}
+    moved = {"sets": p.transfer, "views": p.transfer_views, "probe": asdict(p.transfer_probe)}
+    moved |= what | {"realisations": p.realisations, "models": [p.teacher, p.supervised]}
+    kinds = {"student": student, "baseline": baseline, "scores": scores, "transfer": moved}
+    restored = {"restored, realisations": p.pixels.get(op), "val": p.val_per_class}
+    restored |= what | {"decoder": asdict(p.decoder)}
+    restored |= {"probe": asdict(p.probe), "models": [p.teacher, p.supervised]}
+    kinds |= {"corruptions": corrupted, "pixels": restored}
+    seen = what | {"probe": asdict(p.probe), "realisations": p.realisations}
+    seen |= {"models": [p.teacher, p.supervised]}
+    graded = seen | {"severities": p.graded.get(op), "val": p.graded_val_per_class}
+    shifted = seen | {"severities": p.shift_severities.get(op), "val": p.val_per_class}
+    shifted |= {"twins": [p.shift, p.shift_per_class]}
+    kinds |= {"probe": student | {"probe": asdict(p.probe)}, "severity": graded, "shift": shifted}
     given = {"world": WORLD, "data": [p.data, p.train_per_class], "seed": seed}
     given["operator"] = str(operators.parse(op))
     return given | (kinds | {"ablation": student | looked})[kind]
@@ -82,6 +111,66 @@ def _ablation(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> N
     _table(frame, folder / "ablation.csv", "%.5f")
 
 
+def _corruptions(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    val = lab.val.per_class(lab.profile.corruption_val_per_class)
+    frame = robustness.measure(
+        lab.profile, operators.parse(op), seed, lab.train, val,
+        lab.teacher, lab.student(op, seed), lab.baseline("identity", seed),
+    )  # fmt: skip
+    _table(frame, folder / "corruptions.csv", "%.4f")
+
+
+def _pixels(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    frame = pixel_space.measure(
+        lab.profile, operators.parse(op), seed, lab.train, lab.val,
+        lab.teacher, lab.student(op, seed), lab.baseline(op, seed),
+    )  # fmt: skip
+    _table(frame, folder / "pixels.csv", "%.4f")
+
+
+def _transfer(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p, student = lab.profile, lab.student(op, seed)
+    encoders = {"baseline": lab.baseline(op, seed).encoder, "student": student, "clip": lab.teacher}
+    frame = transfer.measure(
+        encoders, p.transfer, operators.parse(op),
+        p.transfer_views, p.transfer_probe, p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "transfer.csv", "%.4f")
+
+
+def _probe(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    student, recipe = lab.student(op, seed, loss), lab.profile.probe
+    views = probe.features(student, lab.train, operators.parse(op), recipe.epochs, seed)
+    head = probe.fit(views, lab.train.labels, len(lab.train.class_names), recipe, seed)
+    torch.save(head.cpu().state_dict(), folder / "probe.pt")
+
+
+def _severity(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    frame = severity.measure(
+        _contestants(lab, op, seed), lab.val.per_class(p.graded_val_per_class),
+        operators.parse(op), p.graded[op], p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "severity.csv", "%.4f")
+
+
+def _shift(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    frame = label_shift.measure(
+        _contestants(lab, op, seed), lab.twins, lab.val,
+        operators.parse(op), p.shift_severities[op], p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "shift.csv", "%.4f")
+
+
+def _contestants(lab: Lab, op: str, seed: int) -> list[evaluate.Group]:
+    words = probe.zero_shot(lab.teacher, lab.train.class_names, (lab.profile.template,))
+    head = lab.probe(op, seed)
+    return severity.contestants(
+        lab.teacher, lab.baseline(op, seed), lab.student(op, seed), head, words
+    )
+
+
 def _table(frame: pd.DataFrame, file: Path, digits: str) -> None:
     frame.to_csv(file, index=False, float_format=digits)
 
@@ -91,4 +180,10 @@ BUILDS: dict[str, Build] = {
     "baseline": _baseline,
     "scores": _scores,
     "ablation": _ablation,
+    "transfer": _transfer,
+    "probe": _probe,
+    "severity": _severity,
+    "shift": _shift,
+    "corruptions": _corruptions,
+    "pixels": _pixels,
 }

@@ -36,7 +36,13 @@ class Task:
     @property
     def after(self) -> tuple["Task", ...]:
         """What has to be there first."""
+        if self.kind == "corruptions":  # its baseline has seen clean pictures
+            clean = replace(self, kind="baseline", operator="identity")
+            return (replace(self, kind="student"), clean)
         needs = {"scores": ("student", "baseline"), "ablation": ("student",)}
+        needs |= dict.fromkeys(("transfer", "pixels"), ("student", "baseline"))
+        needs |= dict.fromkeys(("severity", "shift"), ("baseline", "probe"))
+        needs |= {"probe": ("student",)}
         return tuple(replace(self, kind=kind) for kind in needs.get(self.kind, ()))
 
     def make(self, lab: Lab) -> Path:
@@ -53,12 +59,27 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     p = profile(name)
     first = next(iter(p.operators))
     scores = [Task("scores", op, seed) for seed in range(seeds) for op in p.operators]
-    losses = [(loss, seed) for seed in range(seeds) for loss in p.ablation]
+    named = [None if loss == p.loss else loss for loss in p.ablation]  # once, whoever asks for it
+    losses = [(loss, seed) for seed in range(seeds) for loss in named]
     losses += [(f"st:{tau:g}", 0) for tau in p.taus]
     ablation = [Task("ablation", p.slider, seed, loss) for loss, seed in losses]
+    corruptions = [Task("corruptions", p.mixture, seed) for seed in range(seeds)]
+    transfer = [Task("transfer", op, seed) for seed in range(seeds) for op in p.ranges]
+    pixels = [Task("pixels", op, seed) for seed in range(seeds) for op in p.pixels]
+    severity = [Task("severity", op, seed) for seed in range(seeds) for op in p.graded]
+    shift = [Task("shift", op, seed) for seed in range(seeds) for op in p.shift_severities]
     student = [Task("student", first)]
     shown = dict.fromkeys(("02", "03", "05"), student)
-    return shown | {"06": scores, "11": ablation, "15": scores}
+    return shown | {
+        "06": scores,
+        "08": severity,
+        "09": transfer,
+        "10": shift,
+        "11": ablation,
+        "12": pixels,
+        "13": corruptions,
+        "15": scores,
+    }
 
 
 def as_json(name: str, seeds: int) -> str:

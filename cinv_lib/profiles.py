@@ -7,6 +7,7 @@ profile follows the text; the comments say where it cannot.
 
 from dataclasses import dataclass, replace
 
+from .deep_decoder import DecoderRecipe
 from .probe import ProbeRecipe
 from .train import Recipe
 
@@ -33,6 +34,20 @@ class Profile:
     taus: tuple[float, ...]  # further temperatures of the paper's loss, one seed each
     severities: tuple[float, ...]  # at which these are scored,
     ablation_val_per_class: int  # on so many pictures a class
+    ranges: tuple[str, ...]  # Sec. 4.3 transfers the models of these, with new probes,
+    transfer: dict[str, tuple[int, int]]  # to sets of so many pictures a class: to fit, to score
+    transfer_views: int  # corruptions of a picture that the new probe sees
+    transfer_probe: ProbeRecipe
+    graded: dict[str, tuple[float, ...]]  # lesson 08: their severities, below, within and beyond,
+    graded_val_per_class: int  # on so many pictures a class
+    shift: str  # lesson 10: the set of near twins,
+    shift_per_class: int  # so many pictures a pair,
+    shift_severities: dict[str, tuple[float, ...]]  # and where the models of a range see them
+    mixture: str  # lesson 13's student is trained on it (App. D.8)
+    corruption_severities: tuple[int, ...]  # of the common corruptions, from 1 to 5,
+    corruption_val_per_class: int  # on so many pictures a class
+    pixels: dict[str, tuple[int, int]]  # lesson 12: pictures a class to restore, realisations
+    decoder: DecoderRecipe
     template: str = "a photo of a {}"
 
 
@@ -59,6 +74,38 @@ STICKERS = Profile(
     taus=(0.2, 0.5, 1.0),
     severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
     ablation_val_per_class=10,
+    ranges=("mask:0.5..0.95", "noise:0.1..0.3"),
+    transfer={
+        "stickers-100b": (10, 5),
+        "stickers-kinds": (50, 30),
+        "stickers-scenes": (10, 5),
+        "stickers-places": (40, 20),
+        "digits": (80, 33),
+        "faces": (70, 30),
+    },
+    transfer_views=5,
+    # The paper's ten epochs of 5,000 to 130,000 pictures are 100 to 2,500 steps; 100 epochs of
+    # these sets are 200 to 800. Chosen by that alone, not by scores.
+    transfer_probe=ProbeRecipe(epochs=100, lr=1e-3, batch_size=128),
+    graded={
+        # Figures 4 and 8, Table 10. Clean pictures: the end of the way down, and drawn only once.
+        "mask:0.5..0.95": (0.0, 0.3, 0.35, 0.4, 0.45, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99),
+        # One more than the paper's; lesson 08 says which of all these decide.
+        "noise:0.1..0.3": (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7),
+    },
+    graded_val_per_class=5,
+    shift="stickers-shift",
+    shift_per_class=50,  # as in ImageNet's validation split
+    shift_severities={  # Figures 5 and 9
+        "mask:0.5..0.95": (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
+        "noise:0.1..0.3": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
+    },
+    mixture="blur:0.29..1.43@0.8+noise:0.05..0.5@0.8",  # σ of 1 to 5 at 224 px, times 64/224
+    corruption_severities=(1, 2, 3, 4, 5),
+    corruption_val_per_class=5,
+    # a picture takes non-local means 20 ms, and a Deep Decoder half a second, of one core
+    pixels={"noise:0.5": (5, 5), "mask:0.9": (1, 2)},
+    decoder=DecoderRecipe(),
 )
 
 SMOKE = replace(
@@ -74,6 +121,17 @@ SMOKE = replace(
     taus=(1.0,),
     severities=(0.9, 0.99),
     ablation_val_per_class=2,
+    transfer={name: (2, 2) for name in STICKERS.transfer},
+    transfer_views=1,
+    transfer_probe=replace(STICKERS.transfer_probe, epochs=1),
+    graded={"mask:0.5..0.95": (0.0, 0.5, 0.95, 0.99), "noise:0.1..0.3": (0.0, 0.1, 0.3, 0.5)},
+    graded_val_per_class=1,
+    shift_per_class=2,
+    shift_severities={"mask:0.5..0.95": (0.5, 0.9, 0.99), "noise:0.1..0.3": (0.05, 0.3, 0.5)},
+    corruption_severities=(1, 5),
+    corruption_val_per_class=1,
+    pixels=dict.fromkeys(STICKERS.pixels, (1, 2)),
+    decoder=replace(STICKERS.decoder, iterations=2),
 )
 
 PROFILES = {p.name: p for p in (STICKERS, SMOKE)}

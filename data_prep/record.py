@@ -17,7 +17,9 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     """Copy the entries, made now if they are missing; returns the folders in the archive."""
     lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
     first, slider = next(iter(lab.profile.operators)), lab.profile.slider
-    tasks = dict.fromkeys(task for group in plan.tasks(profile, seeds).values() for task in group)
+    there = [path.name[:2] for path in labs.RECORDED.parent.glob("[0-9][0-9]_*.ipynb")]
+    planned = plan.tasks(profile, seeds)
+    tasks = dict.fromkeys(task for lesson in there for task in planned.get(lesson, []))
     entries = [task.make(lab) for task in tasks if task.kind not in ("student", "baseline")]
     shown = [("student", first), ("student", slider), ("baseline", slider)]
     entries += [lab.folder(kind, op) for kind, op in shown]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cinv_lib import encoders, operators, panels
+from cinv_lib.images import ImageSet
 from cinv_lib.panels import Panel
 from cinv_lib.panels.sphere import sphere_panel
 
@@ -31,8 +32,20 @@ def rows() -> Iterator[dict[str, object]]:
     mask = operators.parse("mask:0.9")
     yield _row("operator", panels.operator_panel(x[:4]), "mask")
     yield _row("severity", panels.see_what_the_student_sees(x, towers, mask), "severity")
+    yield _row("three best", _three_best(x, towers), "severity")
     yield _row("tau", panels.weights_panel(x, x, S, R), "tau")
     yield _row("sphere", sphere_panel(), "turn")
+
+
+def _three_best(x: torch.Tensor, towers: dict[str, encoders.Encoder]) -> Panel:
+    names = tuple(f"class {k}" for k in range(100))
+    pictures = ImageSet(
+        (255 * x).to(torch.uint8), torch.arange(len(x)), names, "noise", "drawn here"
+    )
+    heads = torch.randn(towers["CLIP R"].dim, 100, generator=torch.Generator().manual_seed(0))
+    models = {name: lambda a, t=tower: t(a) @ heads for name, tower in towers.items()}
+    models["baseline"] = models["student S"]
+    return panels.three_best(pictures, models, operators.parse("mask:0.5..0.95"))
 
 
 def _row(name: str, panel: Panel, slider: str) -> dict[str, object]:

@@ -1,0 +1,214 @@
+"""Inverting pixels instead (Tables 7 and 8): restore the picture, then ask a clean classifier.
+
+The student never sees a clean picture and restores none. Here the detour by way of pixels is taken
+on the very same corrupted pictures, and the classifier at its end is a probe of R that was fitted
+on clean pictures, so that nothing but the restoration differs.
+"""
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from . import deep_decoder, hardware, probe
+from .deep_decoder import DecoderRecipe
+from .denoise import non_local_means, psnr
+from .encoders import Encoder
+from .images import ImageSet, to_float
+from .inference import device_of, looking
+from .metrics import top_k
+from .operators import GaussianNoise, Identity, Operator, RandomMask
+from .profiles import Profile
+from .realisations import BLOCK, reseed
+from .supervised import Classifier
+from .views import generator_of
+
+Keep = Bool[Tensor, "B 1 H W"]
+Restore = Callable[[Float[Tensor, "B 3 H W"], Keep, Generator], Float[Tensor, "B 3 H W"]]
+
+METHODS = {  # as in `paper.METHODS` and `scoring.METHODS` where they have it
+    "student": "Student S, probe on all labels",
+    "baseline": "Supervised baseline, end to end",
+    "clip_clean": "The corrupted picture as it is",
+    "gaussian": "A Gaussian mean of the known pixels",
+    "denoising": "Non-local means, σ estimated",
+    "denoising_known": "Non-local means, σ known",
+    "inpainting": "Deep Decoder",
+    "inpainting_new_mask": "Deep Decoder, told a mask drawn anew",
+    "intact": "The intact picture",
+}
+WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the Gaussian, in pixels, half an octave apart
+
+
+@torch.no_grad()
+def measure(
+    profile: Profile,
+    op: Operator,
+    seed: int,
+    train: ImageSet,
+    val: ImageSet,
+    teacher: Encoder,
+    student: Encoder,
+    baseline: Classifier,
+) -> pd.DataFrame:
+    """Every way from A(x) to a class, on the draws that `evaluate` scores under this seed.
+
+    Student and baseline look at A(x); of the others a clean probe of R looks at a picture. What is
+    slow, the restorations, is done for the first pictures of each class only, as many as
+    `profile.pixels` says; all else is scored on all pictures, and on these once more.
+
+    Returns:
+        A row for each method that `op` has, each realisation and either set of pictures: pictures
+        (how many), method, realisation, top1, top5 (percent), psnr (dB, the mean over pictures;
+        infinite for "intact", NaN without a picture).
+
+    Raises:
+        ValueError: `op` is not in `profile.pixels`, or has no restoration.
+    """
+    if str(op) not in profile.pixels:
+        known = ", ".join(profile.pixels)
+        raise ValueError(f"{op} is not in the profile's `pixels`; expected one of {known}")
+    per_class, realisations = profile.pixels[str(op)]
+    ways, device = restorations(op, profile.decoder), device_of([teacher])
+    labels, x = val.labels.to(device), to_float(val.images.to(device))
+    before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
+    first = before < per_class
+    width = _width(op, train, seed, device)
+    clean = _probe(teacher, train, Identity(), profile.probe, seed)
+    head = _probe(student, train, op, profile.probe, seed)
+    intact = clean(embedded(teacher, x))
+    rows = []
+    for r in range(realisations):
+        y, keep = drawn(op, x, seed, r)
+        pictures = {"clip_clean": y, "gaussian": interpolated(y, keep, width)}
+        near = {name: psnr(x, picture) for name, picture in pictures.items()}
+        near["intact"] = psnr(x, x)
+        logits = {"student": head(embedded(student, y))}
+        logits["baseline"] = baseline.head(embedded(baseline.encoder, y))
+        logits |= {name: clean(embedded(teacher, picture)) for name, picture in pictures.items()}
+        logits["intact"] = intact
+        if not first.all():
+            rows += _rows(r, logits, near, labels)
+        logits, near = ({name: of[first] for name, of in d.items()} for d in (logits, near))
+        for name, way in ways.items():
+            picture = way(y[first], keep[first], generator_of(seed, r))
+            near[name] = psnr(x[first], picture)
+            logits[name] = clean(embedded(teacher, picture))
+        rows += _rows(r, logits, near, labels[first])
+    return pd.DataFrame(rows)
+
+
+def _rows(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:
+    return [
+        {
+            "pictures": len(labels),
+            "method": name,
+            "realisation": r,
+            "top1": top_k(z, labels, 1),
+            "top5": top_k(z, labels, 5),
+            "psnr": near[name].mean().item() if name in near else math.nan,
+        }
+        for name, z in logits.items()
+    ]
+
+
+def restorations(op: Operator, decoder: DecoderRecipe) -> dict[str, Restore]:
+    """The paper's ways to restore a picture that `op` has corrupted, by the names of METHODS.
+
+    "denoising" is given no σ, as in Table 7. "inpainting_new_mask" is what the authors' code does
+    for Table 8: it fits under a mask drawn anew, and so takes holes for black pixels.
+
+    Raises:
+        ValueError: `op` is neither a mask nor noise, or its severity is a range.
+    """
+    if not isinstance(op, RandomMask | GaussianNoise) or isinstance(op.severity, tuple):
+        raise ValueError(f"{op} has no restoration here; expected one as mask:0.9 or noise:0.5")
+    if isinstance(op, GaussianNoise):
+        return {
+            "denoising": lambda y, keep, generator: non_local_means(y),
+            "denoising_known": lambda y, keep, generator: non_local_means(y, op.severity),
+        }
+
+    def inpaint(y: Tensor, keep: Tensor, generator: Generator) -> Tensor:
+        return deep_decoder.fit(y, keep, decoder, generator, precision="auto")[0]
+
+    def inpaint_anew(y: Tensor, keep: Tensor, generator: Generator) -> Tensor:
+        other = deep_decoder.masked(op, torch.ones_like(y).cpu(), generator)[1]
+        return inpaint(y, other.to(keep.device), generator)
+
+    return {"inpainting": inpaint, "inpainting_new_mask": inpaint_anew}
+
+
+def drawn(
+    op: Operator,
+    x: Float[Tensor, "N 3 H W"],
+    seed: int,
+    realisation: int,
+    stream: str = "evaluation",
+) -> tuple[Float[Tensor, "N 3 H W"], Bool[Tensor, "N 1 H W"]]:
+    """One realisation of a whole set, as `realisations.batches` draws it, and which of its pixels
+    are known: True where a mask kept them, and everywhere under another operator."""
+    generator = Generator(x.device)
+    parts = []
+    for number, block in enumerate(x.split(BLOCK)):
+        reseed(generator, stream, seed, realisation, number)
+        if isinstance(op, RandomMask):
+            parts.append(deep_decoder.masked(op, block, generator))
+        else:
+            every = torch.ones_like(block[:, :1], dtype=torch.bool)
+            parts.append((op(block, generator), every))
+    y, keep = (torch.cat(part) for part in zip(*parts, strict=True))
+    return y, keep
+
+
+def interpolated(y: Float[Tensor, "B 3 H W"], keep: Keep, width: float) -> Float[Tensor, "B 3 H W"]:
+    """Each pixel a mean of the known ones, weighted by a Gaussian of their distance.
+
+    Normalised convolution (Knutsson and Westin, 1993): the humblest way to fill holes. Where all
+    pixels are known it is a Gaussian blur that knows of no pixel outside the picture.
+
+    Args:
+        width: standard deviation of the Gaussian, in pixels; above 0.
+    """
+    known = keep.double()
+    rows, columns = (_weights(n, width, y.device) for n in y.shape[-2:])
+    weights = rows @ known @ columns
+    # far from every known pixel the weights are too small for a float64: black
+    tiny = torch.finfo(weights.dtype).tiny
+    return (rows @ (y.where(keep, 0) * known) @ columns / weights.clamp(min=tiny)).to(y)
+
+
+def best_width(x: Float[Tensor, "B 3 H W"], y: Float[Tensor, "B 3 H W"], keep: Keep) -> float:
+    """The one of WIDTHS whose interpolation of y is nearest to x (mean PSNR)."""
+    return max(WIDTHS, key=lambda width: psnr(x, interpolated(y, keep, width)).mean().item())
+
+
+@torch.no_grad()
+def embedded(
+    encoder: Encoder, x: Float[Tensor, "N 3 H W"], batch_size: int = 256
+) -> Float[Tensor, "N d"]:
+    """Embeddings of pictures, in the precision in which `evaluate` looks at them."""
+    bf16 = hardware.uses_bf16("auto", x.device)
+    with looking([encoder]), torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+        return torch.cat([encoder(part).float() for part in x.split(batch_size)])
+
+
+def _probe(
+    encoder: Encoder, train: ImageSet, op: Operator, recipe: probe.ProbeRecipe, seed: int
+) -> probe.Probe:
+    views = probe.features(encoder, train, op, recipe.epochs, seed)
+    return probe.fit(views, train.labels, len(train.class_names), recipe, seed)
+
+
+def _width(op: Operator, train: ImageSet, seed: int, device: torch.device) -> float:
+    """The best on a training picture of each class."""
+    x = to_float(train.per_class(1).images.to(device))
+    return best_width(x, *drawn(op, x, seed, 0, "views"))
+
+
+def _weights(n: int, width: float, device: torch.device) -> Float[Tensor, "n n"]:
+    place = torch.arange(n, dtype=torch.float64, device=device)
+    return torch.exp(-0.5 * ((place[:, None] - place) / width) ** 2)

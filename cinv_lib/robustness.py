@@ -1,0 +1,140 @@
+"""The common corruptions, measured (paper, App. D.8 and Table 14): a student that was taught blur
+and noise against a baseline that has seen clean pictures only, on 19 types shown to neither.
+
+As in ImageNet-C, a picture is corrupted once for each type and severity. The draws belong to the
+seed, as the training does, so an error over seeds has both kinds of chance in it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from . import evaluate, operators, probe
+from .corruptions import FAMILIES, corrupt_set
+from .encoders import Encoder
+from .images import ImageSet
+from .operators import Operator
+from .profiles import Profile
+from .supervised import Classifier
+
+CLEAN = "none"  # the corruption of the rows for clean pictures: family "clean", severity 0
+METHODS = {  # keys as in `scoring.METHODS`
+    "student": "Student S of the mixture, its probe too",
+    "zero_shot": "Student S of the mixture, asked in words",
+    "baseline": "Baseline, trained on clean pictures",
+    "clip_clean": "CLIP R, probe trained on clean pictures",
+}
+
+
+def measure(
+    profile: Profile,
+    op: Operator,
+    seed: int,
+    train: ImageSet,
+    val: ImageSet,
+    teacher: Encoder,
+    student: Encoder,
+    baseline: Classifier,
+) -> pd.DataFrame:
+    """Scores of METHODS on every type, at the profile's severities; columns as `score` says.
+
+    The student's probe is fitted under `op`, the mixture that it was trained with.
+    """
+    n_classes, recipe = len(train.class_names), profile.probe
+
+    def fit(encoder: Encoder, on: Operator) -> probe.Probe:
+        views = probe.features(encoder, train, on, recipe.epochs, seed)
+        return probe.fit(views, train.labels, n_classes, recipe, seed)
+
+    words = probe.zero_shot(teacher, train.class_names, (profile.template,))
+    groups = [
+        (student, {"student": fit(student, op), "zero_shot": words}),
+        (baseline.encoder, {"baseline": baseline.head}),
+        (teacher, {"clip_clean": fit(teacher, operators.Identity())}),
+    ]
+    return score(groups, val, profile.corruption_severities, seed)
+
+
+def score(
+    groups: Sequence[evaluate.Group], val: ImageSet, severities: Sequence[int], seed: int
+) -> pd.DataFrame:
+    """Heads on encoders, each encoder forwarded once a corrupted picture for all its heads.
+
+    Returns:
+        A row for each head on clean pictures, and for each head, type and severity: method,
+        corruption, family, severity, top1, top5 (percent).
+
+    Raises:
+        ValueError: a severity other than 1 to 5; or what `evaluate.evaluate_heads` refuses.
+    """
+
+    def row(images: ImageSet, corruption: str, family: str, severity: int) -> pd.DataFrame:
+        found = evaluate.evaluate_heads(groups, images, operators.Identity(), progress=False)
+        where = {"corruption": corruption, "family": family, "severity": severity}
+        return found.rename(columns={"model": "method"}).assign(**where)
+
+    frames = [row(val, CLEAN, "clean", 0)]
+    types = [(family, name) for family, names in FAMILIES.items() for name in names]
+    for family, name in tqdm(types, desc="common corruptions", unit=" types", leave=False):
+        for severity in severities:
+            seen = replace(val, images=corrupt_set(val.images, name, severity, seed))
+            frames.append(row(seen, name, family, severity))
+    columns = ["method", "corruption", "family", "severity", "top1", "top5"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def by_type(scores: pd.DataFrame, metric: str = "top1") -> pd.DataFrame:
+    """What Table 14 prints: the mean over severities, then over seeds.
+
+    A row for each type, indexed by (family, corruption) in the order of FAMILIES; a column a
+    method, in percent. Clean pictures are left out.
+    """
+    corrupted = scores[scores.corruption != CLEAN]
+    keys = ["family", "corruption", "method"]
+    means = corrupted.groupby([*keys, "seed"], sort=False)[metric].mean()
+    return means.groupby(keys, sort=False).mean().unstack("method")
+
+
+def compare(
+    scores: pd.DataFrame, better: str, worse: str, by: str = "corruption", metric: str = "top1"
+) -> pd.DataFrame:
+    """`better` minus `worse` on the same pictures, in points, for each value of the column `by`.
+
+    The mean of all that share the value and the seed is one measurement: so a family counts
+    its types alike, and a type its severities.
+
+    Returns:
+        Indexed by `by`: difference, the mean over seeds; error, its standard error, NaN with one
+        seed; seeds.
+
+    Raises:
+        ValueError: a method that the scores do not have, with those that they have.
+    """
+    wide = scores.pivot_table(index=[by, "seed"], columns="method", values=metric, sort=False)
+    for method in (better, worse):
+        if method not in wide:
+            raise ValueError(f"no method {method!r}; the scores have {', '.join(wide.columns)}")
+    by_seed = (wide[better] - wide[worse]).groupby(level=by, sort=False)
+    count = by_seed.count()
+    error = by_seed.std(ddof=1) / count.map(math.sqrt)
+    return pd.DataFrame({"difference": by_seed.mean(), "error": error, "seeds": count})
+
+
+def mean_corruption_error(
+    errors: Float[Tensor, "types severities"], baseline: Float[Tensor, "types severities"]
+) -> float:
+    """mCE in percent: for each type, the errors summed over severities divided by those of the
+    baseline, then the mean over types (Hendrycks and Dietterich). Below 100: it errs less.
+
+    The published mCE is normalised by AlexNet on ImageNet; which baseline this is, say with it.
+    Raises ValueError where the baseline makes no error on a type, which leaves no ratio.
+    """
+    below = baseline.sum(dim=1)
+    if not bool((below > 0).all()):
+        raise ValueError(f"the baseline's errors sum to {below.tolist()}; expected each above 0")
+    return 100 * (errors.sum(dim=1) / below).mean().item()

@@ -1,0 +1,60 @@
+"""Transfer: a frozen encoder, and a new linear probe for every set of pictures it never saw.
+
+The operator is the range that the encoder was trained on, for the fit and for the score, so that
+what differs between methods is the representation alone (Sec. 4.3; Tables 2, 5 and 6).
+"""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from . import evaluate, images, probe
+from .operators import Operator
+
+STANDS_FOR = {  # our set -> the paper's; a set that is not here is ours alone
+    "digits": "CIFAR-10",
+    "stickers-scenes": "CIFAR-100",
+    "stickers-kinds": "STL-10",
+    "faces": "COVID X-ray",
+    "stickers-100b": "ImageNet-100B",
+}
+COLUMNS = ["dataset", "method", "realisation", "top1", "top5", "auc"]
+
+
+def measure(
+    encoders: Mapping[str, Callable],
+    sets: Mapping[str, tuple[int, int]],
+    op: Operator,
+    views: int,
+    recipe: probe.ProbeRecipe,
+    realisations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Scores of a new probe on each encoder, for each set.
+
+    Args:
+        encoders: by method, pictures to embeddings (B, d); of a trained classifier its encoder,
+            without the old head. They are only looked at: no weight and no batch norm changes.
+        sets: a name of `images.load` -> pictures a class to fit on, and to score on.
+        op: what corrupts both; each training picture is embedded under `views` draws of it.
+
+    Returns:
+        COLUMNS, a row for each set, method and realisation: top1 and top5 in percent (top5 NaN for
+        five classes or fewer), auc in [0, 1] (NaN for other than two classes). Every method sees
+        the same draws.
+
+    Raises:
+        ValueError: a set that is not there, or with fewer pictures.
+    """
+    parts = []
+    for name, (n_train, n_val) in tqdm(sets.items(), f"transfer, {op}", unit=" sets", leave=False):
+        train, val = images.load(name, "train", n_train), images.load(name, "val", n_val)
+        groups = []
+        for method, encoder in encoders.items():
+            seen = probe.features(encoder, train, op, views, seed)
+            head = probe.fit(seen, train.labels, len(train.class_names), recipe, seed)
+            groups.append((encoder, {method: head}))
+        scores = evaluate.evaluate_heads(groups, val, op, realisations, seed, progress=False)
+        parts.append(scores.rename(columns={"model": "method"}).assign(dataset=name))
+    return pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
