@@ -4,7 +4,7 @@
 #   make course SEEDS=3              three seeds; what the first run trained is not trained again
 #   make course LESSONS=core         the shortest way from a picture to a verdict: 00 01 05 06 15
 #   make course LESSONS="00 05"      some lessons
-#   make course PROFILE=smoke        all of it in a minute, with numbers that mean nothing
+#   make course PROFILE=smoke        all of it in six minutes, with numbers that mean nothing
 #   make course GPUS="0 1"               only these of the GPUs; a training each (default: all)
 #   make course JOBS=1                   one thing at a time (default: as many as GPUs, or cores)
 
