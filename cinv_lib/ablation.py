@@ -36,8 +36,7 @@ def measure(
         A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
         cosine, within, between, own_first as in `geometry`.
     """
-    views = probe.features(student, train, op, recipe.epochs, seed)
-    head = probe.fit(views, train.labels, len(train.class_names), recipe, seed)
+    head = probe.train(student, train, op, recipe, seed)
     R = embedded(teacher, val)
     labels = val.labels.to(R.device)
     same = labels[:, None] == labels

@@ -140,8 +140,7 @@ def _transfer(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> N
 
 def _probe(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
     student, recipe = lab.student(op, seed, loss), lab.profile.probe
-    views = probe.features(student, lab.train, operators.parse(op), recipe.epochs, seed)
-    head = probe.fit(views, lab.train.labels, len(lab.train.class_names), recipe, seed)
+    head = probe.train(student, lab.train, operators.parse(op), recipe, seed)
     torch.save(head.cpu().state_dict(), folder / "probe.pt")
 
 

@@ -77,8 +77,8 @@ def measure(
     before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
     first = before < per_class
     width = _width(op, train, seed, device)
-    clean = _probe(teacher, train, Identity(), profile.probe, seed)
-    head = _probe(student, train, op, profile.probe, seed)
+    clean = probe.train(teacher, train, Identity(), profile.probe, seed)
+    head = probe.train(student, train, op, profile.probe, seed)
     intact = clean(embedded(teacher, x))
     rows = []
     for r in range(realisations):
@@ -194,13 +194,6 @@ def embedded(
     bf16 = hardware.uses_bf16("auto", x.device)
     with looking([encoder]), torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
         return torch.cat([encoder(part).float() for part in x.split(batch_size)])
-
-
-def _probe(
-    encoder: Encoder, train: ImageSet, op: Operator, recipe: probe.ProbeRecipe, seed: int
-) -> probe.Probe:
-    views = probe.features(encoder, train, op, recipe.epochs, seed)
-    return probe.fit(views, train.labels, len(train.class_names), recipe, seed)
 
 
 def _width(op: Operator, train: ImageSet, seed: int, device: torch.device) -> float:

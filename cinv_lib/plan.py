@@ -86,7 +86,8 @@ def as_json(name: str, seeds: int) -> str:
     """Lessons with the names of their tasks, and every task with its address in the store."""
     lab, lessons = Lab(name), tasks(name, seeds)
     wanted = {task for group in lessons.values() for task in group}
-    wanted |= {before for task in wanted for before in task.after}
+    while missing := {before for task in wanted for before in task.after} - wanted:
+        wanted |= missing
     described = {
         task.name: asdict(task)
         | {"address": task.address(lab)}

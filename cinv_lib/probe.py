@@ -206,6 +206,14 @@ def fit(
     return Probe(weight.detach(), bias.detach(), recipe.normalise).eval()
 
 
+def train(
+    encoder: Callable, images: ImageSet, op: Operator, recipe: ProbeRecipe, seed: int
+) -> Probe:
+    """`features` under `op`, a view an epoch, and `fit` on all labels."""
+    views = features(encoder, images, op, recipe.epochs, seed)
+    return fit(views, images.labels, len(images.class_names), recipe, seed)
+
+
 def zero_shot(
     encoder: Encoder,
     names: Sequence[str],

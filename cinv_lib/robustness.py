@@ -45,17 +45,13 @@ def measure(
 
     The student's probe is fitted under `op`, the mixture that it was trained with.
     """
-    n_classes, recipe = len(train.class_names), profile.probe
-
-    def fit(encoder: Encoder, on: Operator) -> probe.Probe:
-        views = probe.features(encoder, train, on, recipe.epochs, seed)
-        return probe.fit(views, train.labels, n_classes, recipe, seed)
-
+    fitted = probe.train(student, train, op, profile.probe, seed)
+    clean = probe.train(teacher, train, operators.Identity(), profile.probe, seed)
     words = probe.zero_shot(teacher, train.class_names, (profile.template,))
     groups = [
-        (student, {"student": fit(student, op), "zero_shot": words}),
+        (student, {"student": fitted, "zero_shot": words}),
         (baseline.encoder, {"baseline": baseline.head}),
-        (teacher, {"clip_clean": fit(teacher, operators.Identity())}),
+        (teacher, {"clip_clean": clean}),
     ]
     return score(groups, val, profile.corruption_severities, seed)
 

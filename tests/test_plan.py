@@ -62,3 +62,10 @@ def test_a_task_that_is_none_is_said_so(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "smoke", "--make", "student-fog_1-seed0")
     assert "no task 'student-fog_1-seed0'; there are: ablation-" in capsys.readouterr().err
+
+
+def test_what_comes_before_comes_with_what_comes_before_it(monkeypatch):
+    severity = Task("severity", "noise:0.1..0.3")
+    monkeypatch.setattr(plan, "tasks", lambda name, seeds: {"08": [severity]})
+    tasks = json.loads(plan.as_json("smoke", 1))["tasks"]
+    assert {task["kind"] for task in tasks.values()} == {"severity", "probe", "baseline", "student"}
