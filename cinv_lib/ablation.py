@@ -9,34 +9,32 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from . import hardware, probe
+from . import hardware
 from .encoders import Encoder
 from .images import ImageSet, to_float
 from .inference import device_of, looking
 from .metrics import top_k
 from .operators import Operator
+from .probe import Probe
 from .realisations import batches
 
 
 @torch.no_grad()
 def measure(
     student: Encoder,
+    head: Probe,
     teacher: Encoder,
-    train: ImageSet,
     val: ImageSet,
     op: Operator,
     severities: tuple[float, ...],
     realisations: int,
-    recipe: probe.ProbeRecipe,
-    seed: int,
 ) -> pd.DataFrame:
-    """Fit a probe under `op`, a range; then look at each severity.
+    """Look at each severity of `op`, a range under which the probe `head` was fitted.
 
     Returns:
         A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
         cosine, within, between, own_first as in `geometry`.
     """
-    head = probe.train(student, train, op, recipe, seed)
     R = embedded(teacher, val)
     labels = val.labels.to(R.device)
     same = labels[:, None] == labels
@@ -74,11 +72,12 @@ def geometry(
 
 @torch.no_grad()
 def embedded(encoder: Encoder, images: ImageSet, batch_size: int = 256) -> Float[Tensor, "N d"]:
-    """Embeddings of clean images."""
+    """Embeddings of clean images, in the precision in which `evaluate` looks at pictures."""
     device = device_of([encoder])
-    with looking([encoder]):
-        parts = [encoder(to_float(x.to(device))) for x in images.images.split(batch_size)]
-    return torch.cat(parts).float()
+    bf16 = hardware.uses_bf16("auto", device)
+    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        parts = [encoder(to_float(x.to(device))).float() for x in images.images.split(batch_size)]
+    return torch.cat(parts)
 
 
 @torch.no_grad()

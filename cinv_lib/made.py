@@ -42,13 +42,14 @@ def spec(p: Profile, kind: str, op: str, seed: int = 0, loss: str | None = None)
 
     Raises ValueError where op or loss is none, KeyError where there is no such kind.
     """
+    recipe_S, recipe_B = (asdict(recipe) for recipe in p.recipes(op))
     student = {"teacher": p.teacher, "loss": str(losses.parse(loss or p.loss))}
-    student |= {"recipe": asdict(p.student)}
-    baseline = {"init": p.supervised, "recipe": asdict(p.baseline)}
-    what = {"loss": p.loss, "student": asdict(p.student), "baseline": asdict(p.baseline)}
+    student |= {"recipe": recipe_S}
+    baseline = {"init": p.supervised, "recipe": recipe_B}
+    what = {"loss": p.loss, "student": recipe_S, "baseline": recipe_B}
     how = {"probe": asdict(p.probe), "fractions": p.fractions, "val": p.val_per_class}
     scores = what | how | {"realisations": p.realisations, "models": [p.teacher, p.supervised]}
-    looked = {"severities": p.severities, "realisations": p.realisations}
+    looked = {"severities": p.severities, "realisations": p.ablation_realisations}
     looked |= {"probe": asdict(p.probe), "val": p.ablation_val_per_class}
     corrupted = {"severities": p.corruption_severities, "val": p.corruption_val_per_class}
     corrupted |= what | {"probe": asdict(p.probe), "models": [p.teacher, p.supervised]}
@@ -72,7 +73,7 @@ def spec(p: Profile, kind: str, op: str, seed: int = 0, loss: str | None = None)
 
 def _student(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
     checkpoint = folder / "checkpoint.pt"
-    chosen, recipe = losses.parse(loss or lab.profile.loss), lab.profile.student
+    chosen, recipe = losses.parse(loss or lab.profile.loss), lab.profile.recipes(op)[0]
     student, history = distill.distill(
         lab.teacher, lab.train, operators.parse(op), chosen, recipe, seed, checkpoint
     )
@@ -83,7 +84,7 @@ def _student(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> No
 
 def _baseline(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
     checkpoint = folder / "checkpoint.pt"
-    init, recipe = encoders.load(lab.profile.supervised), lab.profile.baseline
+    init, recipe = encoders.load(lab.profile.supervised), lab.profile.recipes(op)[1]
     classifier, history = supervised.finetune(
         init, lab.train, operators.parse(op), recipe, seed, checkpoint
     )
@@ -105,8 +106,8 @@ def _ablation(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> N
     p = lab.profile
     val = lab.val.per_class(p.ablation_val_per_class)
     frame = ablation.measure(
-        lab.student(op, seed, loss), lab.teacher, lab.train, val,
-        operators.parse(op), p.severities, p.realisations, p.probe, seed,
+        lab.student(op, seed, loss), lab.probe(op, seed, loss), lab.teacher, val,
+        operators.parse(op), p.severities, p.ablation_realisations,
     )  # fmt: skip
     _table(frame, folder / "ablation.csv", "%.5f")
 

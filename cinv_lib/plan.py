@@ -39,7 +39,7 @@ class Task:
         if self.kind == "corruptions":  # its baseline has seen clean pictures
             clean = replace(self, kind="baseline", operator="identity")
             return (replace(self, kind="student"), clean)
-        needs = {"scores": ("student", "baseline"), "ablation": ("student",)}
+        needs = {"scores": ("student", "baseline"), "ablation": ("probe",)}
         needs |= dict.fromkeys(("transfer", "pixels"), ("student", "baseline"))
         needs |= dict.fromkeys(("severity", "shift"), ("baseline", "probe"))
         needs |= {"probe": ("student",)}

@@ -22,11 +22,11 @@ def test_scores_come_after_their_models():
 def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
     tasks = listed["tasks"]
-    of = 3 * 3 * seeds + 2 * (2 * seeds + 1)  # operators and kinds; losses with tau, two kinds
+    of = 3 * 3 * seeds + 3 * (2 * seeds + 1)  # operators and kinds; losses with tau, three kinds
     of += 3 * seeds  # lesson 13: student, clean baseline, corruptions
     of += (3 + 2) * seeds  # lesson 09: two ranges, of one the student is lesson 11's too
     of += 2 * seeds  # lesson 12: two operators, of which lesson 06 has the models
-    of += 2 * 3 * seeds  # lessons 08 and 10: probe, severity, shift of lesson 09's ranges
+    of += (2 * 2 + 1) * seeds  # lessons 08, 10: severity, shift, and a probe that lesson 11 has not
     assert len(tasks) == of
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
