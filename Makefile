@@ -7,6 +7,7 @@
 #   make course PROFILE=smoke        all of it in six minutes, with numbers that mean nothing
 #   make course GPUS="0 1"               only these of the GPUs; a training each (default: all)
 #   make course JOBS=1                   one thing at a time (default: as many as GPUs, or cores)
+#   make course SLURM="slurm_partition=gpu gres=gpu:1"   a SLURM job each (JOBS at once); see README
 
 PROFILE ?= stickers
 SEEDS   ?= 1
@@ -14,7 +15,8 @@ LESSONS ?= all
 COMMA   := ,
 GPUS    ?= $(or $(subst $(COMMA), ,$(CUDA_VISIBLE_DEVICES)),$(shell \
              nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null))
-JOBS    ?= $(if $(strip $(GPUS)),$(words $(GPUS)),$(shell getconf _NPROCESSORS_ONLN))
+JOBS    ?= $(if $(SLURM),32,$(if $(strip $(GPUS)),$(words $(GPUS)),$(shell getconf _NPROCESSORS_ONLN)))
+SLURM   ?=
 PORT    ?= 8888
 PYTHON  ?=
 WORKERS ?= 2
@@ -78,15 +80,18 @@ $(READY): requirements.lock
 
 # --nolock: a killed run must not block the next; two runs at once share the trainings, which are
 # locked one by one.
-SNAKEMAKE = snakemake --cores $(JOBS) --scheduler greedy --nolock --rerun-incomplete --keep-going
-CONFIG = --config profile=$(PROFILE) seeds=$(SEEDS) lessons="$(LESSONS)" gpus="$(strip $(GPUS))"
+WHERE = $(if $(SLURM),--executor slurm --jobs $(JOBS) --latency-wait 60 --default-resources $(SLURM),\
+          --cores $(JOBS))
+SNAKEMAKE = snakemake $(WHERE) --scheduler greedy --nolock --rerun-incomplete --keep-going
+CONFIG = --config profile=$(PROFILE) seeds=$(SEEDS) lessons="$(LESSONS)" \
+           $(if $(SLURM),slurm=1,gpus="$(strip $(GPUS))")
 
 course: $(READY)
 	@$(SNAKEMAKE) --quiet host progress rules reason $(CONFIG)
 	@echo 'The course: runs/$(PROFILE)/index.html'
 
 graph: $(READY)
-	@$(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG)
+	@set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
 
 # Notebooks are replayed with nothing attempted, whatever this reader has done.
 test: export HF_HUB_OFFLINE := 1

@@ -1,13 +1,16 @@
 """The course as a graph: data, trainings and scores, every lesson through papermill, the index page.
 
 Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
-the library, the profile or the number of seeds changed; a training when its description did.
+the library, the profile or the number of seeds changed. A training is the cells tagged `training` of
+the lesson that shows it, with an operator, a loss and a seed: run again when they or its description
+changed.
 """
 
 import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ from pathlib import Path
 PROFILE = str(config.get("profile", "stickers"))
 SEEDS = int(config.get("seeds", 1))
 GPUS = str(config.get("gpus") or "")
+SLURM = bool(config.get("slurm"))  # jobs are elsewhere: SLURM gives them their cores and GPUs
 RUN = os.path.join(os.environ.get("CINV_RUNS") or "runs", PROFILE)
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
@@ -44,20 +48,24 @@ def library() -> str:
     return digest.hexdigest()[:16]
 
 
-def cells(name: str) -> str:
+def tagged(name: str, tag: str | None = None) -> list[tuple[str, str]]:
+    """Type and source of a notebook's cells: of all, or of those with a tag."""
+    notebook = json.loads(Path("notebooks", f"{name}.ipynb").read_text(encoding="utf-8"))
+    chosen = [c for c in notebook["cells"] if tag in (None, *c["metadata"].get("tags", []))]
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in chosen]
+
+
+def cells(name: str, tag: str | None = None) -> str:
     """A hash of a notebook's sources, not of its outputs, which are committed too."""
-    notebook = json.loads(Path("notebooks", f"{name}.ipynb").read_text(encoding="utf-8"))
-    sources = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(tagged(name, tag)).encode()).hexdigest()[:16]
 
 
-def parameters(name: str) -> str:
-    """papermill's arguments: `profile`, and `seeds` where the notebook has it."""
-    notebook = json.loads(Path("notebooks", f"{name}.ipynb").read_text(encoding="utf-8"))
-    tagged = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
-    has = {line.partition("=")[0].strip() for c in tagged for line in "".join(c["source"]).split("\n")}
-    values = {"profile": PROFILE, "seeds": SEEDS}
-    return " ".join(f"--parameters {key} {values[key]}" for key in values if key in has)
+def parameters(name: str, **values) -> str:
+    """papermill's arguments: of the profile and these values, those that the notebook has."""
+    lines = [line for _, source in tagged(name, "parameters") for line in source.split("\n")]
+    has = {line.partition("=")[0].strip() for line in lines}
+    given = {"profile": PROFILE} | values
+    return " ".join(f"-p {key} {shlex.quote(str(given[key]))}" for key in given if key in has)
 
 
 def plan() -> dict:
@@ -66,6 +74,8 @@ def plan() -> dict:
     if not kept.exists():
         asked = [sys.executable, "-m", "cinv_lib.plan", PROFILE, "--seeds", str(SEEDS)]
         text = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
+        if json.loads(text).get("absent"):  # what is absent now may be there the next time
+            return json.loads(text)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(text)
     return json.loads(kept.read_text())
@@ -76,37 +86,101 @@ LESSONS = wanted(str(config.get("lessons", "all")))
 PLAN = plan()
 
 
+def before(name: str) -> list[str]:
+    """Tasks that a lesson waits for: its own, and if it sums up others theirs, where asked for."""
+    number = name[:2]
+    others = [other[:2] for other in LESSONS] if number in PLAN.get("sums_up", []) else []
+    tasks = [task for lesson in (number, *others) for task in PLAN["lessons"].get(lesson, [])]
+    return list(dict.fromkeys(tasks))
+
+
 def made(names: list[str]) -> list[str]:
-    """The marks of these tasks."""
-    return [f"{RUN}/.made/{name}" for name in names]
+    """Files that show that these tasks are done: of a training, its executed notebook."""
+    lessons = {name: PLAN["tasks"][name].get("lesson") for name in names}
+    shown = {name: lesson for name, lesson in lessons.items() if lesson in NAMES}
+    return [
+        f"{RUN}/trainings/{shown[name]}-{name}.ipynb" if name in shown else f"{RUN}/.made/{name}"
+        for name in names
+    ]
 
 
-def threads(rule_threads: int) -> int:
+def share(wildcards, threads):
     """Cores of a job that was given some of snakemake's: its share of the machine's."""
-    return max(1, (os.cpu_count() or 1) * rule_threads // workflow.cores)
+    return threads if SLURM else max(1, (os.cpu_count() or 1) * threads // workflow.cores)
 
 
-# Its own GPU for each job, where several are named: the first that no other job has locked.
-SLOT = f"""
-for gpu in {GPUS}; do
-    exec 9>{RUN}/.gpu-$gpu.lock
-    if flock --nonblock 9; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
-done
+# Nothing is taken from the recorded run: a course that was run has trained its students. Its own GPU
+# for each job, where several are named: the first that no other job has locked.
+SET_UP = """
+        export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
+        for gpu in {GPUS}; do
+            exec 9>{RUN}/.gpu-$gpu.lock
+            if flock --nonblock 9; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
+        done
 """
+
+
+localrules:
+    course,
+    data,  # a cluster's nodes often have no network
+    site,
 
 
 rule course:
     input:
         f"{RUN}/index.html",
+    message:
+        "the course: {input}"
 
 
 rule data:
     output:
         touch(f"{RUN}/.data-ready"),
     params:
-        name="stickers" if PROFILE == "smoke" else PROFILE,
+        name=f"profile {PROFILE}",
+    message:
+        "python -m data_prep {params.name}"
     shell:
         "echo 'data'; python -m data_prep {params.name}"
+
+
+rule training:
+    input:
+        data=ancient(f"{RUN}/.data-ready"),
+        notebook=lambda wildcards: ancient(f"notebooks/{NAMES[wildcards.lesson]}.ipynb"),
+    output:
+        f"{RUN}/trainings/{{lesson}}-{{task}}.ipynb",
+    wildcard_constraints:
+        lesson=r"\d\d",
+    log:
+        f"{RUN}/logs/{{lesson}}-{{task}}.log",
+    threads: 4 if SLURM else 1
+    resources:
+        mem_mb=16_000,
+        runtime=12 * 60,
+    params:
+        address=lambda wildcards: PLAN["tasks"][wildcards.task]["address"],
+        cells=lambda wildcards: cells(NAMES[wildcards.lesson], "training"),
+        parameters=lambda wildcards: parameters(
+            NAMES[wildcards.lesson], **PLAN["tasks"][wildcards.task]["parameters"]
+        ),
+        failed=f"{RUN}/logs/{{lesson}}-{{task}}.failed.ipynb",
+        cores=share,
+    message:
+        "papermill {input.notebook} {params.parameters}"
+    shell:
+        """
+        echo "{wildcards.task}"
+        """
+        + SET_UP
+        + """
+        python -m cinv_lib.excerpt {input.notebook} training | papermill - {params.failed} \
+            --kernel python3 --cwd notebooks --no-progress-bar --log-output {params.parameters} \
+            >{log} 2>&1 || {{ tail -n 3 {log} >&2
+            echo "{wildcards.task} stopped: see {params.failed}" >&2; exit 1; }}
+        mv {params.failed} {output}
+        echo "{wildcards.task}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+        """
 
 
 rule task:
@@ -117,16 +191,21 @@ rule task:
         touch(f"{RUN}/.made/{{task}}"),
     log:
         f"{RUN}/logs/{{task}}.log",
+    threads: 4 if SLURM else 1
+    resources:
+        mem_mb=16_000,
+        runtime=12 * 60,
     params:
         address=lambda wildcards: PLAN["tasks"][wildcards.task]["address"],
-        cores=threads(1),
-        slot=SLOT,
+        cores=share,
+    message:
+        "python -m cinv_lib.plan {PROFILE} --make {wildcards.task}"
     shell:
-        # Nothing is taken from the recorded run: a course that was run has trained its students.
         """
         echo "{wildcards.task}"
-        export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
-        {params.slot}
+        """
+        + SET_UP
+        + """
         python -m cinv_lib.plan {PROFILE} --seeds {SEEDS} --make "{wildcards.task}" >{log} 2>&1 || {{
             tail -n 3 {log} >&2; echo "{wildcards.task} stopped: see {log}" >&2; exit 1; }}
         echo "{wildcards.task}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
@@ -136,7 +215,7 @@ rule task:
 rule lesson:
     input:
         data=ancient(f"{RUN}/.data-ready"),
-        made=lambda wildcards: made(PLAN["lessons"].get(wildcards.name[:2], [])),
+        made=lambda wildcards: made(before(wildcards.name)),
         # ancient: its outputs are rewritten when a run is committed; `cells` says what changed
         notebook=ancient("notebooks/{name}.ipynb"),
     output:
@@ -144,20 +223,27 @@ rule lesson:
     log:
         printed=f"{RUN}/logs/{{name}}.log",
         errors=f"{RUN}/logs/{{name}}.err",
-    threads: workflow.cores if not GPUS else 1
+    threads: 4 if SLURM else 1 if GPUS else workflow.cores
+    resources:
+        mem_mb=16_000,
+        runtime=4 * 60,
     params:
         cells=lambda wildcards: cells(wildcards.name),
         library=LIBRARY,
-        parameters=lambda wildcards: parameters(wildcards.name),
+        parameters=lambda wildcards: parameters(wildcards.name, seeds=SEEDS),
+        absent=PLAN.get("absent", []),  # run again once it is there
         failed=f"{RUN}/logs/{{name}}.failed.ipynb",
-        cores=threads(workflow.cores if not GPUS else 1),
-        slot=SLOT,
+        cores=share,
+    message:
+        "papermill {input.notebook} {params.parameters}"
     shell:
         # It runs under another name: a lesson that stops keeps its notebook, with the error, in logs/.
         """
         echo "lesson {wildcards.name}"
-        export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
-        {params.slot}
+        """
+        + SET_UP
+        + """
+        export CINV_LESSON={wildcards.name}
         rm -f {params.failed}; : >{log.printed}; : >{log.errors}
         papermill {input.notebook} {params.failed} --kernel python3 --cwd notebooks {BAR} --log-level WARNING \
             {params.parameters} \
@@ -173,5 +259,7 @@ rule site:
         expand(f"{RUN}/notebooks/{{name}}.ipynb", name=LESSONS),
     output:
         f"{RUN}/index.html",
+    message:
+        "python -m cinv_lib.site {RUN}"
     shell:
         "python -m cinv_lib.site {RUN} >/dev/null"

@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from . import hardware
 from .encoders import Encoder
-from .images import ImageSet, to_float
-from .inference import device_of, looking
+from .images import ImageSet, resized, to_float
+from .inference import device_of, looking, side_of
 from .metrics import top_k
 from .operators import Operator
 from .probe import Probe
@@ -73,11 +73,11 @@ def geometry(
 @torch.no_grad()
 def embedded(encoder: Encoder, images: ImageSet, batch_size: int = 256) -> Float[Tensor, "N d"]:
     """Embeddings of clean images, in the precision in which `evaluate` looks at pictures."""
-    device = device_of([encoder])
+    device, side = device_of([encoder]), side_of([encoder])
     bf16 = hardware.uses_bf16("auto", device)
     with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        parts = [encoder(to_float(x.to(device))).float() for x in images.images.split(batch_size)]
-    return torch.cat(parts)
+        clean = (resized(to_float(x.to(device)), side) for x in images.images.split(batch_size))
+        return torch.cat([encoder(x).float() for x in clean])
 
 
 @torch.no_grad()
@@ -89,7 +89,9 @@ def realised(
     bf16 = hardware.uses_bf16("auto", device)
     made = None
     with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for r, first, x in batches(op, images, realisations, seed, "evaluation", 256, device):
+        side = side_of([encoder])
+        drawn = batches(op, images, realisations, seed, "evaluation", 256, device, side)
+        for r, first, x in drawn:
             rows = encoder(x).float()
             if made is None:
                 made = torch.empty(realisations, len(images), rows.shape[1], device=device)

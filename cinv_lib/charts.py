@@ -7,6 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from cinv_lib.claims import ERRORS
 from cinv_lib.look import OKABE_ITO, colour
 from cinv_lib.plots import legend, single
 
@@ -19,16 +20,18 @@ def severity_curves(
     curves: Mapping[str, Sequence[float]],
     *,
     ylabel: str,
+    xlabel: str = "severity",
     trained: tuple[float, float] | None = None,
 ) -> Figure:
-    """One line a name over severity; `trained` shades the range of severities of the training."""
+    """One line a name over severity, or over what `xlabel` says instead; `trained` shades the range
+    of severities of the training."""
     fig, ax = single(5.5, 3.0)
     if trained:
         ax.axvspan(*trained, color=OKABE_ITO["sky"], alpha=0.15, label="trained on")
     for k, (name, values) in enumerate(curves.items()):
         marker = _MARKERS[k % len(_MARKERS)]
         ax.plot(severities, values, marker=marker, ms=4, color=colour(name, k), label=name)
-    ax.set(xlabel="severity", ylabel=ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     legend(fig, ax)
     return fig
 
@@ -83,11 +86,18 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
 
 
 def margins(ledger: pd.DataFrame) -> Figure:
-    """Each row of `claims.ledger`: the difference with two standard errors, and the margin it has
-    to clear (a bar). Green circle: holds. Red cross: does not. Hollow: not decided."""
+    """Rows of `ledger.ledger` that have a difference, with two standard errors, and the margin it
+    has to clear (a bar). Green circle: holds. Red cross: does not. Hollow: not decided.
+
+    Raises ValueError if none has, or if their units differ.
+    """
+    ledger = ledger.dropna(subset="difference").reset_index(drop=True)
+    units = ledger.unit.unique()
+    if len(units) != 1:
+        raise ValueError(f"rows in {', '.join(units) or 'no unit'}; expected some, all in one unit")
     fig, ax = single(6.5, 0.5 + 0.26 * len(ledger))
     for place, row in enumerate(ledger.itertuples()):
-        error = ledger.loc[row.Index, ["se realisations", "se seeds"]].max()
+        error = ledger.loc[row.Index, ERRORS].max()
         name, marker = _VERDICTS.get(row.verdict, ("black", "o"))
         face = OKABE_ITO[name] if row.verdict in _VERDICTS else "white"
         ax.errorbar(
@@ -100,8 +110,8 @@ def margins(ledger: pd.DataFrame) -> Figure:
             capsize=2,
         )
         ax.plot([row.margin] * 2, [-place - 0.35, -place + 0.35], color="black", lw=2)
-    labels = [f"{row.claim}. {row.operator}" for row in ledger.itertuples()]
+    labels = [f"{row.claim}. {row.operator} {row.where}" for row in ledger.itertuples()]
     ax.set_yticks([-place for place in range(len(ledger))], labels, fontsize=8)
-    ax.set(xlabel="difference in top-1 (points), with two standard errors")
+    ax.set(xlabel=f"difference ({units[0]}), with two standard errors")
     ax.axvline(0, color="black", lw=0.5)
     return fig

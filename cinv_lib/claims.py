@@ -1,61 +1,76 @@
-"""The ledger: each claim as a sentence, the measurement that decides it, the verdict.
+"""A claim: a sentence, the measurement that decides it, the rule of the verdict.
 
-A claim is a difference between two methods on one operator and a margin. It *holds* when the
-difference exceeds the margin by more than two standard errors, *does not hold* when it falls short
-by more than two, and is *not decided* otherwise.
+A claim says that a difference exceeds a margin. It *holds* when it does so by more than two
+standard errors, *does not hold* when it falls short by more than two, and is *not decided*
+otherwise. The error that counts is the largest of those that are known: over realisations of the
+corruption, over training seeds, over the choice of pictures or classes where these are few.
+
+The claims themselves are in `ledger`.
 """
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from .lab import Lab
+ERRORS = ["se realisations", "se seeds", "se choice"]
+NOTHING = pd.DataFrame(columns=["seed", "realisation", "difference"])  # where nothing decides
 
 
 @dataclass(frozen=True)
 class Claim:
-    """`better` exceeds `worse` by more than `margin` percentage points of top-1.
+    """`measure` exceeds `margin`.
 
-    source: where the paper says so, or "ours".
+    quote: the paper's own words; "" where it has none, or the claim is ours.
+    source: where it stands, or "ours". lesson: the number of the one that measures it.
+    measure: takes the tables that its parameters name, by their kind (`lab.Lab.scores`, ...), with
+        all seeds, of one operator. Gives pairs (seed, realisation, difference, and perhaps
+        "choice": a standard error of its own), or several by a word for each. One without
+        parameters computes: it gives numbers, by a word for each.
+    on: only on operators whose names begin so.
     """
 
     number: int
     sentence: str
+    quote: str
     source: str
-    better: str
-    worse: str
+    lesson: str
+    measure: Callable[..., Any]
     margin: float = 0.0
+    unit: str = "points"
+    on: str = ""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The kinds of tables that it needs."""
+        return tuple(inspect.signature(self.measure).parameters)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the paper says nothing of the kind."""
+        return self.source == "ours"
 
 
-CLAIMS = (
-    Claim(1, "A student with a probe on all labels beats the supervised baseline.",
-          "Table 1", "student", "baseline"),
-    Claim(2, "A student with a probe on 10 % of the labels beats the baseline with all of them.",
-          "Table 1", "student_10", "baseline"),
-    Claim(3, "The student beats raw CLIP, its probe trained on corrupted pictures too, by > 20.",
-          "Tables 1, 13", "student", "clip", 20.0),
-    Claim(4, "A clean classifier of R, handed to the student, loses less than 10 points.",
-          "Table 9", "clean_classifier", "student", -10.0),
-    Claim(5, "Asked in words, the student recognises more than raw CLIP by > 20.",
-          "authors' result files", "zero_shot", "clip_zero_shot", 20.0),
-    Claim(6, "Training the probe on corrupted pictures is not enough: raw CLIP stays below the "
-          "baseline.", "Tables 1, 13", "baseline", "clip"),
-)  # fmt: skip
+def claim(number: int, sentence: str, *, source: str, lesson: str, quote: str = "", **more: Any):
+    """Makes the function below it the measurement of a claim: see `Claim` for the arguments."""
+    return lambda measure: Claim(number, sentence, quote, source, lesson, measure, **more)
 
 
-def difference(scores: pd.DataFrame, better: str, worse: str) -> pd.DataFrame:
-    """top-1 of `better` minus that of `worse`, for each seed and realisation (a paired design).
+def difference(scores: pd.DataFrame, better: str, worse: str, metric: str = "top1") -> pd.DataFrame:
+    """`better` minus `worse`, for each seed and realisation (a paired design). Where these have
+    several rows (severities, classes), the difference of their means.
 
     Raises ValueError for a method that the scores do not have, with those that they have.
     """
-    wide = scores.pivot_table(index=["seed", "realisation"], columns="method", values="top1")
+    wide = scores.pivot_table(index=["seed", "realisation"], columns="method", values=metric)
     for method in (better, worse):
         if method not in wide:
             known = ", ".join(wide.columns)
             raise ValueError(f"no method {method!r} among the scores; there are {known}")
-    return (wide[better] - wide[worse]).rename("difference").reset_index()
+    return (wide[better] - wide[worse]).dropna().rename("difference").reset_index()
 
 
 def standard_errors(pairs: pd.DataFrame) -> tuple[float, float]:
@@ -78,6 +93,11 @@ def verdict(value: float, error: float, margin: float) -> str:
     return "does not hold" if margin - value > 2 * error else "not decided"
 
 
+def largest(errors: pd.Series | tuple[float, ...]) -> float:
+    """The largest of the errors that are known, NaN where none is."""
+    return max((e for e in errors if not math.isnan(e)), default=math.nan)
+
+
 def leads(
     scores: pd.DataFrame, better: str, worse: str, by: str = "severity", metric: str = "top1"
 ) -> pd.DataFrame:
@@ -89,10 +109,9 @@ def leads(
     """
     rows = {}
     for place, here in scores.groupby(by):
-        pairs = difference(here.assign(top1=here[metric]), better, worse)
+        pairs = difference(here, better, worse, metric)
         value = pairs.groupby("seed").difference.mean().mean()
-        known = [e for e in standard_errors(pairs) if not math.isnan(e)]
-        error = max(known, default=math.nan)
+        error = largest(standard_errors(pairs))
         rows[place] = {
             "difference": value,
             "error": error,
@@ -101,32 +120,34 @@ def leads(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(by)
 
 
-def decide(claim: Claim, scores: pd.DataFrame, operator: str) -> dict[str, object]:
-    """One row of the ledger. The error that counts is the larger of the two that are known."""
-    pairs = difference(scores, claim.better, claim.worse)
-    value = pairs.groupby("seed").difference.mean().mean()
-    realisations, seeds = standard_errors(pairs)
-    known = [e for e in (realisations, seeds) if not math.isnan(e)]
-    error = max(known, default=math.nan)
-    return {
-        "claim": claim.number,
-        "operator": operator,
-        "difference": value,
-        "margin": claim.margin,
-        "se realisations": realisations,
-        "se seeds": seeds,
-        "seeds": pairs.seed.nunique(),
-        "verdict": verdict(value, error, claim.margin),
-    }
+def decide(
+    claim: Claim, tables: Mapping[str, pd.DataFrame], operator: str = ""
+) -> list[dict[str, Any]]:
+    """A row of the ledger for each thing that the claim measures on these tables, by their kind."""
+    measured = claim.measure(*(tables[kind] for kind in claim.reads))
+    if isinstance(measured, pd.DataFrame):
+        measured = {"": measured}
+    return [_row(claim, operator, where, found) for where, found in measured.items()]
 
 
-def ledger(
-    lab: Lab,
-    operators: Sequence[str] | None = None,
-    seeds: int = 1,
-    claims: Sequence[Claim] = CLAIMS,
-) -> pd.DataFrame:
-    """Every claim on every operator of the lab's profile, decided by its scores."""
-    scores = {op: lab.scores(op, seeds) for op in operators or lab.profile.operators}
-    rows = [decide(claim, s, op) for claim in claims for op, s in scores.items()]
-    return pd.DataFrame(rows)
+def undecided(claim: Claim, operator: str, why: str) -> dict[str, Any]:
+    """The row of what has not been measured."""
+    return _row(claim, operator, "", NOTHING, why)
+
+
+def _row(
+    claim: Claim, operator: str, where: str, found: pd.DataFrame | float, why: str = ""
+) -> dict[str, Any]:
+    row = {"claim": claim.number, "operator": operator, "where": where}
+    errors, seeds = (math.nan, math.nan, math.nan), 0
+    if not isinstance(found, pd.DataFrame):  # computed: no chance in it
+        value, decided = found, verdict(found, 0.0, claim.margin)
+    elif found.empty:
+        value, decided = math.nan, why or "not decided (nothing to compare)"
+    else:
+        value, seeds = found.groupby("seed").difference.mean().mean(), found.seed.nunique()
+        choice = found.choice.iloc[0] if "choice" in found else math.nan
+        errors = (*standard_errors(found), choice)
+        decided = verdict(value, largest(errors), claim.margin)
+    row |= {"difference": value, "margin": claim.margin, "unit": claim.unit}
+    return row | dict(zip(ERRORS, errors, strict=True)) | {"seeds": seeds, "verdict": decided}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from cinv_lib import hardware, train
+from cinv_lib import feed, hardware, train
 from cinv_lib.encoders import Encoder, student_of
-from cinv_lib.images import ImageSet
+from cinv_lib.images import Pictures
 from cinv_lib.losses import Loss
 from cinv_lib.operators import Operator
 from cinv_lib.train import Recipe
@@ -20,7 +20,7 @@ from cinv_lib.train import Recipe
 
 def distill(
     teacher: Encoder,
-    images: ImageSet,
+    images: Pictures,
     op: Operator,
     loss: Loss,
     recipe: Recipe,
@@ -36,6 +36,7 @@ def distill(
 
     Args:
         teacher: not changed; a frozen copy of it is used, in eval mode.
+        images: in memory or files; of another size than the teacher takes, they are resized.
         loss, recipe: the paper's are `Loss("st", tau=0.1)` and 25 epochs, batches of 256, lr 3e-4.
         checkpoint: file to resume from; see `train.run`, also for what is raised.
 
@@ -52,11 +53,11 @@ def distill(
     student = student_of(teacher).to(device)
     frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
     frozen.eval().requires_grad_(False)
-    pool = hardware.resident(images.images, device)
-    targets = _fixed_targets(frozen, pool, recipe, device)
+    source = feed.of(images, teacher.image_size, recipe, seed, device)
+    targets = fixed_targets(frozen, source, recipe, device)
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
-        x = train.view(pool, indices, recipe, generator)
+        x = source.view(indices, generator)
         if targets is None:
             with torch.no_grad():
                 r = frozen(x.contiguous(memory_format=torch.channels_last))
@@ -76,6 +77,7 @@ def distill(
         checkpoint,
         progress=f"student, {op}" if progress else None,
         spec=train.describe("distillation", images, op) | {"loss": loss},
+        ahead=source.ahead,
     )
     return student.eval(), history
 
@@ -94,19 +96,20 @@ def gathered(rows: Float[Tensor, "b d"]) -> Float[Tensor, "N d"]:
 
 
 @torch.no_grad()
-def _fixed_targets(
-    teacher: Encoder, pool: UInt8[Tensor, "N 3 H W"], recipe: Recipe, device: torch.device
+def fixed_targets(
+    teacher: Encoder, source: feed.Resident | feed.Decoded, recipe: Recipe, device: torch.device
 ) -> Float[Tensor, "N d"] | None:
-    """R's embeddings of all images where no crop or flip ever changes what R sees; else None.
+    """R's embeddings of all images where no crop or flip ever changes what R sees; else None, as
+    for files, which would have to be decoded once more.
 
     R is in eval mode, so an image's embedding never changes: a quarter of each step saved.
     """
-    if recipe.crop != (1.0, 1.0) or recipe.flip:
+    if recipe.crop != (1.0, 1.0) or recipe.flip or source.ahead is not None:
         return None
     bf16, nobody = hardware.uses_bf16(recipe.precision, device), torch.Generator(device)
     parts = []
-    for indices in torch.arange(len(pool)).split(recipe.batch_size):
-        x = train.view(pool, indices, recipe, nobody)
+    for indices in torch.arange(len(source.pool)).split(recipe.batch_size):
+        x = source.view(indices, nobody)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             parts.append(teacher(x.contiguous(memory_format=torch.channels_last)).float())
     return torch.cat(parts)

@@ -19,7 +19,12 @@ from torch import nn
 WEIGHTS = Path(__file__).parent / "weights"
 CLIP_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 TOWER_FILES = ("config.json", "model.safetensors")
-EMBEDDED = {"stickers-clip": CLIP_FILES, "stickers-supervised": TOWER_FILES}
+EMBEDDED = {
+    "stickers-clip": CLIP_FILES,
+    "stickers-clip-vit": CLIP_FILES,  # its image tower is a vision transformer (lesson 14)
+    "stickers-supervised": TOWER_FILES,  # knows all classes of the world
+    "stickers-100-supervised": TOWER_FILES,  # knows the labelled 100, from 20 pictures of each
+}
 
 # Written out on purpose: what these towers were trained with, to check the libraries against.
 OPENAI_PREPROCESS = {
@@ -46,9 +51,9 @@ def named(name: str) -> dict[str, Any]:
             "model_cfg": {"embed_dim": 2048},
             "preprocess_cfg": dict(IMAGENET_PREPROCESS),
         }
-    if name == "stickers-clip":
+    if EMBEDDED.get(name) == CLIP_FILES:
         return read(WEIGHTS / name / CLIP_FILES[0])
-    if name == "stickers-supervised":  # the same image tower, without the text
+    if name in EMBEDDED:  # the same image tower, without the text
         clip = named("stickers-clip")
         model_cfg = {k: clip["model_cfg"][k] for k in ("embed_dim", "vision_cfg")}
         return {**clip, "kind": "modified-resnet", "model_cfg": model_cfg}

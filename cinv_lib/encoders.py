@@ -75,7 +75,7 @@ class Encoder(nn.Module):
 def fresh(name: str, seed: int) -> Encoder:
     """An encoder of a known shape with random weights, in eval mode: a function of the seed.
 
-    name: "stickers-clip", "stickers-supervised", "resnet101", or an open_clip architecture such as
+    name: one of the embedded, as "stickers-clip"; "resnet101"; or an open_clip architecture such as
     "RN101-quickgelu". Torch's global random state is left as it was.
 
     >>> fresh("stickers-clip", seed=0)(torch.zeros(2, 3, 64, 64)).shape
@@ -90,7 +90,8 @@ def load(
     """An encoder with its weights, float32, in eval mode, on the CPU.
 
     name:
-      "stickers-clip", "stickers-supervised": the embedded ones (cinv_lib/weights);
+      "stickers-clip", "stickers-supervised", "stickers-100-supervised": the embedded ones
+        (cinv_lib/weights);
       "RN101-quickgelu/openai": any open_clip ARCHITECTURE/TAG, from the local Hugging Face cache
         (or `cache_dir`), else downloaded;
       "RN101-quickgelu" with weights=PATH: an open_clip architecture and a file (.safetensors,

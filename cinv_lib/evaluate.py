@@ -13,8 +13,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.hardware import uses_bf16
-from cinv_lib.images import ImageSet
-from cinv_lib.inference import device_of, looking
+from cinv_lib.images import Pictures
+from cinv_lib.inference import device_of, looking, side_of
 from cinv_lib.metrics import auc, top_k
 from cinv_lib.operators import Operator
 from cinv_lib.realisations import batches, corrupted
@@ -28,7 +28,7 @@ Group = tuple[Callable, Mapping[str, Head]]  # an encoder, and its heads by name
 
 def evaluate(
     models: Mapping[str, Model],
-    images: ImageSet,
+    images: Pictures,
     op: Operator,
     realisations: int = 10,
     seed: int = 0,
@@ -51,7 +51,7 @@ def _itself(logits: Tensor) -> Tensor:
 @torch.no_grad()  # not inference_mode: a model may keep what it makes here, and train on
 def evaluate_heads(
     groups: Sequence[Group],
-    images: ImageSet,
+    images: Pictures,
     op: Operator,
     realisations: int = 10,
     seed: int = 0,
@@ -65,6 +65,7 @@ def evaluate_heads(
     Args:
         groups: (encoder, {name: head}) pairs; modules are in eval mode meanwhile. An encoder may
             not keep its input, which the next realisation overwrites.
+        images: in memory or files; resized before `op` if the encoders take another size.
         op: one without chance in it (a fixed blur, Identity) is evaluated once.
         realisations: number of draws; draw r is a function of (seed, r), not of the batch size.
         batch_size: images an encoder sees at once.
@@ -108,7 +109,8 @@ def evaluate_heads(
         disable=not progress,
     )
     with bar, looking([*encoders, *(head for *_, head in heads)]):
-        for r, first, x in batches(op, images, draws, seed, "evaluation", batch_size, device):
+        side = side_of(encoders)
+        for r, first, x in batches(op, images, draws, seed, "evaluation", batch_size, device, side):
             with autocast:
                 embeddings = [encoder(x) for encoder in encoders]
             for i, name, head in heads:
@@ -127,7 +129,7 @@ def evaluate_heads(
 
 def sweep(
     groups: Sequence[Group],
-    images: ImageSet,
+    images: Pictures,
     op: Operator,
     severities: Sequence[float | int],
     **arguments,
@@ -175,7 +177,7 @@ def _score(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def _check(
-    names: list[str], images: ImageSet, realisations: int, batch_size: int, precision: str
+    names: list[str], images: Pictures, realisations: int, batch_size: int, precision: str
 ) -> None:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"models {names}: expected at least one, and each name once")

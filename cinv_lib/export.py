@@ -12,39 +12,54 @@ from typing import Any
 
 import pandas as pd
 
-from .claims import CLAIMS, decide
+from .claims import decide
+from .ledger import CLAIMS, Tables, named, places
 from .store import Store, provenance, write_text
 
+KINDS = {kind for claim in CLAIMS for kind in claim.reads}
 PLACE = ("commit", "date", "machine", "python", "torch", "minutes")
 
 
 def results(run: Path) -> list[Path]:
-    """Write `run/results/*.json` from the scores in `run/store`; returns the files, sorted.
+    """Write `run/results/*.json` from what `run/store` holds; returns the files, sorted.
 
-    Trains nothing. Of several scores for one operator and seed (the budgets were changed, say) the
+    Trains nothing. Of several results for one operator and seed (the budgets were changed, say) the
     latest counts.
     """
     entries = Store(run / "store").listing() if (run / "store").is_dir() else pd.DataFrame()
     if entries.empty:
         return []
     latest = {}
-    for entry in entries[(entries.kind == "scores") & (entries.state == "finished")].itertuples():
-        latest[entry.spec["operator"], entry.spec["seed"]] = Path(entry.path)
-    files, scores = [], {}
-    for (operator, seed), folder in sorted(latest.items()):
-        frame = pd.read_csv(folder / "scores.csv").assign(seed=seed)
-        scores.setdefault(operator, []).append(frame)
-        name = re.sub(r"[^\w.]+", "-", f"scores-{operator}-seed{seed}")
-        files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))
-    ledger = [
-        decide(claim, frame, operator) | {"sentence": claim.sentence, "source": claim.source}
-        for operator, frame in ((op, pd.concat(parts)) for op, parts in scores.items())
-        for claim in CLAIMS
-        if {claim.better, claim.worse} <= set(frame.method)
-    ]
-    if ledger:
-        files.append(_write(run / "results" / "ledger.json", ledger))
+    for entry in entries[(entries.state == "finished") & entries.kind.isin(KINDS)].itertuples():
+        asked = (entry.kind, entry.spec["operator"], entry.spec.get("loss"), entry.spec["seed"])
+        latest[asked] = Path(entry.path)
+    files, tables = [], {}
+    for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
+        frame = pd.read_csv(folder / f"{kind}.csv").assign(seed=seed)
+        frame = named(frame, operator, loss)
+        tables.setdefault((kind, operator), []).append(frame)
+        if kind == "scores":
+            name = re.sub(r"[^\w.]+", "-", f"scores-{operator}-seed{seed}")
+            files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))
+    rows = ledger({key: pd.concat(parts, ignore_index=True) for key, parts in tables.items()})
+    if tables:
+        files.append(_write(run / "results" / "ledger.json", rows))
     return sorted(files)
+
+
+def ledger(tables: Tables) -> list[dict[str, Any]]:
+    """The claims that these tables decide, each with its sentence and source; the computed ones
+    too. A table without a method that a claim names (of an older library, say) decides it not."""
+    rows = []
+    for claim in CLAIMS:
+        there = {kind: tuple(op for k, op in tables if k == kind) for kind in claim.reads}
+        for op in places(claim, there):
+            try:
+                found = decide(claim, {kind: tables[kind, op] for kind in claim.reads}, op)
+            except ValueError:
+                continue
+            rows += [row | {"sentence": claim.sentence, "source": claim.source} for row in found]
+    return rows
 
 
 def record(operator: str, seed: int, folder: Path) -> dict[str, Any]:

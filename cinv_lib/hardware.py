@@ -1,5 +1,6 @@
 """Where things run, and in what precision."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -35,6 +36,16 @@ def bf16_pays(device: torch.device) -> bool:
     except (OSError, StopIteration):  # not Linux, or not x86: ask torch, whose helpers vary
         has = getattr(torch.cpu, "get_capabilities", dict)()
         return any(has.get(name, False) for name in wanted)
+
+
+def decoders(device: torch.device) -> int:
+    """Processes that decode pictures beside a network on `device`: none beside one on the CPU,
+    which needs the cores itself; else this process's share of the cores, up to 16."""
+    if device.type == "cpu":
+        return 0
+    affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
+    return max(1, min(16, len(affinity(0)) // beside))
 
 
 def resident(images: UInt8[Tensor, "N 3 H W"], device: torch.device) -> UInt8[Tensor, "N 3 H W"]:

@@ -10,23 +10,21 @@ a link, with a `set.json` that says which label each folder has. `data_prep` mak
 import json
 import math
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from cinv_lib.decoding import Views, centre, open_rgb, tensor
 from cinv_lib.home import home
 from cinv_lib.labelled import Labelled
-from cinv_lib.reader_pictures import to_rgb
-from cinv_lib.views import crop_boxes, generator_of
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 MANIFEST = "set.json"
@@ -63,6 +61,11 @@ class ImageFiles(Labelled):
         paths = tuple(self.paths[i] for i in indices.tolist())
         return replace(self, paths=paths, labels=self.labels[indices])
 
+    @property
+    def images(self) -> "Decoding":
+        """Indexed like an ImageSet's uint8 (N, 3, 224, 224), and decoded when it is."""
+        return Decoding(self)
+
     def decode(
         self,
         indices: Int64[Tensor, " M"] | None = None,
@@ -87,7 +90,7 @@ class ImageFiles(Labelled):
         out = torch.empty(len(chosen), 3, crop, crop, dtype=torch.uint8)
 
         def place(i: int) -> None:
-            out[i] = _tensor(centre(open_rgb(chosen.paths[i]), short, crop))
+            out[i] = tensor(centre(open_rgb(chosen.paths[i]), short, crop))
 
         # Threads: PIL lets go of the interpreter while it decodes and resizes.
         with ThreadPoolExecutor() as pool:
@@ -98,27 +101,32 @@ class ImageFiles(Labelled):
 
     def views(
         self,
-        order: Int64[Tensor, " M"],
-        batch_size: int,
+        order: Int64[Tensor, " M"] | Sequence[Int64[Tensor, "_"]],
+        batch_size: int | None,
         seed: int,
         epoch: int,
         size: int = 224,
         scale: tuple[float, float] = (0.08, 1.0),
         workers: int = 0,
+        pin: bool = False,
     ) -> DataLoader:
         """An epoch's random resized crops (App. D.1), uint8 (B, 3, size, size), batch by batch.
 
-        order: the pictures in the order of the epoch (views.epoch_order), or what is left of it.
+        order: the pictures in the order of the epoch (views.epoch_order), or what is left of it;
+        or batches of them, which `batch_size` then leaves as they are.
         The crop of picture i is a function of (seed, epoch, i): it depends neither on the number
         of workers nor on where a resumed epoch begins. Flips are left to views.random_flip.
-        workers: processes that decode; 0 decodes here.
+        scale: share of the area that is kept; (1, 1) for `decode`'s centre instead.
+        workers: processes that decode; 0 decodes here. pin: into memory that a GPU copies from.
         """
-        self._check_indices(order)
+        batches = order.split(batch_size) if isinstance(order, Tensor) else order
+        for batch in batches:
+            self._check_indices(batch)
         return DataLoader(
-            _Views(self.paths, seed, epoch, size, scale),
-            batch_size=batch_size,
-            sampler=order.tolist(),
+            Views(self.paths, seed, epoch, size, scale),
+            batch_sampler=[batch.tolist() for batch in batches],
             num_workers=workers,
+            pin_memory=pin,
             generator=torch.Generator(),  # else the loader draws from the global one
         )
 
@@ -136,63 +144,25 @@ class ImageFiles(Labelled):
             return [sentence for sentence in found if sentence]
 
 
-class _Views(Dataset):
-    """Picture i under its crop of one epoch."""
+class Decoding:
+    """The pictures of some files as `ImageFiles.decode` gives them, each time one asks."""
 
-    def __init__(self, paths: tuple[str, ...], seed: int, epoch: int, size: int, scale: tuple):
-        # One array: a tuple of strings would be copied into each worker, reference counts and all.
-        self.paths = np.array(paths, dtype=np.bytes_)
-        self.seed, self.epoch, self.size, self.scale = seed, epoch, size, scale
+    device = torch.device("cpu")
 
-    def __getitem__(self, i: int) -> Tensor:
-        picture = open_rgb(self.paths[i].decode())
-        generator = generator_of(self.seed, self.epoch, i)
-        ratio = (3 / 4, 4 / 3)
-        boxes = crop_boxes(1, picture.height, picture.width, generator, self.scale, ratio)
-        left, top, width, height = boxes[0].int().tolist()
-        cut = picture.crop((left, top, left + width, top + height))
-        return _tensor(cut.resize((self.size, self.size), Image.Resampling.BILINEAR))
+    def __init__(self, files: ImageFiles):
+        self.files = files
+
+    def __getitem__(self, rows) -> UInt8[Tensor, "*rows 3 S S"]:
+        chosen = torch.arange(len(self.files))[rows]
+        pictures = self.files.decode(chosen.reshape(-1))
+        return pictures.reshape(*chosen.shape, *pictures.shape[1:])
+
+    def to(self, device: torch.device | str) -> UInt8[Tensor, "N 3 S S"]:
+        """All of them, decoded, on a device."""
+        return self[:].to(device)
 
     def __len__(self) -> int:
-        return len(self.paths)
-
-
-def open_rgb(path: str | Path) -> Image.Image:
-    """A picture file of any mode as RGB. Its orientation mark is *not* obeyed, as in torchvision.
-
-    Raises FileNotFoundError (absent, or a link to what is absent) or ValueError (not a picture,
-    cut short), each naming the file.
-    """
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            return to_rgb(opened)
-    except FileNotFoundError as e:
-        target = f", a link to {os.readlink(path)}," if os.path.islink(path) else ""
-        raise FileNotFoundError(
-            f"picture {path}{target} is absent: if the source was moved, run data_prep again"
-        ) from e
-    except UnidentifiedImageError as e:
-        raise ValueError(f"{path} is not a picture; copy it again from its source") from e
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        raise ValueError(
-            f"{path} cannot be read as a picture ({e}): copy it again from its source"
-        ) from e
-
-
-def centre(picture: Image.Image, short: int, crop: int) -> Image.Image:
-    """Short side resized to `short` pixels (bilinear, antialiased), then the middle square."""
-    width, height = picture.size
-    if min(width, height) != short:
-        long = int(short * max(width, height) / min(width, height))
-        width, height = (short, long) if width <= height else (long, short)
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = round((width - crop) / 2), round((height - crop) / 2)
-    return picture.crop((left, top, left + crop, top + crop))
-
-
-def _tensor(picture: Image.Image) -> UInt8[Tensor, "3 H W"]:
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+        return len(self.files)
 
 
 def command(name: str) -> str:

@@ -13,11 +13,11 @@ from torch import Tensor
 from cinv_lib import image_files, other_sets, stored_sets
 from cinv_lib.labelled import Labelled
 from cinv_lib.reader_pictures import from_file
-from cinv_lib.views import crop_boxes, epoch_order, random_crop, random_flip
+from cinv_lib.views import crop_boxes, epoch_order, random_crop, random_flip, resized
 
 __all__ = [
-    "ImageSet", "crop_boxes", "epoch_order", "from_file", "load", "random_crop", "random_flip",
-    "to_float",
+    "ImageSet", "Pictures", "at_side", "crop_boxes", "epoch_order", "from_file", "load",
+    "random_crop", "random_flip", "resized", "to_float", "to_train",
 ]  # fmt: skip
 
 LARGEST = 8  # GB of pictures that `load` decodes into memory
@@ -51,6 +51,9 @@ class ImageSet(Labelled):
         self._check_indices(indices)
         indices = indices.to(self.images.device)
         return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+
+Pictures = ImageSet | image_files.ImageFiles  # in memory, or left on disk
 
 
 def load(name: str, split: str, n: int | None = None) -> ImageSet:
@@ -92,6 +95,24 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
     drawn = coarse.image_set if name in coarse.TASKS else stickers.image_set
     images, labels, class_names, provenance = drawn(name, split, n)
     return ImageSet(images, labels, tuple(class_names), name=name, provenance=provenance)
+
+
+def to_train(name: str, n: int | None = None) -> Pictures:
+    """The training pictures of a set, n of each class or all: as `load`, but files stay files, as
+    a random crop is cut from the whole picture, and a hundred thousand do not fit in memory."""
+    if name.partition("/")[0] not in image_files.COMMAND:
+        return load(name, "train", n)
+    files = image_files.load(name, "train")
+    return files if n is None else files.per_class(n)
+
+
+def at_side(images: ImageSet, side: int) -> ImageSet:
+    """The pictures at another size, bilinear, rounded to uint8; already so, or too many to keep
+    so in memory (`LARGEST`), the set as it is: who embeds them resizes a batch at a time."""
+    if images.images.shape[-1] == side or image_files.gigabytes(len(images), side) > LARGEST:
+        return images
+    parts = [resized(to_float(x), side).mul_(255).round_() for x in images.images.split(256)]
+    return replace(images, images=torch.cat([x.clamp_(0, 255).to(torch.uint8) for x in parts]))
 
 
 def _decoded(files: image_files.ImageFiles, n: int | None) -> ImageSet:

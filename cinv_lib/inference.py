@@ -82,6 +82,14 @@ def _folded(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
     return fuse_conv_bn_eval(conv, bn).to(memory_format=torch.channels_last)
 
 
+def side_of(callables: Sequence[Callable]) -> int | None:
+    """The side of the pictures that the first of them takes which says so (`image_size`); None
+    where none does."""
+    modules = (part for c in callables if isinstance(c, nn.Module) for part in c.modules())
+    sides = (getattr(part, "image_size", None) for part in modules)
+    return next((side for side in sides if isinstance(side, int)), None)
+
+
 def device_of(callables: Sequence[Callable]) -> torch.device:
     """Where the first of them that has weights has them; the CPU where none has."""
     for module in (c for c in callables if isinstance(c, nn.Module)):

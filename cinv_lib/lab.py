@@ -6,6 +6,7 @@ read from disk; what has not is made, with a progress bar, and kept.
 >>> lab.scores("mask:0.9").groupby("method").top1.mean()        # doctest: +SKIP
 """
 
+import copy
 import os
 from collections.abc import Iterable
 from functools import cached_property
@@ -14,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from . import encoders, home, images, made, store
+from . import absent, encoders, hardware, home, images, made, store
 from .probe import Probe
 from .profiles import Profile, profile
 from .supervised import Classifier
@@ -28,10 +29,15 @@ class Lab:
     recorded: also take results from the run that is kept with the course (its provenance says
         which machine, when, how long). False makes everything here. The default, None, means
         True unless the environment has CINV_RECORDED=0, as under `make course`.
+
+    Raises absent.Absent where the profile needs data or weights that are not on this machine, with
+    the commands that make them; in a notebook that is a quiet end, with the paper's numbers.
     """
 
     def __init__(self, name: str | Profile = "stickers", recorded: bool | None = None):
         self.profile = profile(name)
+        absent.check(self.profile)
+        self.device = torch.device("cpu")  # of the models that it hands out
         if recorded is None:
             recorded = os.environ.get("CINV_RECORDED", "1") != "0"
         self.store = store.Store(home.runs(self.profile.name) / "store")
@@ -39,39 +45,66 @@ class Lab:
 
     # -- what is given -------------------------------------------------------------------------
     @cached_property
-    def train(self) -> images.ImageSet:
-        """The training pictures, `profile.train_per_class` a class."""
-        return images.load(self.profile.data, "train", n=self.profile.train_per_class)
+    def train(self) -> images.Pictures:
+        """The training pictures, `profile.train_per_class` a class; of ImageNet-100 as files."""
+        return self._sized(images.to_train(self.profile.data, self.profile.train_per_class))
+
+    @cached_property
+    def unlabelled(self) -> images.Pictures:
+        """What students learn from, who need no labels: `train`, unless the profile has more."""
+        more = self.profile.unlabelled
+        return self._sized(images.to_train(more)) if more else self.train
 
     @cached_property
     def val(self) -> images.ImageSet:
         """The validation pictures: other stickers, on parts of photographs not seen in training."""
-        return images.load(self.profile.data, "val", n=self.profile.val_per_class)
+        return self._sized(images.load(self.profile.data, "val", n=self.profile.val_per_class))
 
     @cached_property
     def twins(self) -> images.ImageSet:
         """Near twins of some classes, under those classes' labels; no training has seen them."""
-        return images.load(self.profile.shift, "val", n=self.profile.shift_per_class)
+        return self._sized(images.load(self.profile.shift, "val", n=self.profile.shift_per_class))
 
     @cached_property
     def teacher(self) -> encoders.Encoder:
         """R, frozen, in eval mode."""
-        return encoders.load(self.profile.teacher).eval().requires_grad_(False)
+        return self._still(encoders.load(self.profile.teacher))
+
+    @cached_property
+    def vit(self) -> encoders.Encoder:
+        """Lesson 14's other teacher, whose image tower is a transformer; frozen, in eval mode."""
+        return self._still(encoders.load(self.profile.vit))
 
     # -- what is trained -----------------------------------------------------------------------
     def student(self, op: str, seed: int = 0, loss: str | None = None) -> encoders.Encoder:
         """S for an operator: starts as R, learns R(x) from A(x), without labels (Sec. 3)."""
-        folder = self.folder("student", op, seed, loss)
-        return encoders.load(str(folder / "student")).eval().requires_grad_(False)
+        return self.kept("student", op, seed, loss=loss)
 
-    def baseline(self, op: str, seed: int = 0) -> Classifier:
-        """The supervised baseline: fine-tuned end to end on corrupted pictures and labels."""
-        folder = self.folder("baseline", op, seed)
+    def kept(
+        self, kind: str, op: str, seed: int = 0, which: str = "student", loss: str | None = None
+    ) -> encoders.Encoder:
+        """An encoder of a training: the "student" of "student", "vit" (which learns from `vit`),
+        "tuned" and "anchored"; of these two also the "teacher", tuned along (lesson 14)."""
+        return self._still(encoders.load(str(self.folder(kind, op, seed, loss) / which)))
+
+    def baseline(self, op: str, seed: int = 0, init: str | None = None) -> Classifier:
+        """The supervised baseline: fine-tuned end to end on corrupted pictures and labels.
+
+        init: what it starts from, `profile.supervised` (None) or `profile.supervised_narrow`.
+        Raises ValueError for another.
+        """
+        p = self.profile
+        kinds = {None: "baseline", p.supervised: "baseline", p.supervised_narrow: "baseline100"}
+        if init not in kinds:
+            raise ValueError(
+                f"no baseline from {init!r}; expected {p.supervised!r} or {p.supervised_narrow!r}"
+            )
+        folder = self.folder(kinds[init], op, seed)
         encoder = encoders.load(str(folder / "encoder"))
         classifier = Classifier(encoder, len(self.train.class_names), seed)
         head = torch.load(folder / "head.pt", weights_only=True)
         classifier.head.load_state_dict(head)
-        return classifier.eval().requires_grad_(False)
+        return self._still(classifier)
 
     def probe(self, op: str, seed: int = 0, loss: str | None = None) -> Probe:
         """The linear probe of an operator's student: all labels, under the same operator."""
@@ -79,9 +112,10 @@ class Lab:
         head = Probe.from_state(torch.load(file, weights_only=True)).to(self.teacher.mean.device)
         return head.eval().requires_grad_(False)
 
-    def history(self, kind: str, op: str, seed: int = 0) -> pd.DataFrame:
-        """How a "student" or "baseline" was trained: epoch, step, loss, lr, images_per_s."""
-        return pd.read_csv(self.folder(kind, op, seed) / "history.csv")
+    def history(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> pd.DataFrame:
+        """How a "student", "baseline" or "baseline100" was trained: epoch, step, loss, lr,
+        images_per_s."""
+        return pd.read_csv(self.folder(kind, op, seed, loss) / "history.csv")
 
     # -- what is measured ----------------------------------------------------------------------
     def scores(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
@@ -91,6 +125,11 @@ class Lab:
         seeds, from 0, or which.
         """
         return self._tables("scores", op, seeds)
+
+    def labels(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """Probes from few labels to all, and words (Figures 3, 7; Table 13): seed, and the columns
+        of `few_labels.measure`. `op` is one of `profile.few_labels`."""
+        return self._tables("labels", op, seeds)
 
     def ablation(self, loss: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """A student of the slider's range, trained with `loss`: a row a severity, seed,
@@ -107,6 +146,19 @@ class Lab:
         seed, and the columns of `severity.measure`."""
         return self._tables("severity", op, seeds)
 
+    def starts(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """The baseline from `profile.supervised_narrow` (Tables 11, 12): seed, and the columns of
+        `starts.measure`, whose draws are those of `scores` and `severity`."""
+        return self._tables("starts", op, seeds)
+
+    def fitted(
+        self, op: str, seeds: int | Iterable[int] = 1, table: str = "fitted"
+    ) -> pd.DataFrame:
+        """Both baselines and the student on training and validation pictures: seed, and the columns
+        of the tables of `fitted.measure`, "fitted" and "pictures". And "epochs": the baselines'
+        training losses, in the mean of each epoch."""
+        return self._tables("fitted", op, seeds, table=table)
+
     def shift(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """The same models on near twins of classes (Figures 5, 9): seed, and the columns of
         `label_shift.measure`. `op` is one of `profile.shift_severities`."""
@@ -122,25 +174,89 @@ class Lab:
         seed, and the columns of `pixel_space.measure`. `op` is one of `profile.pixels`."""
         return self._tables("pixels", op, seeds)
 
+    def bias(self, loss: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """A student of the slider's range, trained with `loss`, by its probe and by words: loss,
+        seed, and the columns of `standing.measure`."""
+        return self._tables("bias", self.profile.slider, seeds, loss).assign(loss=loss)
+
+    def tuning(self, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """The slider's student with a frozen and with tuned teachers: seed, and the columns of
+        `standing.tuning`."""
+        return self._tables("tuning", self.profile.slider, seeds)
+
+    def towers(self, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """The slider's students of `teacher` and of `vit`: seed, and the columns of
+        `standing.towers`."""
+        return self._tables("towers", self.profile.slider, seeds)
+
+    def blind(self, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """One student for the operators of `profile.blind` beside a specialist for each and a
+        router: seed, and the columns of `blind.measure`."""
+        return self._tables("blind", self.profile.blind, seeds)
+
+    def adversarial(self, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
+        """Student and baseline of the slider's range, and CLIP on clean pictures, under attack:
+        seed, and the columns of `adversarial.measure`."""
+        return self._tables("adversarial", self.profile.slider, seeds)
+
     def provenance(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> dict:
         """Where and when a result was made: commit, date, machine, minutes. `kind` is one of
         `made.BUILDS`."""
         return store.provenance(self.folder(kind, op, seed, loss))
 
     # -- where it is ---------------------------------------------------------------------------
+    def finished(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> bool:
+        """Whether a result is there already, so that to ask for it trains nothing."""
+        spec = made.spec(self.profile, kind, op, seed, loss)
+        return any(s.finished(kind, spec) for s in (self.store, self.archive) if s)
+
+    def so_far(
+        self, kind: str, op: str, seeds: int = 1, loss: str | None = None
+    ) -> pd.DataFrame | None:
+        """What is finished of a measurement, of those seeds; None where none is. Makes nothing."""
+        there = [seed for seed in range(seeds) if self.finished(kind, op, seed, loss)]
+        return self._tables(kind, op, there, loss) if there else None
+
     def folder(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Path:
         """From this machine's store, else from the recorded run, else made now."""
         spec = made.spec(self.profile, kind, op, seed, loss)
         here = self.store.finished(kind, spec)
         if not here and self.archive and self.archive.finished(kind, spec):
             return self.archive.path(kind, spec)
-        build = made.BUILDS[kind]
-        return self.store.make(kind, spec, lambda folder: build(self, folder, op, seed, loss))
+        if kind in ("baseline100", "starts", "fitted") and not self.profile.supervised_narrow:
+            absent.end(self.profile, [absent.NARROW])
+        build, working = made.BUILDS[kind], self.working()
+        return self.store.make(kind, spec, lambda folder: build(working, folder, op, seed, loss))
+
+    def working(self) -> "Lab":
+        """This lab with its models on the GPU, where there is one: to measure many pictures."""
+        device = hardware.accelerator().device
+        if device == self.device:
+            return self
+        other = copy.copy(self)
+        other.device = device
+        other.__dict__.pop("teacher", None)
+        return other
+
+    def _still(self, model: torch.nn.Module) -> torch.nn.Module:
+        return model.to(self.device).eval().requires_grad_(False)
+
+    def _sized(self, pictures: images.Pictures) -> images.Pictures:
+        """At the size that the encoders take, if they are in memory and fit there so."""
+        if isinstance(pictures, images.ImageSet):
+            return images.at_side(pictures, self.profile.side)
+        return pictures
 
     def _tables(
-        self, kind: str, op: str, seeds: int | Iterable[int], loss: str | None = None
+        self,
+        kind: str,
+        op: str,
+        seeds: int | Iterable[int],
+        loss: str | None = None,
+        table: str | None = None,
     ) -> pd.DataFrame:
         seeds = range(seeds) if isinstance(seeds, int) else seeds
-        files = {seed: self.folder(kind, op, seed, loss) / f"{kind}.csv" for seed in seeds}
+        name = f"{table or kind}.csv"
+        files = {seed: self.folder(kind, op, seed, loss) / name for seed in seeds}
         parts = [pd.read_csv(file).assign(seed=seed) for seed, file in files.items()]
         return pd.concat(parts, ignore_index=True)

@@ -17,7 +17,7 @@ from . import deep_decoder, hardware, probe
 from .deep_decoder import DecoderRecipe
 from .denoise import non_local_means, psnr
 from .encoders import Encoder
-from .images import ImageSet, to_float
+from .images import ImageSet, Pictures, to_float
 from .inference import device_of, looking
 from .metrics import top_k
 from .operators import GaussianNoise, Identity, Operator, RandomMask
@@ -48,7 +48,7 @@ def measure(
     profile: Profile,
     op: Operator,
     seed: int,
-    train: ImageSet,
+    train: Pictures,
     val: ImageSet,
     teacher: Encoder,
     student: Encoder,
@@ -196,7 +196,7 @@ def embedded(
         return torch.cat([encoder(part).float() for part in x.split(batch_size)])
 
 
-def _width(op: Operator, train: ImageSet, seed: int, device: torch.device) -> float:
+def _width(op: Operator, train: Pictures, seed: int, device: torch.device) -> float:
     """The best on a training picture of each class."""
     x = to_float(train.per_class(1).images.to(device))
     return best_width(x, *drawn(op, x, seed, 0, "views"))

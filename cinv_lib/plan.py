@@ -5,17 +5,25 @@ that finds something missing makes it by itself all the same.
 
     python -m cinv_lib.plan stickers --seeds 3             the tasks of every lesson, as JSON
     python -m cinv_lib.plan stickers --make student-mask_0.9-seed0
+    torchrun --nproc-per-node 4 -m cinv_lib.plan imagenet100 --make student-mask_0.9-seed0
 """
 
 import argparse
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from . import made
+from . import absent, made, together
 from .lab import Lab
 from .profiles import Profile, profile
 from .spec import address
+
+# Trainings that a lesson shows: `make course` makes each by running that lesson's `training` cells.
+SHOWN = {"student": "05", "baseline": "07"}
+# This lesson reads what the others have measured and waits for those that are asked for with it;
+# it makes none of it, so that the shortest course does not train everything.
+SUMS_UP = ("15",)
 
 
 @dataclass(frozen=True)
@@ -29,9 +37,10 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Also the name of a file: no colon, which Windows does not have."""
+        """Also the name of a file: no colon and no bar, which Windows does not have."""
         loss = f"-{self.loss}" if self.loss else ""
-        return f"{self.kind}-{self.operator}{loss}-seed{self.seed}".replace(":", "_")
+        name = f"{self.kind}-{self.operator}{loss}-seed{self.seed}"
+        return name.replace(":", "_").replace("|", "_or_")
 
     @property
     def after(self) -> tuple["Task", ...]:
@@ -39,11 +48,25 @@ class Task:
         if self.kind == "corruptions":  # its baseline has seen clean pictures
             clean = replace(self, kind="baseline", operator="identity")
             return (replace(self, kind="student"), clean)
+        if self.kind == "blind":  # a probe for it, and for each specialist
+            names = (self.operator, *self.operator.split("|"))
+            return tuple(replace(self, kind="probe", operator=op) for op in names)
         needs = {"scores": ("student", "baseline"), "ablation": ("probe",)}
+        needs |= {"labels": ("student",)}
         needs |= dict.fromkeys(("transfer", "pixels"), ("student", "baseline"))
-        needs |= dict.fromkeys(("severity", "shift"), ("baseline", "probe"))
-        needs |= {"probe": ("student",)}
+        needs |= dict.fromkeys(("severity", "shift", "adversarial"), ("baseline", "probe"))
+        needs |= {"probe": ("student",), "starts": ("baseline100",)}
+        needs |= {"fitted": ("baseline", "baseline100", "probe"), "bias": ("probe",)}
+        needs |= {"tuning": ("student", "tuned", "anchored"), "towers": ("student", "vit")}
         return tuple(replace(self, kind=kind) for kind in needs.get(self.kind, ()))
+
+    def shown(self, p: Profile) -> dict[str, Any]:
+        """The lesson that shows this training, and its parameters beside the profile; else {}."""
+        if self.kind not in SHOWN:
+            return {}
+        loss = {"loss": self.loss or p.loss} if self.kind == "student" else {}
+        parameters = {"operator": self.operator} | loss | {"seed": self.seed}
+        return {"lesson": SHOWN[self.kind], "parameters": parameters}
 
     def make(self, lab: Lab) -> Path:
         """Where it stands; made now if it is not there."""
@@ -59,6 +82,7 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     p = profile(name)
     first = next(iter(p.operators))
     scores = [Task("scores", op, seed) for seed in range(seeds) for op in p.operators]
+    labels = [Task("labels", op, seed) for seed in range(seeds) for op in p.few_labels]
     named = [None if loss == p.loss else loss for loss in p.ablation]  # once, whoever asks for it
     losses = [(loss, seed) for seed in range(seeds) for loss in named]
     losses += [(f"st:{tau:g}", 0) for tau in p.taus]
@@ -68,22 +92,35 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     pixels = [Task("pixels", op, seed) for seed in range(seeds) for op in p.pixels]
     severity = [Task("severity", op, seed) for seed in range(seeds) for op in p.graded]
     shift = [Task("shift", op, seed) for seed in range(seeds) for op in p.shift_severities]
+    starts = [Task("starts", op, seed) for seed in range(seeds) for op in p.starts]
+    fitted = [Task("fitted", first, seed) for seed in range(seeds) if first in p.starts]
+    remedies = [None if loss == p.loss else loss for loss in p.remedies]
+    open_ = [Task("bias", p.slider, seed, loss) for seed in range(seeds) for loss in remedies]
+    open_ += [Task(kind, p.slider, s) for s in range(seeds) for kind in ("tuning", "towers")]
+    open_ += [Task("blind", p.blind, seed) for seed in range(seeds)]
+    open_ += [Task("adversarial", p.slider, seed) for seed in range(seeds)]
     student = [Task("student", first)]
     shown = dict.fromkeys(("02", "03", "05"), student)
     return shown | {
-        "06": scores,
+        "06": scores + labels,
+        "07": scores + starts + fitted + severity,
         "08": severity,
         "09": transfer,
         "10": shift,
         "11": ablation,
         "12": pixels,
         "13": corruptions,
-        "15": scores,
+        "14": open_,
+        "15": scores + labels,  # and what other lessons have finished: see SUMS_UP
     }
 
 
 def as_json(name: str, seeds: int) -> str:
-    """Lessons with the names of their tasks, and every task with its address in the store."""
+    """Lessons with the names of their tasks, and every task with its address in the store, what
+    comes before it and, of a training, the lesson that shows it. Where data or weights are absent
+    there is nothing to make, and `absent` says what they are."""
+    if lines := absent.missing(profile(name)):
+        return json.dumps({"lessons": {}, "tasks": {}, "sums_up": SUMS_UP, "absent": lines})
     lab, lessons = Lab(name), tasks(name, seeds)
     wanted = {task for group in lessons.values() for task in group}
     while missing := {before for task in wanted for before in task.after} - wanted:
@@ -92,10 +129,11 @@ def as_json(name: str, seeds: int) -> str:
         task.name: asdict(task)
         | {"address": task.address(lab)}
         | {"after": [before.name for before in task.after]}
+        | task.shown(lab.profile)
         for task in sorted(wanted, key=lambda task: (task.seed, task.name))
     }
     named = {lesson: [task.name for task in group] for lesson, group in lessons.items()}
-    return json.dumps({"lessons": named, "tasks": described})
+    return json.dumps({"lessons": named, "tasks": described, "sums_up": SUMS_UP})
 
 
 def main() -> None:
@@ -110,10 +148,11 @@ def main() -> None:
         print(listed)
         return
     known = json.loads(listed)["tasks"]
+    lab = Lab(given.profile)
     if given.make not in known:
         parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
     task = known[given.make]
-    Task(*(task[key] for key in ("kind", "operator", "seed", "loss"))).make(Lab(given.profile))
+    together.make(lab, *(task[key] for key in ("kind", "operator", "seed", "loss")))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _MARKERS = "osDv^PX*"
+_LEVELS = ("--", "-.", (0, (6, 1, 1, 1, 1, 1)))
 _HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
 
 
@@ -142,21 +143,25 @@ def fraction_curves(
     paper: pd.DataFrame | None = None,
     *,
     names: Mapping[str, str] | None = None,
+    xlabel: str = "labels used (%)",
     ylabel: str = "top-1 accuracy (%)",
 ) -> Figure:
-    """Accuracy over the percentage of labels used (Fig. 3): `fraction`, `value`, `se`, `method`.
+    """Accuracy over the labels used (Fig. 3): `fraction` or number, `value`, `se`, `method`.
 
     A method with a single fraction (the baseline, which uses all labels) is a dashed level.
     `paper` has the same columns and is drawn hollow and dotted.
     """
     fig, ax = single(5.5, 3.4)
-    methods = list(dict.fromkeys(results["method"]))
+    methods, levels = list(dict.fromkeys(results["method"])), 0
     for k, method in enumerate(methods):
         rows = results[results["method"] == method].sort_values("fraction")
         style: dict[str, Any] = {"color": colour(method, k)}
         label = (names or {}).get(method, method)
         if len(rows) == 1:
-            ax.axhline(rows["value"].item(), ls="--", label=label, **style)
+            ax.axhline(
+                rows["value"].item(), ls=_LEVELS[levels % len(_LEVELS)], label=label, **style
+            )
+            levels += 1
         else:
             marker = _MARKERS[k % len(_MARKERS)]
             se = rows["se"].fillna(0)
@@ -167,10 +172,11 @@ def fraction_curves(
             ax.plot(quoted["fraction"], quoted["value"], ls=":", **style)
             _hollow(ax, quoted["fraction"], quoted["value"], colour(method, k))
     ax.set_xscale("log")
-    ticks = sorted(set(results["fraction"]))
+    furthest = set() if paper is None else {paper["fraction"].max()}
+    ticks = sorted(furthest.union(results["fraction"]))
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
-    ax.set(xlabel="labels used (%)", ylabel=ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     legend(fig, ax)
     return fig
 

@@ -7,6 +7,7 @@ epoch, every label fraction and every recipe then trains on the same cached embe
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 
 from cinv_lib.encoders import Encoder, text_embeddings
 from cinv_lib.hardware import uses_bf16
-from cinv_lib.images import ImageSet, epoch_order, random_crop, random_flip
-from cinv_lib.inference import device_of, looking
+from cinv_lib.images import ImageSet, Pictures, epoch_order, random_crop, random_flip
+from cinv_lib.inference import device_of, looking, side_of
 from cinv_lib.operators import Operator
 from cinv_lib.realisations import batches
 
@@ -40,6 +41,9 @@ class ProbeRecipe:
     normalise: bool = False
     small_batch: int = 32
     small_below: float = 1.0
+    # of the views that it is fitted on: see ViewsRecipe
+    crop: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    flip: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -63,6 +67,17 @@ class ProbeRecipe:
         """
         few = labelled / images < self.small_below
         return min(self.batch_size, self.small_batch) if few else self.batch_size
+
+
+@dataclass(frozen=True)
+class ViewsRecipe(ProbeRecipe):
+    """A probe fitted on random crops (of this share of the area) and mirror images, as the paper's.
+
+    A recipe of its own: the other's fields are in the description of everything made with it.
+    """
+
+    crop: tuple[float, float] = (0.08, 1.0)
+    flip: bool = True
 
 
 class Probe(nn.Module):
@@ -95,7 +110,7 @@ class Probe(nn.Module):
 @torch.no_grad()
 def features(
     encoder: Callable,
-    images: ImageSet,
+    images: Pictures,
     op: Operator,
     views: int,
     seed: int,
@@ -109,6 +124,8 @@ def features(
 
     Exactly views x N images pass the encoder, or N where the views cannot differ (no chance in the
     operator, no crop, no flip). View v is a function of (seed, v), whatever the batch size.
+    Images of another size than the encoder takes are resized; a crop of files is cut from the
+    whole picture.
 
     Args:
         crop: share of the area kept by a random resized crop; (1, 1) for none.
@@ -128,16 +145,19 @@ def features(
     device = torch.device(device) if device is not None else device_of([encoder])
     bf16 = uses_bf16(precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    cropped = tuple(crop) != (1.0, 1.0)
+    cropped, crop = tuple(crop) != (1.0, 1.0), tuple(crop)
+    within = cropped and isinstance(images, ImageSet)  # files are cropped as they are decoded
 
     def draw(x: Tensor, generator: torch.Generator) -> Tensor:
-        x = random_crop(x, generator, scale=crop) if cropped else x
+        x = random_crop(x, generator, scale=crop) if within else x
         return op(random_flip(x, generator) if flip else x, generator)
 
     different = views if op.is_random or cropped or flip else 1
     made = None
     with looking([encoder]):
-        for v, first, x in batches(draw, images, different, seed, "views", batch_size, device):
+        side = side_of([encoder])
+        seen = batches(draw, images, different, seed, "views", batch_size, device, side, crop)
+        for v, first, x in seen:
             with autocast:
                 embedded = encoder(x)
             if made is None:
@@ -207,10 +227,10 @@ def fit(
 
 
 def train(
-    encoder: Callable, images: ImageSet, op: Operator, recipe: ProbeRecipe, seed: int
+    encoder: Callable, images: Pictures, op: Operator, recipe: ProbeRecipe, seed: int
 ) -> Probe:
     """`features` under `op`, a view an epoch, and `fit` on all labels."""
-    views = features(encoder, images, op, recipe.epochs, seed)
+    views = features(encoder, images, op, recipe.epochs, seed, recipe.crop, recipe.flip)
     return fit(views, images.labels, len(images.class_names), recipe, seed)
 
 

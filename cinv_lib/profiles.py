@@ -2,67 +2,24 @@
 
 `stickers` is the default: it needs no download and no GPU. `smoke` is the same world in seconds,
 for tests; its numbers mean nothing. Where the authors' code and the paper's text differ, a
-profile follows the text; the comments say where it cannot.
+profile follows the text; the comments say where it cannot. The paper's own are `paper_profiles`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from .adversarial import Protocol
 from .deep_decoder import DecoderRecipe
+from .paper_profiles import IMAGENET100, STL10
 from .probe import ProbeRecipe
+from .tier import Profile
 from .train import Recipe
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One tier of the course. Operators are strings of `operators.parse`."""
-
-    name: str
-    teacher: str  # an encoder's name, see encoders.load
-    supervised: str  # what the baseline starts from
-    data: str  # an image set's name, see images.load
-    train_per_class: int
-    val_per_class: int
-    operators: dict[str, str]  # ours -> the paper's counterpart at 224 px
-    slider: str  # the range that the model of the slider (lesson 00) is trained on
-    loss: str
-    student: Recipe  # on one of these operators, and
-    baseline: Recipe
-    side_epochs: int  # for so long on any other: ranges, mixtures, clean pictures
-    probe: ProbeRecipe
-    fractions: tuple[float, ...]  # of the labels, for the student's probe
-    realisations: int
-    ablation: tuple[str, ...]  # losses of lesson 11, trained on the range of the slider
-    taus: tuple[float, ...]  # further temperatures of the paper's loss, one seed each
-    severities: tuple[float, ...]  # at which these are scored,
-    ablation_val_per_class: int  # on so many pictures a class,
-    ablation_realisations: int  # corrupted so many times
-    ranges: tuple[str, ...]  # Sec. 4.3 transfers the models of these, with new probes,
-    transfer: dict[str, tuple[int, int]]  # to sets of so many pictures a class: to fit, to score
-    transfer_views: int  # corruptions of a picture that the new probe sees
-    transfer_probe: ProbeRecipe
-    graded: dict[str, tuple[float, ...]]  # lesson 08: their severities, below, within and beyond,
-    graded_val_per_class: int  # on so many pictures a class
-    shift: str  # lesson 10: the set of near twins,
-    shift_per_class: int  # so many pictures a pair,
-    shift_severities: dict[str, tuple[float, ...]]  # and where the models of a range see them
-    mixture: str  # lesson 13's student is trained on it (App. D.8)
-    corruption_severities: tuple[int, ...]  # of the common corruptions, from 1 to 5,
-    corruption_val_per_class: int  # on so many pictures a class
-    pixels: dict[str, tuple[int, int]]  # lesson 12: pictures a class to restore, realisations
-    decoder: DecoderRecipe
-    template: str = "a photo of a {}"
-
-    def recipes(self, op: str) -> tuple[Recipe, Recipe]:
-        """The student's and the baseline's on an operator: the same number of epochs for both."""
-        if op in self.operators:
-            return self.student, self.baseline
-        return tuple(replace(r, epochs=self.side_epochs) for r in (self.student, self.baseline))
-
 
 STICKERS = Profile(
     name="stickers",
     teacher="stickers-clip",
     supervised="stickers-supervised",
+    supervised_narrow="stickers-100-supervised",
+    starts=("mask:0.9", "noise:0.5", "mask:0.5..0.95"),
     data="stickers-100",
     # Few labelled pictures a class: the paper's regime is a teacher that has seen far more than
     # the labelled set. Student and baseline get the same pictures, and the same number of steps.
@@ -79,6 +36,11 @@ STICKERS = Profile(
     side_epochs=15,
     probe=ProbeRecipe(epochs=10, lr=1e-3, batch_size=128),
     fractions=(1.0, 0.1),
+    few_labels={  # 1, 2, 5, 10 and 20 pictures a class
+        "mask:0.9": (0.05, 0.1, 0.25, 0.5, 1.0),
+        "noise:0.5": (0.05, 0.1, 0.25, 0.5, 1.0),
+        "blur:2.57": (1.0,),  # for Table 13 only
+    },
     realisations=10,
     ablation=("st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5"),
     taus=(0.2, 1.0),
@@ -105,6 +67,7 @@ STICKERS = Profile(
         "noise:0.1..0.3": (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7),
     },
     graded_val_per_class=5,
+    fitted_realisations=3,
     shift="stickers-shift",
     shift_per_class=50,  # as in ImageNet's validation split
     shift_severities={  # Figures 5 and 9
@@ -114,6 +77,16 @@ STICKERS = Profile(
     mixture="blur:0.29..1.43@0.8+noise:0.05..0.5@0.8",  # σ of 1 to 5 at 224 px, times 64/224
     corruption_severities=(1, 2, 3, 4, 5),
     corruption_val_per_class=5,
+    # One more than lesson 11 has, where theory and a straight line between its losses differ most.
+    remedies=("st:0.1", "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
+    tuned=(0.1, 10.0),  # an anchor of 1/τ pulls T to R as hard as S is pulled to T
+    vit="stickers-clip-vit",
+    vit_lr=1e-3,  # its teacher's own: a transformer has no batch norms that forgive a large step
+    open_severities=(0.5, 0.9, 0.95),
+    open_realisations=2,
+    blind="mask:0.9|noise:0.5|blur:2.57",
+    blind_realisations=3,
+    attacked=Protocol(),
     # a picture takes non-local means 20 ms, and a Deep Decoder half a second, of one core
     pixels={"noise:0.5": (5, 5), "mask:0.9": (1, 2)},
     decoder=DecoderRecipe(),
@@ -128,6 +101,7 @@ SMOKE = replace(
     baseline=Recipe(epochs=1, batch_size=64, lr=1e-3),
     side_epochs=1,
     probe=replace(STICKERS.probe, epochs=1),
+    few_labels={"mask:0.9": (0.5, 1.0), "noise:0.5": (0.5, 1.0), "blur:2.57": (1.0,)},
     realisations=2,
     ablation=("st:0.1", "mse"),
     taus=(1.0,),
@@ -139,15 +113,20 @@ SMOKE = replace(
     transfer_probe=replace(STICKERS.transfer_probe, epochs=1),
     graded={"mask:0.5..0.95": (0.0, 0.5, 0.95, 0.99), "noise:0.1..0.3": (0.0, 0.1, 0.3, 0.5)},
     graded_val_per_class=1,
+    fitted_realisations=2,
     shift_per_class=2,
     shift_severities={"mask:0.5..0.95": (0.5, 0.9, 0.99), "noise:0.1..0.3": (0.05, 0.3, 0.5)},
     corruption_severities=(1, 5),
     corruption_val_per_class=1,
+    remedies=("st:0.1", "mse"),
+    open_severities=(0.5, 0.9),
+    blind_realisations=2,
+    attacked=Protocol(per_class=1, budgets=(0, 8, 255), steps=2),
     pixels=dict.fromkeys(STICKERS.pixels, (1, 2)),
     decoder=replace(STICKERS.decoder, iterations=2),
 )
 
-PROFILES = {p.name: p for p in (STICKERS, SMOKE)}
+PROFILES = {p.name: p for p in (STICKERS, SMOKE, STL10, IMAGENET100)}
 
 
 def profile(name: str | Profile) -> Profile:

@@ -7,14 +7,16 @@ A CPU and a GPU draw different numbers.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from cinv_lib.hardware import resident
-from cinv_lib.images import ImageSet, to_float
+from cinv_lib.hardware import decoders, resident
+from cinv_lib.image_files import ImageFiles
+from cinv_lib.images import ImageSet, Pictures, resized, to_float
 from cinv_lib.operators import Operator
 
 BLOCK = 64  # images drawn from one generator; another number means other draws
@@ -56,28 +58,76 @@ def draw_blocks(
 
 def batches(
     draw: Draw,
-    images: ImageSet,
+    images: Pictures,
     realisations: int,
     seed: int,
     stream: str,
     batch_size: int,
     device: torch.device,
+    side: int | None = None,
+    crop: tuple[float, float] = (1.0, 1.0),
 ) -> Iterator[tuple[int, int, Float[Tensor, "b 3 H W"]]]:
     """(realisation, number of the first image, batch) for every realisation of every image.
 
     Images are decoded once for all realisations. A batch is overwritten by a later one: the
     system need not find new memory for each, which would take longer than the copy.
+
+    Args:
+        side: pixels a side of what `draw` gets; None for the images' own.
+        crop: of files, the share of the area that a random crop keeps. It is another one in each
+            realisation, so they are then decoded for each, and realisations come one by one.
     """
-    pool, generator = resident(images.images, device), torch.Generator(device)
-    chunk = BLOCK * max(1, batch_size // BLOCK)
-    for first in range(0, len(images), chunk):
-        clean = to_float(pool[first : first + chunk].to(device, non_blocking=True))
-        joined = torch.empty_like(clean)
-        for r in range(realisations):
-            blocks = list(draw_blocks(draw, clean, first, seed, r, stream, generator))
-            x = blocks[0] if len(blocks) == 1 else torch.cat(blocks, out=joined)
-            for at, batch in enumerate(x.split(batch_size)):
-                yield r, first + at * batch_size, batch
+    generator, chunk = torch.Generator(device), BLOCK * max(1, batch_size // BLOCK)
+    rounds = [(range(realisations), _chunks(images, chunk, device))]
+    if isinstance(images, ImageFiles) and crop != (1.0, 1.0):
+        rounds = (
+            ([r], _cropped(images, chunk, seed, r, side, crop, device)) for r in range(realisations)
+        )
+    for numbers, chunks in rounds:
+        for first, pixels in chunks:
+            clean = resized(to_float(pixels.to(device, non_blocking=True)), side)
+            joined = torch.empty_like(clean)
+            for r in numbers:
+                blocks = list(draw_blocks(draw, clean, first, seed, r, stream, generator))
+                x = blocks[0] if len(blocks) == 1 else torch.cat(blocks, out=joined)
+                for at, batch in enumerate(x.split(batch_size)):
+                    yield r, first + at * batch_size, batch
+
+
+Chunks = Iterator[tuple[int, UInt8[Tensor, "b 3 H W"]]]
+
+
+def _chunks(images: Pictures, size: int, device: torch.device) -> Chunks:
+    """(number of the first image, images), `size` at a time; of files the next are decoded while
+    these are looked at."""
+    starts = range(0, len(images), size)
+    if not isinstance(images, ImageFiles):
+        pool = resident(images.images, device)
+        yield from ((first, pool[first : first + size]) for first in starts)
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        rows = torch.arange(len(images)).split(size)
+        coming = ahead.submit(images.decode, rows[0])
+        for k, first in enumerate(starts):
+            pixels = coming.result()
+            if k + 1 < len(rows):
+                coming = ahead.submit(images.decode, rows[k + 1])
+            yield first, pixels
+
+
+def _cropped(
+    files: ImageFiles,
+    size: int,
+    seed: int,
+    realisation: int,
+    side: int | None,
+    crop: tuple[float, float],
+    device: torch.device,
+) -> Chunks:
+    """The same of a random crop of each picture, as training sees it."""
+    rows, workers = torch.arange(len(files)).split(size), decoders(device)
+    loader = files.views(rows, None, seed, realisation, side or 224, crop, workers)
+    yield from zip(range(0, len(files), size), loader, strict=True)
 
 
 def corrupted(

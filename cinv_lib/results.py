@@ -8,8 +8,11 @@ import math
 from collections.abc import Sequence
 
 import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from . import claims, paper
+from . import claims, paper, profiles
 from .lab import RECORDED, Lab
 from .scoring import METHODS
 
@@ -60,9 +63,34 @@ def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
     return found.assign(operator=found.operator.map(back), label="quoted").reset_index(drop=True)
 
 
-def sweep(profile: str = "stickers") -> pd.DataFrame:
-    """method, lr, top1: the learning rates that were tried, as `data_prep sweep` recorded them."""
-    return pd.read_csv(RECORDED / profile / "sweep.csv")
+def sweep(profile: str = "stickers", narrow: bool = False) -> pd.DataFrame:
+    """method, lr, top1: the learning rates that were tried, as `data_prep sweep` recorded them.
+
+    narrow: also those of the baseline from `profile.supervised_narrow`, as method "baseline100".
+    """
+    rows = pd.read_csv(RECORDED / profile / "sweep.csv")
+    other = rows.start == profiles.profile(profile).supervised_narrow
+    rows["method"] = rows.method.mask(other, "baseline100")
+    return (rows if narrow else rows[~other]).drop(columns="start").reset_index(drop=True)
+
+
+def best_rate(rates: Float[Tensor, " n"], top1: Float[Tensor, " n"]) -> tuple[float, bool]:
+    """(the best of the learning rates that were tried, whether both a lower and a higher one were).
+
+    top1 is NaN where a rate was not tried; the rates come in any order. A best rate at the edge of
+    what was tried may not be the best there is.
+
+    >>> best_rate(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([50.0, 60.0, math.nan]))
+    (2.0, False)
+
+    Raises ValueError if none was tried.
+    """
+    tried = ~torch.isnan(top1)
+    if not bool(tried.any()):
+        raise ValueError("no learning rate was tried: every top-1 is NaN")
+    rates = rates[tried]
+    best = rates[top1[tried].argmax()]
+    return best.item(), bool(rates.min() < best < rates.max())
 
 
 def layout(frame: pd.DataFrame, paper_rows: pd.DataFrame) -> pd.DataFrame:

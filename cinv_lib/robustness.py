@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from . import evaluate, operators, probe
 from .corruptions import FAMILIES, corrupt_set
 from .encoders import Encoder
-from .images import ImageSet
+from .images import ImageSet, Pictures
 from .operators import Operator
 from .profiles import Profile
 from .supervised import Classifier
@@ -35,7 +35,7 @@ def measure(
     profile: Profile,
     op: Operator,
     seed: int,
-    train: ImageSet,
+    train: Pictures,
     val: ImageSet,
     teacher: Encoder,
     student: Encoder,

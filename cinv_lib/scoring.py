@@ -7,7 +7,7 @@ import pandas as pd
 
 from . import evaluate, operators, probe
 from .encoders import Encoder
-from .images import ImageSet
+from .images import ImageSet, Pictures
 from .operators import Operator
 from .profiles import Profile
 from .supervised import Classifier
@@ -28,7 +28,7 @@ def table(
     profile: Profile,
     op: Operator,
     seed: int,
-    train: ImageSet,
+    train: Pictures,
     val: ImageSet,
     teacher: Encoder,
     student: Encoder,
@@ -40,7 +40,9 @@ def table(
     def fit(encoder: Encoder, on: Operator, fraction: float = 1.0) -> probe.Probe:
         key = (id(encoder), str(on))
         if key not in cache:
-            cache[key] = probe.features(encoder, train, on, recipe.epochs, seed)
+            cache[key] = probe.features(
+                encoder, train, on, recipe.epochs, seed, recipe.crop, recipe.flip
+            )
         rows = None if fraction == 1 else train.fraction(fraction, seed)
         return probe.fit(cache[key], train.labels, n_classes, recipe, seed, indices=rows)
 

@@ -2,7 +2,7 @@
 
 Executed lessons become plain pages that need no network and no script: formulas are MathML, which
 browsers draw and screen readers read, and every figure keeps its alt text. The index links them,
-the results and the figures.
+the results, the trainings and the figures.
 """
 
 import base64
@@ -171,7 +171,7 @@ def lesson_page(
 
 
 def index_page(run: Path, lessons: Sequence[Lesson]) -> str:
-    """The table of lessons, what stopped, the results and the figures."""
+    """The table of lessons, what stopped, the results, the trainings and the figures."""
     rows = [
         f"<tr><td>{escape(lesson.name[:2])}</td>"
         f"<th scope='row'>{link(lesson.page, lesson.title)}</th>"
@@ -189,6 +189,7 @@ def index_page(run: Path, lessons: Sequence[Lesson]) -> str:
     )
     body += listing("Stopped with an error", stopped(run), run)
     body += listing("Results", sorted((run / "results").rglob("*.json")), run)
+    body += listing("Trainings", sorted((run / "trainings").glob("*.ipynb")), run)
     figures = [
         f"<figure><a href='{quote(lesson.page)}'><img src='{quote(p.file)}' alt='{escape(p.alt)}'"
         f" loading='lazy'></a><figcaption>{lesson.name[:2]}: {escape(p.alt)}</figcaption></figure>"

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cinv_lib import hardware, train
+from cinv_lib import feed, hardware, train
 from cinv_lib.encoders import Encoder, student_of
-from cinv_lib.images import ImageSet
+from cinv_lib.images import Pictures
 from cinv_lib.operators import Operator
 from cinv_lib.train import Recipe
 
@@ -34,7 +34,7 @@ class Classifier(nn.Module):
 
 def finetune(
     init: Encoder,
-    images: ImageSet,
+    images: Pictures,
     op: Operator,
     recipe: Recipe,
     seed: int,
@@ -66,10 +66,11 @@ def finetune(
         )
     device = hardware.accelerator().device
     classifier = Classifier(student_of(init), n_classes, seed).to(device)
-    pool, labels = hardware.resident(images.images, device), images.labels.to(device)
+    source = feed.of(images, init.image_size, recipe, seed, device)
+    labels = images.labels.to(device)
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
-        x = op(train.view(pool, indices, recipe, generator), generator)
+        x = op(source.view(indices, generator), generator)
         logits = classifier(x.contiguous(memory_format=torch.channels_last))
         with torch.autocast(device.type, enabled=False):
             return F.cross_entropy(logits.float(), labels[indices.to(device)])
@@ -85,5 +86,6 @@ def finetune(
         checkpoint,
         progress=f"baseline, {op}" if progress else None,
         spec=train.describe("supervised baseline", images, op),
+        ahead=source.ahead,
     )
     return classifier.eval(), history

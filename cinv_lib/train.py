@@ -7,9 +7,10 @@ that is killed and started again ends with the weights that it would have had.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,24 @@ from tqdm.auto import tqdm
 
 from cinv_lib import checkpoint as disk
 from cinv_lib import hardware
-from cinv_lib.images import ImageSet, epoch_order, random_crop, random_flip, to_float
+from cinv_lib.images import Pictures, epoch_order, random_crop, random_flip, resized, to_float
 from cinv_lib.operators import Operator
 
 SAVE_EVERY_S = 20.0  # seconds between checkpoints; one is also due at each epoch's end,
 SAVE_SHARE = 0.02  # but writing them may take no more than this share of the time
 
 Step = Callable[[Int64[Tensor, " b"], torch.Generator], Float[Tensor, ""]]
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """What has to know which pictures come next, as it fetches them ahead of the steps."""
+
+    def begin(self, epoch: int, batches: Sequence[Int64[Tensor, "_"]]) -> None:
+        """These batches come, in this order: an epoch of this process, or what is left of one."""
+
+    def waited(self) -> float:
+        """Seconds since the last call in which there was nothing to compute with."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Recipe:
         object.__setattr__(self, "crop", (float(low), float(high)))  # equal ranges compare equal
 
 
-def describe(kind: str, images: ImageSet, op: Operator) -> dict[str, object]:
+def describe(kind: str, images: Pictures, op: Operator) -> dict[str, object]:
     """What a training is besides its recipe, for `run`'s spec: enough to tell two apart."""
     sample = images.images[:: max(1, len(images) // 64)]
     return {
@@ -82,12 +94,16 @@ def view(
     indices: Int64[Tensor, " B"],
     recipe: Recipe,
     generator: torch.Generator,
-) -> Float[Tensor, "B 3 H W"]:
-    """A random view (crop, flip) of some images, in [0, 1], on the generator's device."""
+    side: int | None = None,
+) -> Float[Tensor, "B 3 S T"]:
+    """A random view (crop, flip) of some images, in [0, 1], on the generator's device; `side`
+    pixels a side, None for the images' own."""
     batch = images.index_select(0, indices.to(images.device))
     x = to_float(batch.to(generator.device, non_blocking=True))
     if recipe.crop != (1.0, 1.0):
-        x = random_crop(x, generator, scale=recipe.crop)
+        x = random_crop(x, generator, scale=recipe.crop, size=side)
+    else:
+        x = resized(x, side)
     return random_flip(x, generator) if recipe.flip else x
 
 
@@ -106,7 +122,7 @@ class _Step(nn.Module):
 
 def run(
     module: nn.Module,
-    parameters: Iterable[nn.Parameter],
+    parameters: Iterable[nn.Parameter] | Iterable[dict],
     step: Step,
     n_images: int,
     recipe: Recipe,
@@ -114,19 +130,24 @@ def run(
     checkpoint: Path | None = None,
     progress: str | None = None,
     spec: Mapping[str, object] | None = None,
+    ahead: Ahead | None = None,
 ) -> pd.DataFrame:
     """Train `parameters` of `module`, in place, in train mode, on `hardware.accelerator`'s device.
 
     Args:
         module: what a checkpoint keeps; holds the parameters and their batch-norm buffers.
+        parameters: or groups of them, as Adam takes them; a group's "pace" multiplies its
+            learning rate.
         step: from a batch's image numbers and a generator on the device to the batch's mean loss.
             Under several processes each gets its share of the batch, and gradients are averaged.
         checkpoint: file to resume from and to save to, every 20 s or so.
         progress: label of the progress bar; None for no bar.
         spec: what else defines this training; a checkpoint with another spec is refused.
+        ahead: is told the batches of each epoch before the first of them; see `feed`.
 
     Returns:
-        A row a step: epoch, step (both from 0), loss (of the first process), lr, images_per_s.
+        A row a step: epoch, step (both from 0), loss (of the first process), lr, images_per_s; with
+        `ahead` also waiting, the share of the time in which there was nothing to compute with.
 
     Raises:
         FloatingPointError: the loss or a weight is NaN or infinite. No checkpoint holds it.
@@ -187,12 +208,14 @@ def run(
         epoch, k = divmod(t, batches)
         if order is None or k == 0:
             order = epoch_order(n_images, seed, epoch).tensor_split(batches)
-        indices = order[k][: len(order[k]) // ranks * ranks][rank::ranks]
+            if ahead is not None:
+                ahead.begin(epoch, [_share(batch, rank, ranks) for batch in order[k:]])
+        indices = _share(order[k], rank, ranks)
         draw = np.random.SeedSequence([seed, epoch, k, rank]).generate_state(1, np.uint64)
         generator.manual_seed(int(draw[0] >> 1))
         lr = cosine(recipe.lr, t, steps)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("pace", 1.0)
 
         loss = model(indices, generator)
         loss.backward()
@@ -208,8 +231,9 @@ def run(
             if not math.isfinite(value):
                 raise _diverged(f"The loss is {value}", s, e, rate, recipe, checkpoint)
         seen, now = sum(row[4] for row in pending), time.perf_counter()
-        speed, window = seen / (now - window), now
-        rows += [[e, s, v, r, speed] for (e, s, _, r, _), v in zip(pending, values, strict=True)]
+        waits = [] if ahead is None else [ahead.waited() / (now - window)]
+        rates, window = [seen / (now - window), *waits], now
+        rows += [[e, s, v, r, *rates] for (e, s, _, r, _), v in zip(pending, values, strict=True)]
         pending.clear()
         bar.update(seen)
         bar.set_postfix(loss=f"{values[-1]:.4f}", refresh=False)
@@ -226,8 +250,14 @@ def run(
             saved = time.perf_counter()
             cost = saved - now
     bar.close()
-    frame = pd.DataFrame(rows, columns=["epoch", "step", "loss", "lr", "images_per_s"])
+    columns = ["epoch", "step", "loss", "lr", "images_per_s", "waiting"]
+    frame = pd.DataFrame(rows, columns=columns if ahead is not None else columns[:-1])
     return frame.astype({"epoch": int, "step": int})
+
+
+def _share(batch: Int64[Tensor, " b"], rank: int, ranks: int) -> Int64[Tensor, " s"]:
+    """What one process takes of a batch: as many images as every other."""
+    return batch[: len(batch) // ranks * ranks][rank::ranks]
 
 
 def _diverged(

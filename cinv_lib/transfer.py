@@ -24,7 +24,7 @@ COLUMNS = ["dataset", "method", "realisation", "top1", "top5", "auc"]
 
 def measure(
     encoders: Mapping[str, Callable],
-    sets: Mapping[str, tuple[int, int]],
+    sets: Mapping[str, tuple[int | None, int | None]],
     op: Operator,
     views: int,
     recipe: probe.ProbeRecipe,
@@ -36,7 +36,7 @@ def measure(
     Args:
         encoders: by method, pictures to embeddings (B, d); of a trained classifier its encoder,
             without the old head. They are only looked at: no weight and no batch norm changes.
-        sets: a name of `images.load` -> pictures a class to fit on, and to score on.
+        sets: a name of `images.load` -> pictures a class to fit on, and to score on; None for all.
         op: what corrupts both; each training picture is embedded under `views` draws of it.
 
     Returns:
@@ -49,10 +49,12 @@ def measure(
     """
     parts = []
     for name, (n_train, n_val) in tqdm(sets.items(), f"transfer, {op}", unit=" sets", leave=False):
-        train, val = images.load(name, "train", n_train), images.load(name, "val", n_val)
+        train, val = images.to_train(name, n_train), images.load(name, "val", n_val)
+        # Small pictures are resized and shown whole (App. D.1), files are cropped.
+        crop = recipe.crop if isinstance(train, images.image_files.ImageFiles) else (1.0, 1.0)
         groups = []
         for method, encoder in encoders.items():
-            seen = probe.features(encoder, train, op, views, seed)
+            seen = probe.features(encoder, train, op, views, seed, crop, recipe.flip)
             head = probe.fit(seen, train.labels, len(train.class_names), recipe, seed)
             groups.append((encoder, {method: head}))
         scores = evaluate.evaluate_heads(groups, val, op, realisations, seed, progress=False)

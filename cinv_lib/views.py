@@ -17,12 +17,14 @@ def random_crop(
     generator: torch.Generator,
     scale: tuple[float, float],
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Float[Tensor, "B C H W"]:
-    """RandomResizedCrop for a whole batch: a box of each picture, resized to the picture's size.
+    size: int | None = None,
+) -> Float[Tensor, "B C S T"]:
+    """RandomResizedCrop for a whole batch: a box of each picture, resized to `size` x `size`
+    pixels, or to the picture's own size.
 
     As torchvision's: the box has a share of the area drawn from `scale` and an aspect ratio drawn
     log-uniformly from `ratio`, whole pixels, ten attempts to fit, else the largest centred box.
-    Bilinear, one call for the batch. scale (1, 1) returns the pictures as they are.
+    Bilinear, one call for the batch. scale (1, 1) takes the pictures whole.
     Raises ValueError unless 0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1].
     """
     if not (0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1]):
@@ -31,17 +33,31 @@ def random_crop(
             f"most 1, as (0.35, 1.0)"
         )
     if scale == (1.0, 1.0):
-        return x
+        return resized(x, size)
     height, width = x.shape[-2:]
+    sides = (width, height) if size is None else (size, size)
     left, top, w, h = crop_boxes(len(x), height, width, generator, scale, ratio).unbind(1)
     # Output pixel -> place in the input, both in grid_sample's frame of -1 .. 1. Boxes are upright,
     # so rows and columns are found on their own: affine_grid takes longer than the sampling.
-    across, down = ((2 * torch.arange(side) + 1) / side for side in (width, height))
+    across, down = ((2 * torch.arange(side) + 1) / side for side in sides)
     columns = (w[:, None] * across + 2 * left[:, None]) / width - 1
     rows = (h[:, None] * down + 2 * top[:, None]) / height - 1
     pairs = torch.broadcast_tensors(columns.to(x)[:, None, :], rows.to(x)[:, :, None])
     grid = torch.stack(pairs, dim=-1)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def resized(x: Float[Tensor, "B C H W"], size: int | None) -> Float[Tensor, "B C S T"]:
+    """Square pictures at `size` pixels a side, bilinear and antialiased as PIL's. None or their own
+    size leaves them as they are. Raises ValueError for pictures that are not square."""
+    if size is None or x.shape[-2:] == (size, size):
+        return x
+    if x.shape[-2] != x.shape[-1]:
+        raise ValueError(
+            f"pictures are {x.shape[-2]} x {x.shape[-1]} pixels; expected square ones to resize to "
+            f"{size} x {size}: cut them first"
+        )
+    return F.interpolate(x, [size, size], mode="bilinear", antialias=True, align_corners=False)
 
 
 def crop_boxes(

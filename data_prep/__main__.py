@@ -2,9 +2,12 @@
 
 the embedded world
   stickers      draws its sets (seconds) and checks what other sets are at hand
-  teacher       trains the embedded CLIP from nothing (about 40 minutes on 2 cores)
-  supervised    trains the labels-only tower, the baseline's starting point (about 6 minutes)
-  sweep         learning rates of student and baseline (about 15 minutes)
+  profile       all that a profile needs, drawn or downloaded, and what is absent: profile stl10
+  teacher       trains the embedded CLIP from nothing (about 40 minutes on 2 cores); the one with
+                a ViT for lesson 14: teacher --tower vit (about 30)
+  supervised    trains a labels-only tower, the baseline's starting point: of all classes (about 6
+                minutes), or supervised --classes 100, of the labelled set alone (about 8)
+  sweep         learning rates of student and baselines (about 20 minutes)
   record        keeps the run of `make course SEEDS=3` with the course, in notebooks/recorded
   publish       runs lessons and keeps their outputs in notebooks: publish --lessons 02 03
 
@@ -24,7 +27,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from cinv_lib import home, images
+from cinv_lib import absent, home, images, profiles
 
 from . import (
     covid,
@@ -57,12 +60,46 @@ def stickers() -> None:
         print(f"OK  {name}/{split}: {len(found)} pictures, {len(found.class_names)} classes")
 
 
-def trained(name: str, fresh: bool) -> None:
+def trained(make, name: str, fresh: bool) -> None:
     """Train embedded weights, going on with an unfinished training unless `fresh`."""
     work = home.home() / "training" / name
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
-    {"teacher": teacher.make, "supervised": labelled.make}[name](work)
+    make(work)
+
+
+def clip(o: argparse.Namespace) -> None:
+    """The CLIP with this image tower."""
+    name = "teacher" if o.tower == "resnet" else f"teacher-{o.tower}"
+    trained(lambda work: teacher.make(work, o.tower), name, o.fresh)
+
+
+def tower(o: argparse.Namespace) -> None:
+    """The labels-only tower of these classes."""
+    chosen = labelled.TOWERS[o.classes]
+    name = "supervised" if o.classes == "all" else chosen.name
+    trained(lambda work: labelled.make(work, chosen), name, o.fresh)
+
+
+def for_profile(name: str) -> None:
+    """Make what a profile needs and nothing has to be given for: drawn, or downloaded.
+
+    Says of the rest how it is made, and ends well: the lessons quote the paper instead. Nothing is
+    downloaded for a profile whose own pictures have to be given, as long as they are not there.
+    """
+    if name in ("stickers", "smoke"):
+        return stickers()
+    profile = profiles.profile(name)
+    makes = {"python -m data_prep stl10": small_sets.stl10}
+    makes |= {"python -m data_prep cifar": small_sets.cifar, None: None}
+    own, every = ({absent.command(s) for s in absent.sets(profile, n)} for n in ("", "09"))
+    for command in sorted((every & set(makes)) - {None}) if own <= set(makes) else ():
+        try:
+            makes[command]()
+        except (ValueError, OSError) as e:
+            print(f"NOTE  {e}")
+    for line in absent.missing(profile):
+        print(f"ABSENT  {line}")
 
 
 def corrupted(o: argparse.Namespace) -> None:
@@ -90,8 +127,13 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--check", action="store_true", help="decode every picture")
 
     add("stickers", lambda o: stickers())
-    for name in ("teacher", "supervised"):
-        training = add(name, lambda o: trained(o.name, o.fresh))
+    tier = add("profile", lambda o: for_profile(o.profile))
+    tier.add_argument("profile", choices=profiles.PROFILES, help="as in make course PROFILE=...")
+    web = add("teacher", clip)
+    web.add_argument("--tower", choices=teacher.TOWERS, default="resnet", help="for pictures")
+    labels = add("supervised", tower)
+    labels.add_argument("--classes", choices=labelled.TOWERS, default="all", help="that it knows")
+    for training in (web, labels):
         training.add_argument("--fresh", action="store_true", help="forget an unfinished training")
     add("sweep", lambda o: print(sweep.make().to_string(index=False)))
     add("record", lambda o: print("\n".join(f"OK  {folder}" for folder in record.make())))

@@ -2,7 +2,8 @@
 
 Copies what the lessons show from the run's store to notebooks/recorded, so that a reader who opens
 a lesson sees its numbers at once, and so that the tests can replay every lesson: all that was
-measured, the student of lesson 05, and the student and baseline of lesson 00.
+measured, the student of lesson 05, the baseline of lesson 07, and the student and baseline of
+lesson 00.
 """
 
 import os
@@ -21,7 +22,7 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     planned = plan.tasks(profile, seeds)
     tasks = dict.fromkeys(task for lesson in there for task in planned.get(lesson, []))
     entries = [task.make(lab) for task in tasks if task.kind not in ("student", "baseline")]
-    shown = [("student", first), ("student", slider), ("baseline", slider)]
+    shown = [(kind, op) for op in (first, slider) for kind in ("student", "baseline")]
     entries += [lab.folder(kind, op) for kind, op in shown]
     archive = labs.RECORDED / lab.profile.name
     kept = [archive / entry.parent.name / entry.name for entry in entries]

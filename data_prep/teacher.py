@@ -4,6 +4,11 @@ Pictures of all classes are contrasted with their captions in both directions, a
 picture has its bare caption ("a photo of a umbrella"); half of them also have their full one
 ("a photo of a big red umbrella on coffee"). Equal bare captions of a batch are one text with
 several pictures, so no picture is pushed away from its own caption.
+
+`teacher --tower vit` trains a second one, whose image tower is a vision transformer. It takes over
+the first one's text tower and leaves it as it is, so that its pictures are placed by the same words
+(Zhai et al. 2022, LiT); and most of its steps see half of each picture's patches, which takes half
+the time (Li et al. 2023, FLIP).
 """
 
 import math
@@ -16,8 +21,10 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from open_clip.transformer import PatchDropout
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm.auto import tqdm
 
 from cinv_lib import drawing, encoders, images, stickers, words
@@ -25,15 +32,18 @@ from cinv_lib.glyphs import glyphs
 
 from . import cards
 
-HOME = Path(__file__).parents[1] / "cinv_lib" / "weights" / "stickers-clip"
+WEIGHTS = Path(__file__).parents[1] / "cinv_lib" / "weights"
+HOME = WEIGHTS / "stickers-clip"
 TEMPLATE = "a photo of a {}"
+SAVE_EVERY = 200  # steps
 SERIES = 0  # of the stickers that the teacher sees: its "web"
 
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """What the embedded CLIP is trained with; the defaults made the weights that ship."""
+    """What an embedded CLIP is trained with; the defaults made the weights that ship."""
 
+    encoder: str = "stickers-clip"  # its shape
     images: int = 300_000
     batch_size: int = 256
     steps: int = 3100
@@ -43,12 +53,30 @@ class TeacherRecipe:
     warmup: float = 0.05  # ... a share of which it first rises in;
     cooldown: int = 1300  # in the last steps it is also drawn to zero, linearly
     seed: int = 0
+    text: str | None = None  # the encoder whose text tower is taken over, and not trained
+    dropped: float = 0.0  # share of a picture's patches left out, before the cooldown
 
     def rate(self, step: int) -> float:
         """Learning rate of a step (from 0)."""
         rise = min(1.0, (step + 1) / (self.warmup * self.horizon))
         fall = min(1.0, (self.steps - step) / self.cooldown)
         return self.lr * rise * fall * (1 + math.cos(math.pi * step / self.horizon)) / 2
+
+
+TOWERS = {
+    "resnet": TeacherRecipe(),
+    "vit": TeacherRecipe(
+        encoder="stickers-clip-vit",
+        images=200_000,
+        batch_size=128,
+        steps=3800,
+        lr=1e-3,
+        horizon=8000,
+        cooldown=900,
+        text="stickers-clip",
+        dropped=0.5,
+    ),
+}
 
 
 def web(recipe: TeacherRecipe) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -112,16 +140,29 @@ def zero_shot_accuracy(model: nn.Module, bare: Tensor, per_class: int = 10) -> f
     return 100 * hits / len(labels)
 
 
+def untrained(recipe: TeacherRecipe) -> nn.Module:
+    """The CLIP that training starts from, in train mode."""
+    model = encoders.fresh(recipe.encoder, recipe.seed).clip
+    if recipe.text is not None:
+        words = _text_tower(encoders.load(recipe.text).clip)
+        model.load_state_dict(words, strict=False)
+        for name in words:
+            model.get_parameter(name).requires_grad_(False)
+    return model.to(memory_format=torch.channels_last).train()
+
+
+def _text_tower(model: nn.Module) -> dict[str, Tensor]:
+    """Its weights: all but the pictures' and the temperature."""
+    state = model.state_dict().items()
+    return {k: v for k, v in state if not k.startswith("visual.") and k != "logit_scale"}
+
+
 def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
     """Train, or go on from out/checkpoint.pt; every 500 steps print their zero-shot accuracy."""
     out.mkdir(parents=True, exist_ok=True)
-    model = (
-        encoders.fresh("stickers-clip", recipe.seed)
-        .clip.to(memory_format=torch.channels_last)
-        .train()
-    )
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
+    model = untrained(recipe)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decay, plain = ([p for p in trained if (p.ndim > 1) == many] for many in (True, False))
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": plain}],
         lr=recipe.lr,
@@ -145,13 +186,19 @@ def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
         rows = order[place * recipe.batch_size : (place + 1) * recipe.batch_size]
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        loss = step_loss(model, pictures[rows], labels[rows], full[rows], bare)
-        optimizer.zero_grad()
-        loss.backward()
+        if recipe.dropped:
+            torch.manual_seed(step)  # PatchDropout draws from the global generator
+            whole = step >= recipe.steps - recipe.cooldown
+            model.visual.patch_dropout = nn.Identity() if whole else PatchDropout(recipe.dropped)
+        # The plain kernel of attention: on a CPU its backward pass is a third faster.
+        with sdpa_kernel(SDPBackend.MATH):
+            loss = step_loss(model, pictures[rows], labels[rows], full[rows], bare)
+            optimizer.zero_grad()
+            loss.backward()
         optimizer.step()
         if step % 20 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}")
-        if (step + 1) % 200 == 0 or step + 1 == recipe.steps:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == recipe.steps:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save({**state, "step": step + 1, "recipe": asdict(recipe)}, f"{checkpoint}.new")
             os.replace(f"{checkpoint}.new", checkpoint)
@@ -162,11 +209,12 @@ def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
     return model
 
 
-def make(work: Path, recipe: TeacherRecipe | None = None, out: Path = HOME) -> Path:
-    """Train (resuming from `work`), write the weights and the model card into `out`."""
-    recipe, start = recipe or TeacherRecipe(), time.time()
+def make(work: Path, tower: str = "resnet") -> Path:
+    """Train the CLIP with this image tower (resuming from `work`), write weights and model card."""
+    recipe, start = TOWERS[tower], time.time()
+    out = WEIGHTS / recipe.encoder
     model = train(recipe, work)
-    encoder = encoders.fresh("stickers-clip", recipe.seed)
+    encoder = encoders.fresh(recipe.encoder, recipe.seed)
     encoder.clip.load_state_dict(model.state_dict())
     encoders.save(encoder, out, dtype=torch.float16)
     bare = words.tokenize([TEMPLATE.format(n) for n in glyphs().names], 20)
@@ -174,17 +222,26 @@ def make(work: Path, recipe: TeacherRecipe | None = None, out: Path = HOME) -> P
     facts["minutes of this run"] = round((time.time() - start) / 60)
     facts["zero-shot top-1, all classes (chance 0.3)"] = f"{zero_shot_accuracy(model, bare):.1f} %"
     facts["linear probe, clean Stickers-100 validation"] = f"{clean_probe(encoder):.1f} %"
-    facts["command"] = "`python -m data_prep teacher`"
-    cards.write(out, "The embedded CLIP", encoders.CLIP_FILES[1], facts, CARD)
+    facts["command"] = f"`python -m data_prep teacher --tower {tower}`"
+    title, text = CARDS[tower]
+    cards.write(out, title, encoders.CLIP_FILES[1], facts, text)
     return out
 
 
-CARD = """
+RESNET = """
 A CLIP of 3.5 million parameters (ModifiedResNet image tower, RN101's family, at 64 px; two-layer
 text tower over its own words) trained from nothing on captioned stickers, the teacher R of the
 offline course. Its pictures are drawn from all classes of the embedded world, on backgrounds from
 the left part of scikit-image's photographs. It knows nothing else: it is for this course only.
 """
+VIT = """
+A CLIP whose image tower is a vision transformer of 0.8 million parameters (8-pixel patches at
+64 px, width 128, 4 layers, mean of the patches, fixed sine positions), trained from nothing on
+captioned stickers. The text tower is that of the embedded CLIP, taken over and not trained. Half of
+each picture's patches were left out until the learning rate's cooldown, and none from then on. It
+is the second teacher of lesson 14, and for this course only.
+"""
+CARDS = {"resnet": ("The embedded CLIP", RESNET), "vit": ("The embedded CLIP with a ViT", VIT)}
 
 
 def clean_probe(encoder: encoders.Encoder) -> float:

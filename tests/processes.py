@@ -109,6 +109,60 @@ def small_pictures(n: int = 48, seed: int = 0):
     return ImageSet((255 * x).to(torch.uint8), labels, ("dark", "bright"), "small", "random")
 
 
+def picture_files(folder: Path, n: int):
+    """n PNGs of several sizes under `folder`, written once, in two classes of brightness."""
+    import numpy as np
+    from PIL import Image
+
+    from cinv_lib.image_files import ImageFiles
+
+    paths = []
+    for i in range(n):
+        path = folder / f"{i:03}.png"
+        if not path.exists():
+            noise = np.random.default_rng(i).integers(0, 128, (5, 6, 3), dtype=np.uint8)
+            picture = Image.fromarray(noise + 120 * (i % 2)).resize((24 + i % 5, 20 + i % 3))
+            picture.save(path)
+        paths.append(str(path))
+    return ImageFiles(tuple(paths), torch.arange(n) % 2, ("dark", "bright"), "files", "random")
+
+
+def training_on_files(folder: Path) -> None:
+    """A distillation on the crops of `picture_files`, by gradient descent: see three_trainings."""
+    from cinv_lib import decoding, distill, losses, operators, train
+
+    decoded, real = [], decoding.open_rgb
+    decoding.open_rgb = lambda path: decoded.append(path) or real(path)
+    torch.optim.Adam = lambda parameters, lr, **_: torch.optim.SGD(parameters, lr)
+    recipe = train.Recipe(2, 16, lr=0.05, crop=(0.3, 1.0), precision="fp32")
+    teacher, files = small_encoder(norm=False), picture_files(folder, 32)
+    op, loss = operators.parse("blur:1"), losses.parse("st:0.1")
+    train.describe = lambda *_: {}  # it decodes a sample
+    student, _ = distill.distill(teacher, files, op, loss, recipe, 0, progress=False)
+    rank = os.environ.get("RANK", "alone")
+    torch.save({"weights": student.state_dict(), "decoded": decoded}, folder / f"{rank}.pt")
+
+
+def made_together(runs: Path) -> None:
+    """A student of the smoke profile by all processes, and again; a score, which is refused."""
+    from cinv_lib import made, together
+    from cinv_lib.lab import Lab
+
+    os.environ["CINV_RUNS"] = str(runs)
+    lab = Lab("smoke", recorded=False)
+    folder = together.make(lab, "student", "mask:0.9")
+    written = (folder / "provenance.json").stat().st_mtime_ns
+    made.BUILDS["student"] = None  # it is found, by both
+    assert together.make(lab, "student", "mask:0.9") == folder
+    assert (folder / "provenance.json").stat().st_mtime_ns == written
+    try:
+        together.make(lab, "scores", "mask:0.9")
+    except ValueError as error:
+        assert "one process, and torchrun started 2" in str(error)
+    else:
+        raise AssertionError("a score was not refused")
+
+
 def three_trainings(out: Path) -> None:
     """Two distillations and a baseline, by gradient descent; written to `out` + rank.
 

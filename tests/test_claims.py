@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import sem
 
-from cinv_lib import claims
-from cinv_lib.scoring import METHODS
+from cinv_lib import charts, claims
 
 
 def scores(gap: float, seeds: int = 3, noise: float = 0.1, realisations: int = 10) -> pd.DataFrame:
@@ -23,11 +22,20 @@ def scores(gap: float, seeds: int = 3, noise: float = 0.1, realisations: int = 1
 
 
 def claim(margin: float = 0.0) -> claims.Claim:
-    return claims.Claim(1, "S beats the baseline.", "Table 1", "student", "baseline", margin)
+    @claims.claim(1, "S beats the baseline.", source="Table 1", lesson="06", margin=margin)
+    def ahead(scores):
+        return claims.difference(scores, "student", "baseline")
+
+    return ahead
+
+
+def decided(margin: float, frame: pd.DataFrame) -> dict:
+    (row,) = claims.decide(claim(margin), {"scores": frame}, "mask:0.9")
+    return row
 
 
 def test_pairing_removes_what_both_methods_share():
-    row = claims.decide(claim(), scores(2.0), "mask:0.9")
+    row = decided(0.0, scores(2.0))
     assert row["difference"] == pytest.approx(2.0, abs=0.1)
     assert row["se realisations"] < 0.1  # unpaired, a spread of 5 would give 5 / sqrt(30) = 0.9
 
@@ -46,7 +54,7 @@ def test_one_seed_and_one_realisation_have_no_error():
         claims.difference(scores(1.0, seeds=1, realisations=1), "student", "baseline")
     )
     assert math.isnan(realisations) and math.isnan(seeds)
-    row = claims.decide(claim(), scores(1.0, seeds=1, realisations=1), "blur:2.57")
+    row = decided(0.0, scores(1.0, seeds=1, realisations=1))
     assert row["verdict"].startswith("not decided")
 
 
@@ -67,9 +75,9 @@ def test_the_rule_of_the_verdict(value, error, margin, expected):
 
 
 def test_a_verdict_can_go_both_ways():
-    assert claims.decide(claim(), scores(3.0), "x")["verdict"] == "holds"
-    assert claims.decide(claim(), scores(-3.0), "x")["verdict"] == "does not hold"
-    assert claims.decide(claim(20.0), scores(3.0), "x")["verdict"] == "does not hold"
+    assert decided(0.0, scores(3.0))["verdict"] == "holds"
+    assert decided(0.0, scores(-3.0))["verdict"] == "does not hold"
+    assert decided(20.0, scores(3.0))["verdict"] == "does not hold"
 
 
 def test_an_unknown_method_is_named_with_those_that_are_there():
@@ -77,7 +85,45 @@ def test_an_unknown_method_is_named_with_those_that_are_there():
         claims.difference(scores(1.0), "student", "oracle")
 
 
-def test_every_claim_compares_two_methods_that_are_measured():
-    assert [c.number for c in claims.CLAIMS] == list(range(1, len(claims.CLAIMS) + 1))
-    for c in claims.CLAIMS:
-        assert {c.better, c.worse} <= set(METHODS), c
+def test_a_claim_reads_what_its_measurement_names():
+    assert claim().reads == ("scores",) and not claim().ours
+
+
+def test_the_largest_error_counts():
+    """Also one that the measurement brings along, over the choice of pictures say."""
+
+    @claims.claim(1, "S beats the baseline.", source="ours", lesson="06")
+    def ahead(scores):
+        return claims.difference(scores, "student", "baseline").assign(choice=2.0)
+
+    (row,) = claims.decide(ahead, {"scores": scores(3.0)}, "mask:0.9")
+    assert row["se choice"] == 2.0 and row["verdict"] == "not decided"
+    assert claims.largest((math.nan, 1.0, 0.5)) == 1.0 and math.isnan(claims.largest((math.nan,)))
+
+
+def test_seeds_that_only_one_method_has_are_not_compared():
+    frame = scores(1.0)
+    frame = frame[(frame.method == "student") | (frame.seed < 2)]
+    assert claims.difference(frame, "student", "baseline").seed.unique().tolist() == [0, 1]
+
+
+def test_nothing_to_compare_decides_nothing():
+    @claims.claim(1, "S beats the baseline.", source="ours", lesson="06")
+    def ahead(scores):
+        return {"here": claims.NOTHING}
+
+    (row,) = claims.decide(ahead, {"scores": scores(3.0)}, "mask:0.9")
+    assert (row["where"], row["seeds"]) == ("here", 0)
+    assert row["verdict"] == "not decided (nothing to compare)"
+
+
+def test_margins_shows_what_was_measured_in_one_unit():
+    rows = [decided(0.0, scores(3.0)), decided(0.0, scores(-3.0))]
+    rows.append(claims.undecided(claim(), "blur:2.57", "not measured here (lesson 06)"))
+    (ax,) = charts.margins(pd.DataFrame(rows)).axes
+    assert [t.get_text().strip() for t in ax.get_yticklabels()] == ["1. mask:0.9"] * 2
+    assert "points" in ax.get_xlabel()
+    with pytest.raises(ValueError, match="points, degrees"):
+        charts.margins(pd.DataFrame([rows[0], rows[1] | {"unit": "degrees"}]))
+    with pytest.raises(ValueError, match="no unit"):
+        charts.margins(pd.DataFrame(rows[2:]))

@@ -17,7 +17,8 @@ names = [p.stem for p in sorted((run / "notebooks").glob("*.ipynb"))]
 (run / "index.html").write_text(" ".join(names))
 """
 
-# Lesson 05 needs two tasks, one after the other.
+# Lesson 05 needs scores. They come after a student, a training that it shows, and a baseline, which
+# lesson 07 would show, if it were there.
 PLAN = """
 import json, os, sys
 if "--make" in sys.argv:
@@ -26,17 +27,33 @@ if "--make" in sys.argv:
     assert name != "broken"
 else:
     task = {"address": os.environ.get("ADDRESS", "a1"), "after": []}
-    tasks = {"student": task, "scores": task | {"after": ["student"]}, "broken": task}
+    values = {"operator": "mask:0.5..0.9", "seed": 2}
+    student = {"lesson": "05", "parameters": values | {"loss": "st:0.1,weight=0.5"}}
+    tasks = {"student": task | student, "broken": task}
+    tasks |= {"baseline": task | {"lesson": "07", "parameters": values}}
+    tasks |= {"scores": task | {"after": ["student", "baseline"]}}
     print(json.dumps({"lessons": {"05": ["scores"]}, "tasks": tasks}))
+"""
+STUDENT = "05 trains: stickers mask:0.5..0.9 st:0.1,weight=0.5 2"
+TRAINING = """
+import os
+if seed is not None:
+    noted = [profile, operator, loss, seed, os.environ.get("CUDA_VISIBLE_DEVICES", "")]
+    _ = open("../ran", "a").write(f"05 trains: {' '.join(map(str, noted))}".strip() + "\\n")
 """
 
 
-def write(folder: Path, name: str, code: str, outputs=()) -> None:
-    """A lesson that notes its run in `ran`, with its parameters, and then does `code`."""
+def write(folder: Path, name: str, code: str, outputs=(), training: str = TRAINING) -> None:
+    """A lesson that notes its run in `ran`, with its parameters, and then does `code`. 05 shows a
+    training."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     parameters = new_code_cell('profile = "x"\nseeds = 3', metadata={"tags": ["parameters"]})
     body = f'_ = open("../ran", "a").write(f"{name[:2]} {{profile}} {{seeds}}\\n")\n{code}'
     cells = [parameters, new_code_cell(body, outputs=list(outputs))]
+    if name.startswith("05"):
+        parameters.source += '\noperator = "all"\nloss = "any"\nseed = None'
+        parameters.metadata.tags.append("training")
+        cells.insert(1, new_code_cell(training, metadata={"tags": ["training"]}))
     for i, cell in enumerate(cells):
         cell["id"] = f"cell-{i}"
     made = new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -50,7 +67,8 @@ def course(tmp_path):
         (tmp_path / name).mkdir()
         # A folder without it would lose against the real package, installed or not.
         (tmp_path / name / "__init__.py").touch()
-    (tmp_path / "Snakefile").write_text((ROOT / "Snakefile").read_text())
+    for name in ("Snakefile", "cinv_lib/excerpt.py"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib" / "site.py").write_text(SITE)
     (tmp_path / "cinv_lib" / "plan.py").write_text(PLAN)
@@ -60,14 +78,17 @@ def course(tmp_path):
     return tmp_path
 
 
-def make(folder: Path, **config) -> tuple[subprocess.CompletedProcess, list[str]]:
+def make(
+    folder: Path, *more: str, cores: int = 1, **config
+) -> tuple[subprocess.CompletedProcess, list[str]]:
     """Run the course; returns the process and what ran this time."""
     (folder / "ran").unlink(missing_ok=True)
     given = {"profile": "stickers", "seeds": 1, "lessons": "all", "gpus": ""} | config
-    cores = str(len(given["gpus"].split()) or 1)
+    cores = str(len(given["gpus"].split()) or cores)
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--scheduler", "greedy"]
     command += ["--nolock", "--rerun-incomplete", "--keep-going"]
-    command += ["--quiet", "host", "progress", "rules", "reason", "--config"]
+    quiet = ["host", "reason"] if "--dry-run" in more else ["host", "progress", "rules", "reason"]
+    command += [*more, "--quiet", *quiet, "--config"]
     command += [f"{key}={value}" for key, value in given.items()]
     bin = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{bin}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
@@ -87,9 +108,16 @@ def test_course_stops_and_goes_on(course):
     assert done.returncode != 0
     # the lesson that failed did not keep the others from running, with the profile and the seeds
     lessons = ["00 stickers 1", "01 stickers 1", "05 stickers 1"]
-    assert sorted(ran) == [*lessons, "data", "scores", "student"]
-    # what a lesson needs was made before it, and in its order
-    assert ran.index("student") < ran.index("scores") < ran.index(lessons[2])
+    assert sorted(ran) == [*lessons, STUDENT, "baseline", "data", "scores"]
+    # what a lesson needs was made before it, and in its order; the training is only its own cells
+    assert max(ran.index(STUDENT), ran.index("baseline")) < ran.index("scores")
+    assert ran.index("scores") < ran.index(lessons[2])
+    report = nbformat.read(run / "trainings" / "05-student.ipynb", as_version=4)
+    assert [cell.metadata.tags[0] for cell in report.cells] == [
+        "parameters",
+        "injected-parameters",
+        "training",
+    ]
     # and left its notebook, its printed lines, and a sentence
     assert "loss is NaN" in (run / "logs" / "05_distill.failed.ipynb").read_text()
     assert "before" in (run / "logs" / "05_distill.log").read_text()
@@ -109,6 +137,10 @@ def test_course_stops_and_goes_on(course):
     done, ran = make(course)
     assert done.returncode == 0 and ran == []
 
+    # nor are other cores
+    done, ran = make(course, cores=2)
+    assert done.returncode == 0 and ran == []
+
     # another number of seeds, another library: everything that depends on it
     done, ran = make(course, seeds=3, lessons="00")
     assert ran == ["00 stickers 3"]
@@ -117,28 +149,75 @@ def test_course_stops_and_goes_on(course):
     assert sorted(ran) == ["00 stickers 3", "01 stickers 3"]
 
 
-def test_a_training_runs_again_when_its_description_changes_and_not_with_the_code(
+def test_a_training_runs_again_when_its_description_or_its_cells_change_and_not_with_the_code(
     course, monkeypatch
 ):
     write(course, "05_distill", "")
     _, ran = make(course, lessons="05")
-    assert ran == ["data", "student", "scores", "05 stickers 1"]
+    assert sorted(ran[:3]) == [STUDENT, "baseline", "data"]
+    assert ran[3:] == ["scores", "05 stickers 1"]
     (course / "cinv_lib" / "losses.py").write_text("tau = 0.2")
+    write(course, "05_distill", "another = 1")
     _, ran = make(course, lessons="05")
     assert ran == ["05 stickers 1"]
+    write(course, "05_distill", "another = 1", training=f"{TRAINING}\nmore = 1")
+    _, ran = make(course, lessons="05")
+    assert ran == [STUDENT, "scores", "05 stickers 1"]
     monkeypatch.setenv("ADDRESS", "b2")
     (course / "cinv_lib" / "losses.py").write_text("tau = 0.3")
     _, ran = make(course, lessons="05")
-    assert ran == ["student", "scores", "05 stickers 1"]
+    assert sorted(ran[:2]) == [STUDENT, "baseline"] and ran[2:] == ["scores", "05 stickers 1"]
 
 
 def test_a_training_that_stops_says_where_it_says_why(course):
+    write(course, "05_distill", "", training="print('so far'); assert seed is None, 'loss is NaN'")
+    done, ran = make(course, lessons="00 05")
+    assert done.returncode != 0 and sorted(ran) == ["00 stickers 1", "baseline", "data"]
+    assert "AssertionError: loss is NaN" in done.stdout + done.stderr
+    failed = "runs/stickers/logs/05-student.failed.ipynb"
+    assert f"student stopped: see {failed}" in done.stdout + done.stderr
+    assert "loss is NaN" in (course / failed).read_text()
+    assert "so far" in (course / "runs/stickers/logs/05-student.log").read_text()
+    assert not (course / "runs/stickers/trainings/05-student.ipynb").exists()
+
+
+def test_a_measurement_that_stops_says_where_it_says_why(course):
     plan = course / "cinv_lib" / "plan.py"
     plan.write_text(PLAN.replace('["scores"]}', '["broken"]}'))
     done, ran = make(course, lessons="00 05")
     assert done.returncode != 0 and sorted(ran) == ["00 stickers 1", "broken", "data"]
     assert "AssertionError" in done.stdout + done.stderr
     assert "broken stopped: see runs/stickers/logs/broken.log" in done.stdout + done.stderr
+
+
+def test_a_lesson_that_sums_up_waits_for_those_that_are_asked_for_with_it(course):
+    plan = course / "cinv_lib" / "plan.py"
+    plan.write_text(PLAN.replace('{"lessons":', '{"sums_up": ["01"], "lessons":'))
+    write(course, "05_distill", "")
+    _, ran = make(course, lessons="00 01")
+    assert sorted(ran) == ["00 stickers 1", "01 stickers 1", "data"]  # it makes nothing of theirs
+    _, ran = make(course, lessons="01 05")
+    assert ran.index("scores") < ran.index("01 stickers 1")  # and runs again when there is more
+    _, ran = make(course, lessons="01 05")
+    assert ran == []
+
+
+def test_the_graph_names_each_notebook_with_its_parameters(course):
+    done, ran = make(course, "--dry-run", seeds=3)
+    assert done.returncode == 0 and ran == []
+    shown = [line.partition(": ")[2] for line in done.stdout.splitlines() if ": " in line]
+    trains = "-p profile stickers -p operator mask:0.5..0.9 -p seed 2 -p loss st:0.1,weight=0.5"
+    assert f"papermill notebooks/05_distill.ipynb {trains}" in shown
+    assert "papermill notebooks/00_start.ipynb -p profile stickers -p seeds 3" in shown
+    assert "python -m cinv_lib.plan stickers --make baseline" in shown
+
+
+def test_under_slurm_a_job_uses_the_cores_that_it_asked_for(course):
+    write(course, "05_distill", "", training="import os; print(os.environ['OMP_NUM_THREADS'])")
+    done, _ = make(course, "--until", "training", slurm=1, lessons="05", cores=64)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = nbformat.read(course / "runs/stickers/trainings/05-student.ipynb", as_version=4)
+    assert report.cells[-1].outputs[0].text == "4\n"
 
 
 def test_unknown_lesson_is_said_so(course):
@@ -159,4 +238,4 @@ def test_each_job_has_a_gpu_of_its_own(course):
     assert sorted(ran) == ["00 stickers 1", "01 stickers 1", "4", "6", "data"]
     write(course, "05_distill", "")
     done, ran = make(course, gpus="7", lessons="05")
-    assert ran == ["student 7", "scores 7", "05 stickers 1"]
+    assert sorted(ran) == ["05 stickers 1", f"{STUDENT} 7", "baseline 7", "scores 7"]

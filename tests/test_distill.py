@@ -103,7 +103,7 @@ def test_student_and_teacher_see_the_same_view(views):
 def test_teacher_embeddings_made_once_train_the_same_student(monkeypatch):
     teacher, pictures = processes.small_encoder(), processes.small_pictures()
     once, _ = train_student(teacher, pictures, MASK, ST, recipe(), 0, progress=False)
-    monkeypatch.setattr(distill, "_fixed_targets", lambda *_: None)
+    monkeypatch.setattr(distill, "fixed_targets", lambda *_: None)
     each_step, _ = train_student(teacher, pictures, MASK, ST, recipe(), 0, progress=False)
     torch.testing.assert_close(once.state_dict(), each_step.state_dict(), atol=1e-4, rtol=1e-3)
 
@@ -180,6 +180,18 @@ def test_two_processes_make_the_gradient_of_one(loss):
             moved = (weight - teacher[name]).abs().max()
             assert moved > 0, name
             assert (theirs["weights"][name] - weight).abs().max() < 1e-3 * moved, name
+
+
+def test_several_processes_make_one_entry_of_the_store(tmp_path):
+    """What torchrun starts: both train, one writes; what is there is found; a score is refused."""
+    assert processes.run(processes.made_together, tmp_path, ranks=2) == [0, 0]
+    store = tmp_path / "smoke" / "store"
+    (entry,) = [path for path in (store / "student").iterdir() if path.is_dir()]
+    assert sorted(path.name for path in (entry / "student").iterdir()) == [
+        "open_clip_config.json",
+        "open_clip_model.safetensors",
+    ]
+    assert not (entry / "checkpoint.pt").exists() and not (store / "scores").exists()
 
 
 def test_the_progress_bar_shows_speed_and_loss(capsys):

@@ -12,11 +12,15 @@ import nbformat
 import papermill
 import pytest
 
+from cinv_lib import made, plan
+from cinv_lib.excerpt import excerpt
+from cinv_lib.lab import Lab
 from cinv_lib.workbook import exercise as book
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-OTHER = {"profile": "smoke", "seed": 1, "seeds": 2, "operator": "noise:0.5"}
+OTHER = {"profile": "smoke", "seed": 1, "seeds": 2, "operator": "noise:0.5", "loss": "nt:0.1"}
+SHOWN = [(k, path) for k, n in plan.SHOWN.items() for path in NOTEBOOKS if path.stem[:2] == n]
 
 
 @pytest.fixture
@@ -90,6 +94,23 @@ def test_lesson_runs_alone_with_other_parameters_and_every_solution(path, kernel
     assert not runs.exists() or {p.name for p in runs.iterdir()} == {"smoke"}
     after = {p for p in (ROOT / "notebooks").rglob("*") if "checkpoint" not in p.name}
     assert after == before, "a lesson writes into the notebooks' folder"
+
+
+@pytest.mark.parametrize(("kind", "path"), SHOWN, ids=[kind for kind, _ in SHOWN])
+def test_cells_of_a_training_train_alone_what_was_planned(kind, path, kernel, tmp_path):
+    lab = Lab("smoke")
+    task = plan.Task(kind, "noise:0.5", 1, "mse" if kind == "student" else None)
+    given = tmp_path / "in.ipynb"
+    given.write_text(json.dumps(excerpt(json.loads(path.read_text()), "training")))
+    parameters = task.shown(lab.profile)["parameters"]
+    assert set(parameters) < parameters_of(given)
+    done = execute(given, tmp_path / "out.ipynb", profile="smoke", **parameters)
+    assert list(lab.store.listing().kind) == [kind], "it trains something else too"
+    spec = made.spec(lab.profile, kind, task.operator, task.seed, task.loss)
+    assert lab.store.finished(kind, spec)
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs), "no loss curve"
+    assert any("minutes: " in output.get("text", "") for output in outputs), "no provenance"
 
 
 @pytest.mark.skipif(not NOTEBOOKS, reason="no notebooks yet")

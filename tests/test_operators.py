@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as tv
 
 from cinv_lib import forward, operators
-from cinv_lib.operators import GaussianBlur, GaussianNoise, Identity, Mixture, RandomMask, parse
+from cinv_lib.operators import (
+    GaussianBlur,
+    GaussianNoise,
+    Identity,
+    Mixture,
+    OneOf,
+    RandomMask,
+    parse,
+)
 
 EVERY = [
     "identity", "mask:0.9", "mask:0.5..0.95", "noise:0.5", "noise:0.1..0.3", "blur:1.43",
     "blur:0.5..2", "blur:1..2@0.8+noise:0.05..0.5@0.8", "mask:0.5@1+blur:1@0.5",
+    "mask:0.9|noise:0.5|blur:2", "mask:0.5..0.9|identity",
 ]  # fmt: skip
 
 
@@ -151,6 +160,7 @@ def test_frozen_and_comparable():
         ("identity", False), ("mask:0", False), ("mask:0.1", True), ("blur:3", False),
         ("blur:1..3", True), ("noise:0", False), ("blur:1@1+identity@1", False),
         ("blur:1@0.5", True), ("noise:1@0", False), ("blur:1@1+mask:0.1@1", True),
+        ("blur:1|blur:2", True), ("blur:1|blur:1", False), ("mask:0.5|mask:0.5", True),
     ],
 )  # fmt: skip
 def test_is_random(text, random):
@@ -339,6 +349,47 @@ def test_mixture_leaves_images_alone_that_no_part_chooses(pictures):
     assert missing(y).tolist() == [0, 0, 96, 96]
 
 
+# ---------------------------------------------------------------- one of several
+
+CHOICE = "mask:0.5|noise:0.5|blur:1..2|mask:0.9"
+
+
+def test_one_of_chooses_each_part_as_often_and_one_for_each_image():
+    s = parse(CHOICE).draw(4000, seeded())
+    chosen = (s > 0).double()
+    assert s.shape == (4000, 4) and (chosen.sum(dim=1) == 1).all()
+    assert (chosen.sum(dim=0) - 1000).abs().max() < 4 * math.sqrt(4000 * 0.25 * 0.75)
+    assert set(s[:, 0].tolist()) == {0, 0.5} and set(s[:, 3].tolist()) == {0, 0.9}
+    blurred = s[:, 2][s[:, 2] > 0]
+    assert blurred.min() >= 1 and blurred.max() <= 2 and len(blurred.unique()) == len(blurred)
+    pairs = (chosen[:-1].T @ chosen[1:]) / 3999  # one image's choice says nothing of the next
+    assert (pairs - 1 / 16).abs().max() < 4 * math.sqrt(1 / 16 * 15 / 16 / 3999)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_each_image_is_exactly_what_its_part_makes_of_it(seed, n):
+    """Of the images that share a part, in their order, and from where the generator then is."""
+    x = torch.rand(n, 3, 12, 9, generator=seeded(seed))
+    op, own = parse(CHOICE), seeded(seed)
+    y = op(x, seeded(seed))
+    severities = op.draw(n, own)
+    for part, column in zip(op.parts, severities.T, strict=True):
+        rows = column > 0
+        if rows.any():
+            assert torch.equal(y[rows], part.apply(x[rows], column[rows], own))
+    assert ((severities > 0).sum(dim=1) == 1).all()
+
+
+def test_what_is_no_choice():
+    with pytest.raises(ValueError, match="one of 1 parts is no choice"):
+        OneOf((RandomMask(0.5),))
+    with pytest.raises(ValueError, match=r"blur:1@0\.5 cannot be one of several"):
+        OneOf((parse("blur:1@0.5"), RandomMask(0.5)))
+    with pytest.raises(ValueError, match="no single severity"):
+        parse(CHOICE).at(0.5)
+
+
 # ---------------------------------------------------------------- text
 
 KINDS = [Identity, RandomMask, GaussianNoise, GaussianBlur]
@@ -349,11 +400,15 @@ described = st.lists(
 
 
 @settings(deadline=None)
-@given(described, st.booleans())
-def test_parse_and_str_are_inverse(parts, mix):
+@given(described, st.sampled_from(["alone", "mixture", "one of"]))
+def test_parse_and_str_are_inverse(parts, kind_of):
     # built here, not in the strategy: the tests' type checks use `random`, which hypothesis minds
     operators = [kind() if kind is Identity else kind((s[0], s[-1])) for kind, s, _ in parts]
-    op = Mixture(tuple(operators), tuple(p for *_, p in parts)) if mix else operators[0]
+    op = operators[0]
+    if kind_of == "mixture":
+        op = Mixture(tuple(operators), tuple(p for *_, p in parts))
+    elif kind_of == "one of":
+        op = OneOf((*operators, op))
     assert parse(str(op)) == op
 
 
@@ -368,7 +423,7 @@ def test_parse_and_str_are_inverse_for_every_number(sigma):
     "text",
     [
         "identity", "mask:0.9", "mask:0.5..0.95", "noise:0.5", "noise:0.1..0.3", "blur:9",
-        "blur:2.57", "blur:1..5@0.8+noise:0.05..0.5@0.8",
+        "blur:2.57", "blur:1..5@0.8+noise:0.05..0.5@0.8", "mask:0.9|noise:0.1..0.5|identity",
     ],
 )  # fmt: skip
 def test_str_and_parse_are_inverse(text):
@@ -411,6 +466,9 @@ def test_parse_is_lenient_where_nothing_is_in_doubt():
         ("blur:1@often", "'often' in operator 'blur:1@often' is not a number"),
         ("blur:1@0.5@0.5", "'0.5@0.5' in operator"),
         ("blur:1+", "unknown operator ''"),
+        ("blur:1|", "unknown operator ''"),
+        ("blur:1|fog:2", "unknown operator 'fog:2'"),
+        ("blur:1|noise:1@0.5", "'1@0.5' in operator 'noise:1@0.5' is not a number"),
     ],
 )
 def test_unknown_operators_and_severities_out_of_range(text, message):

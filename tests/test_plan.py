@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cinv_lib import claims, made, plan, results
+from cinv_lib import ledger, made, plan, results
 from cinv_lib.lab import Lab
 from cinv_lib.plan import Task
 
@@ -18,15 +18,26 @@ def test_scores_come_after_their_models():
     assert student.name == "student-mask_0.9-seed2"
 
 
+def test_a_blind_student_comes_after_its_probe_and_the_specialists_and_has_a_file_name():
+    blind = Task("blind", "mask:0.9|noise:0.5", 1)
+    assert blind.name == "blind-mask_0.9_or_noise_0.5-seed1"
+    before = ("mask:0.9|noise:0.5", "mask:0.9", "noise:0.5")
+    assert blind.after == tuple(Task("probe", op, 1) for op in before)
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
     tasks = listed["tasks"]
     of = 3 * 3 * seeds + 3 * (2 * seeds + 1)  # operators and kinds; losses with tau, three kinds
+    of += 3 * seeds  # lesson 06: labels, of three operators
     of += 3 * seeds  # lesson 13: student, clean baseline, corruptions
     of += (3 + 2) * seeds  # lesson 09: two ranges, of one the student is lesson 11's too
     of += 2 * seeds  # lesson 12: two operators, of which lesson 06 has the models
     of += (2 * 2 + 1) * seeds  # lessons 08, 10: severity, shift, and a probe that lesson 11 has not
+    of += (2 * 5 + 2) * seeds  # lesson 07: baselines from 100 classes, starts; fitted, its probe
+    of += 6 * seeds  # lesson 14: blind, its student, three probes more; adversarial
+    of += 7 * seeds  # lesson 14: bias of two losses; tuned, anchored, vit, and two that compare
     assert len(tasks) == of
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
@@ -34,6 +45,19 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     for task in tasks.values():
         asked = (task["kind"], task["operator"], task["seed"], task["loss"])
         spec = made.spec(smoke.profile, *asked)
+        assert smoke.store.path(task["kind"], spec).name == task["address"]
+
+
+def test_a_training_is_its_lesson_with_the_parameters_that_ask_for_it():
+    tasks, smoke = json.loads(plan.as_json("smoke", 2))["tasks"].values(), Lab("smoke")
+    shown = [task for task in tasks if "lesson" in task]
+    assert {task["kind"] for task in shown} == set(plan.SHOWN)
+    assert {task["seed"] for task in shown} == {0, 1}
+    assert {"st:0.1", "mse"} <= {task["parameters"].get("loss") for task in shown}
+    for task in shown:
+        assert task["lesson"] == plan.SHOWN[task["kind"]]
+        asked = {"op" if key == "operator" else key: v for key, v in task["parameters"].items()}
+        spec = made.spec(smoke.profile, task["kind"], **asked)
         assert smoke.store.path(task["kind"], spec).name == task["address"]
 
 
@@ -50,10 +74,12 @@ def test_lessons_find_what_was_made(home, monkeypatch, capsys):
     monkeypatch.setattr(made.distill, "distill", None)  # nothing more can be trained
     monkeypatch.setattr(made.supervised, "finetune", None)
     monkeypatch.setattr(made.scoring, "table", None)
+    monkeypatch.setattr(made.few_labels, "measure", None)
     smoke = Lab("smoke")
     operators = list(smoke.profile.operators)
     assert len(results.measured(smoke, operators, 1)) > 0
-    assert len(claims.ledger(smoke, operators, 1)) > 0
+    found = ledger.ledger(smoke, 1)
+    assert (found.seeds[found.claim.isin([1, 6, 9, 11])] == 1).all()
     for task in tasks["05"]:
         smoke.student(task.operator, task.seed)
 

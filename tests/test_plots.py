@@ -215,3 +215,15 @@ def test_top3_of_figure_1(images):
     assert filled == [True, False, False]
     assert not any(b.get_facecolor()[3] > 0 for b in fig.axes[1].patches)
     look.png(fig)
+
+
+def test_fraction_curves_in_pictures_a_class_go_as_far_as_the_paper():
+    ours = pd.DataFrame({"method": "student", "fraction": [1, 2, 20], "value": 50.0, "se": 0.1})
+    level = pd.DataFrame({"method": ["baseline"], "fraction": [20], "value": [70.0], "se": [0.1]})
+    quoted = ours.assign(fraction=[2, 127, 1267])
+    fig = plots.fraction_curves(
+        pd.concat([ours, level]), quoted, xlabel="labelled pictures a class"
+    )
+    (ax,) = fig.axes
+    assert ax.get_xlabel() == "labelled pictures a class"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "20", "1267"]

@@ -114,6 +114,14 @@ def test_a_lesson_that_stopped_is_listed(run):
     assert "logs/06_probes.failed.ipynb" in (run / "index.html").read_text()
 
 
+def test_trainings_are_listed(run):
+    (run / "trainings").mkdir()
+    (run / "trainings" / "05-student-mask_0.9-seed0.ipynb").write_text("{}")
+    site.build(run)
+    links = Tags((run / "index.html").read_text()).all("a")
+    assert {"href": "trainings/05-student-mask_0.9-seed0.ipynb"} in links
+
+
 def test_no_run_is_said_so(tmp_path, capsys):
     assert site.main([str(tmp_path)]) == 1
     assert "make course" in capsys.readouterr().err
@@ -157,8 +165,8 @@ def test_ledger_decides_what_the_scores_decide(run):
         add_scores(run, "mask:0.9", seed, shift)
     export.results(run)
     ledger = json.loads((run / "results" / "ledger.json").read_text())
-    # of the claims, only the one about these two methods can be decided
-    assert [row["claim"] for row in ledger] == [1]
+    # only those about these two methods can be decided, and what is computed
+    assert [row["claim"] for row in ledger] == [1, 7, 27, 28, 29, 30]
     assert ledger[0]["verdict"] == "holds"
     assert ledger[0]["seeds"] == 3
     assert ledger[0]["difference"] == pytest.approx(10.75 + 1.0)

@@ -160,7 +160,8 @@ def discrepancies() -> pd.DataFrame:
     """The 22 places where the paper and the authors' code disagree, or where one of them is wrong.
 
     Columns: `number`, `topic`, `where` (in the paper), `paper` and `code` (what each does),
-    `followed` ("text", "code" or "neither": what this course does) and `reason`. The rule is to
-    follow the text unless the text is wrong.
+    `followed` ("text", "code" or "neither": what this course does), `reason`, and `see`: names in
+    this library, with a space between them, that do it. The rule is to follow the text unless the
+    text is wrong. The code is that of the public repository Sriram-Ravula/Contrastive-Inversion.
     """
     return _read("discrepancies").copy()

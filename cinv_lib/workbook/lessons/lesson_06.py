@@ -430,4 +430,11 @@ PREDICTIONS = (
         tolerance=5.0,
         digits=1,
     ),
+    Prediction(
+        "6.C",
+        "One labelled picture a class, 90 % of the pixels missing: what top-1 does the student's "
+        "probe reach, in percent?",
+        tolerance=8.0,
+        digits=0,
+    ),
 )

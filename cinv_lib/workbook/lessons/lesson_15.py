@@ -275,7 +275,7 @@ EXERCISES = (VERDICT, PAIRED, LABELS)
 PREDICTIONS = (
     Prediction(
         "15.A",
-        'Which of the six claims will not hold for all three operators? Give its number, as "1".',
+        'Which of claims 1 to 6 will not hold for all three operators? Give its number, as "1".',
         options=("1", "2", "3", "4", "5", "6", "none"),
     ),
 )

@@ -1,0 +1,80 @@
+"""What a tier of the course consists of: data, teacher, operators and budgets, in one record.
+
+The tiers themselves are in `profiles`.
+"""
+
+from dataclasses import dataclass, replace
+
+from . import operators
+from .adversarial import Protocol
+from .deep_decoder import DecoderRecipe
+from .probe import ProbeRecipe
+from .train import Recipe
+
+PerClass = tuple[int | None, int | None]  # None for all
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One tier of the course. Operators are strings of `operators.parse`."""
+
+    name: str
+    teacher: str  # an encoder's name, see encoders.load
+    supervised: str  # what the baseline starts from,
+    supervised_narrow: str  # and in lesson 07 another, which knows the labelled classes only,
+    starts: tuple[str, ...]  # on these operators, the first of `operators` and others
+    data: str  # an image set's name, see images.load
+    train_per_class: int | None  # None for all that there are
+    val_per_class: int | None
+    operators: dict[str, str]  # ours -> the paper's counterpart at 224 px
+    slider: str  # the range that the model of the slider (lesson 00) is trained on
+    loss: str
+    student: Recipe  # on one of these operators, and
+    baseline: Recipe
+    side_epochs: int  # for so long on any other: ranges, mixtures, clean pictures
+    probe: ProbeRecipe
+    fractions: tuple[float, ...]  # of the labels, for the student's probe
+    few_labels: dict[str, tuple[float, ...]]  # Figures 3 and 7, Table 13: shares by operator
+    realisations: int
+    ablation: tuple[str, ...]  # losses of lesson 11, trained on the range of the slider
+    taus: tuple[float, ...]  # further temperatures of the paper's loss, one seed each
+    severities: tuple[float, ...]  # at which these are scored,
+    ablation_val_per_class: int  # on so many pictures a class,
+    ablation_realisations: int  # corrupted so many times
+    ranges: tuple[str, ...]  # Sec. 4.3 transfers the models of these, with new probes,
+    transfer: dict[str, PerClass]  # to sets of so many pictures a class: to fit, to score
+    transfer_views: int  # corruptions of a picture that the new probe sees
+    transfer_probe: ProbeRecipe
+    graded: dict[str, tuple[float, ...]]  # lesson 08: their severities, below, within and beyond,
+    graded_val_per_class: int  # on so many pictures a class
+    fitted_realisations: int  # lesson 07: draws in which it asks who is right, picture by picture
+    shift: str  # lesson 10: the set of near twins,
+    shift_per_class: int  # so many pictures a pair,
+    shift_severities: dict[str, tuple[float, ...]]  # and where the models of a range see them
+    mixture: str  # lesson 13's student is trained on it (App. D.8)
+    corruption_severities: tuple[int, ...]  # of the common corruptions, from 1 to 5,
+    corruption_val_per_class: int  # on so many pictures a class
+    pixels: dict[str, tuple[int, int]]  # lesson 12: pictures a class to restore, realisations
+    decoder: DecoderRecipe
+    remedies: tuple[str, ...]  # lesson 14: losses whose bias is predicted and measured;
+    tuned: tuple[float, float]  # a tuned teacher's pace, and the weight of its anchor;
+    vit: str  # another teacher, whose image tower is a transformer,
+    vit_lr: float  # and its student's learning rate; all on the range of the slider,
+    open_severities: tuple[float, ...]  # looked at here,
+    open_realisations: int  # so many times
+    blind: str  # operators that one student meets, untold which; trained as on each of them,
+    blind_realisations: int  # and scored under so many draws
+    attacked: Protocol  # adversarial inputs of the slider's models
+    template: str = "a photo of a {}"
+    side: int = 64  # pixels of the pictures that the encoders take
+    unlabelled: str | None = None  # what students learn from, where it is not `data`
+
+    def recipes(self, op: str) -> tuple[Recipe, Recipe]:
+        """The student's and the baseline's on an operator: shorter in the same proportion on one
+        that is not among the profile's, and not `blind`, which is compared with these."""
+        if str(operators.parse(op)) in (*self.operators, self.blind):
+            return self.student, self.baseline
+        return tuple(
+            replace(r, epochs=r.epochs * self.side_epochs // self.student.epochs)
+            for r in (self.student, self.baseline)
+        )
