@@ -82,6 +82,8 @@ def plan() -> dict:
 
 
 LIBRARY = library()
+# lessons that show a training; without its notebook a training is made as other tasks are
+TRAINING = {number for number, name in NAMES.items() if tagged(name, "training")}
 LESSONS = wanted(str(config.get("lessons", "all")))
 PLAN = plan()
 
@@ -97,7 +99,7 @@ def before(name: str) -> list[str]:
 def made(names: list[str]) -> list[str]:
     """Files that show that these tasks are done: of a training, its executed notebook."""
     lessons = {name: PLAN["tasks"][name].get("lesson") for name in names}
-    shown = {name: lesson for name, lesson in lessons.items() if lesson in NAMES}
+    shown = {name: lesson for name, lesson in lessons.items() if lesson in TRAINING}
     return [
         f"{RUN}/trainings/{shown[name]}-{name}.ipynb" if name in shown else f"{RUN}/.made/{name}"
         for name in names

@@ -43,7 +43,7 @@ STICKERS = Profile(
     },
     realisations=10,
     ablation=("st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5"),
-    taus=(0.2, 1.0),
+    taus=(1.0,),
     severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
     ablation_val_per_class=10,
     ablation_realisations=4,

@@ -23,7 +23,7 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     tasks = dict.fromkeys(task for lesson in there for task in planned.get(lesson, []))
     entries = [task.make(lab) for task in tasks if task.kind not in ("student", "baseline")]
     shown = [(kind, op) for op in (first, slider) for kind in ("student", "baseline")]
-    entries += [lab.folder(kind, op) for kind, op in shown]
+    entries += [lab.folder(kind, op) for kind, op in [*shown, ("probe", slider)]]
     archive = labs.RECORDED / lab.profile.name
     kept = [archive / entry.parent.name / entry.name for entry in entries]
     for entry, copy in zip(entries, kept, strict=True):

@@ -105,6 +105,29 @@ def test_a_picture_never_gets_better_and_stopping_changes_no_verdict(seed, budge
     assert (losses[1] >= F.cross_entropy(model(first), labels, reduction="none") - 1e-6).all()
 
 
+def test_the_worst_of_all_that_was_seen_is_given():
+    """Of a loss that goes up and down on the way, not where the way ended."""
+    x, _, _ = problem(1, n=20)
+    w, labels, seen = (
+        torch.randn(3, 6, 5, generator=seeded(9)),
+        torch.zeros(20, dtype=torch.int64),
+        [],
+    )
+
+    def wavy(z):
+        wave = 2 * torch.sin(20 * (z * w).mean((1, 2, 3)))
+        logits = torch.stack([torch.ones_like(wave), wave], dim=1)
+        seen.append(F.cross_entropy(logits.detach(), labels, reduction="none"))
+        return logits
+
+    z = attack.pgd(wavy, x, labels, 0.5, seeded(), 8, stop=False)
+    assert len(seen) == 10, "itself, a random start, eight steps"
+    worst = torch.stack(seen).amax(dim=0)
+    assert (worst > seen[9] + 0.1).any()
+    wavy(z)
+    torch.testing.assert_close(seen[10], worst)
+
+
 def test_it_finds_more_than_chance_does_and_the_same_from_the_same_seed():
     x, _, _ = problem(0, n=200)
     model = network(0)

@@ -35,8 +35,8 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     of += (3 + 2) * seeds  # lesson 09: two ranges, of one the student is lesson 11's too
     of += 2 * seeds  # lesson 12: two operators, of which lesson 06 has the models
     of += (2 * 2 + 1) * seeds  # lessons 08, 10: severity, shift, and a probe that lesson 11 has not
-    of += (2 * 5 + 2) * seeds  # lesson 07: baselines from 100 classes, starts; fitted, its probe
-    of += 6 * seeds  # lesson 14: blind, its student, three probes more; adversarial
+    of += (2 * 3 + 1) * seeds  # lesson 07: baselines from 100 classes, starts; fitted
+    of += 7 * seeds  # lesson 14: blind, its student, four probes; adversarial
     of += 7 * seeds  # lesson 14: bias of two losses; tuned, anchored, vit, and two that compare
     assert len(tasks) == of
     named = {name for names in listed["lessons"].values() for name in names}
