@@ -22,8 +22,9 @@ SLURM = bool(config.get("slurm"))  # jobs are elsewhere: SLURM gives them their 
 RUN = os.path.join(os.environ.get("CINV_RUNS") or "runs", PROFILE)
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
-# a progress bar of cells for people, silence for log files
-BAR = "--progress-bar" if sys.stderr.isatty() else "--no-progress-bar"
+# a progress bar of cells for people, where no other lesson runs beside it; silence for log files
+ALONE = sys.stderr.isatty() and workflow.cores == 1
+BAR = "--progress-bar" if ALONE else "--no-progress-bar"
 
 
 def wanted(lessons: str) -> list[str]:
@@ -225,7 +226,7 @@ rule lesson:
     log:
         printed=f"{RUN}/logs/{{name}}.log",
         errors=f"{RUN}/logs/{{name}}.err",
-    threads: 4 if SLURM else 1 if GPUS else workflow.cores
+    threads: 4 if SLURM else 1
     resources:
         mem_mb=16_000,
         runtime=4 * 60,

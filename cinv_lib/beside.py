@@ -11,7 +11,7 @@ import pandas as pd
 from . import claims, ledger, operators, paper, results
 from .lab import Lab
 from .profiles import Profile
-from .transfer import STANDS_FOR
+from .transfer import STANDS_FOR, THE_PAPERS
 
 TITLES = {  # Tables 3, 15 and 16 are lists of classes
     1: "student and baseline, top-1",
@@ -118,7 +118,7 @@ def _fixed(rows: pd.DataFrame, op: str) -> Iterator[tuple[str, pd.DataFrame]]:
 def _transfer(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     methods = {"baseline": "baseline", "student": "student"}
     for number, metric in ((2, "top1"), (5, "top5"), (6, "auc")):
-        for mine, theirs in STANDS_FOR.items():
+        for mine, theirs in (STANDS_FOR | THE_PAPERS).items():
             part = rows[rows.dataset == mine]
             yield from _by_method(number, part, op, methods, metric, theirs)
 

@@ -88,7 +88,7 @@ STICKERS = Profile(
     blind_realisations=3,
     attacked=Protocol(),
     # a picture takes non-local means 20 ms, and a Deep Decoder half a second, of one core
-    pixels={"noise:0.5": (5, 5), "mask:0.9": (1, 2)},
+    pixels={"noise:0.5": (5, 2), "mask:0.9": (1, 2)},
     decoder=DecoderRecipe(),
 )
 

@@ -19,6 +19,13 @@ STANDS_FOR = {  # our set -> the paper's; a set that is not here is ours alone
     "faces": "COVID X-ray",
     "stickers-100b": "ImageNet-100B",
 }
+THE_PAPERS = {  # the paper's sets themselves
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "stl10": "STL-10",
+    "covid": "COVID X-ray",
+    "imagenet100b": "ImageNet-100B",
+}
 COLUMNS = ["dataset", "method", "realisation", "top1", "top5", "auc"]
 
 
