@@ -251,7 +251,7 @@ def checks(port_number: int = 8888) -> list[tuple[str, Callable[[], Finding]]]:
         *((check.__name__, check) for check in (*named, *later)),
         *(
             (f"weights {name}", lambda name=name: weights(WEIGHTS / name))
-            for name in ("stickers-clip", "stickers-supervised", "stickers-100-supervised")
+            for name in sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir())
         ),
         ("port", lambda: port(port_number)),
     ]

@@ -4,7 +4,7 @@ the embedded world
   stickers      draws its sets (seconds) and checks what other sets are at hand
   profile       all that a profile needs, drawn or downloaded, and what is absent: profile stl10
   teacher       trains the embedded CLIP from nothing (about 40 minutes on 2 cores); the one with
-                a ViT for lesson 14: teacher --tower vit (about 30)
+                a ViT for lesson 14: teacher --tower vit (about 20)
   supervised    trains a labels-only tower, the baseline's starting point: of all classes (about 6
                 minutes), or supervised --classes 100, of the labelled set alone (about 8)
   sweep         learning rates of student and baselines (about 20 minutes)

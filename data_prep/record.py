@@ -15,13 +15,20 @@ from cinv_lib import plan
 
 
 def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
-    """Copy the entries, made now if they are missing; returns the folders in the archive."""
+    """Copy what is finished, and say what is not; the models shown are made if they are missing.
+
+    Returns the folders in the archive.
+    """
     lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
     first, slider = next(iter(lab.profile.operators)), lab.profile.slider
     there = [path.name[:2] for path in labs.RECORDED.parent.glob("[0-9][0-9]_*.ipynb")]
     planned = plan.tasks(profile, seeds)
     tasks = dict.fromkeys(task for lesson in there for task in planned.get(lesson, []))
-    entries = [task.make(lab) for task in tasks if task.kind not in ("student", "baseline")]
+    tasks = [task for task in tasks if task.kind not in ("student", "baseline")]
+    finished = [lab.finished(t.kind, t.operator, t.seed, t.loss) for t in tasks]
+    for task in (t for t, done in zip(tasks, finished, strict=True) if not done):
+        print(f"WARN  not finished, so not kept: {task.name}")
+    entries = [t.make(lab) for t, done in zip(tasks, finished, strict=True) if done]
     shown = [(kind, op) for op in (first, slider) for kind in ("student", "baseline")]
     entries += [lab.folder(kind, op) for kind, op in [*shown, ("probe", slider)]]
     archive = labs.RECORDED / lab.profile.name

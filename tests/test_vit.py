@@ -139,3 +139,12 @@ def test_a_killed_training_drops_the_same_patches_when_it_goes_on(tmp_path, monk
     resumed = teacher.train(tiny, tmp_path / "killed")
     assert len(calls) == 7
     torch.testing.assert_close(resumed.state_dict(), straight.state_dict(), atol=0, rtol=0)
+
+
+@torch.no_grad()
+def test_the_weights_that_ship_have_the_embedded_clips_words():
+    shipped, resnet = (encoders.load(name) for name in (NAME, "stickers-clip"))
+    words = ("umbrella", "star", "heart")
+    torch.testing.assert_close(
+        encoders.text_embeddings(shipped, words), encoders.text_embeddings(resnet, words)
+    )
