@@ -21,9 +21,7 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     """
     lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
     first, slider = next(iter(lab.profile.operators)), lab.profile.slider
-    there = [path.name[:2] for path in labs.RECORDED.parent.glob("[0-9][0-9]_*.ipynb")]
-    planned = plan.tasks(profile, seeds)
-    tasks = dict.fromkeys(task for lesson in there for task in planned.get(lesson, []))
+    tasks = dict.fromkeys(t for tasks in plan.tasks(profile, seeds).values() for t in tasks)
     tasks = [task for task in tasks if task.kind not in ("student", "baseline")]
     finished = [lab.finished(t.kind, t.operator, t.seed, t.loss) for t in tasks]
     for task in (t for t, done in zip(tasks, finished, strict=True) if not done):
