@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from datetime import datetime
 
 import numpy as np
@@ -259,24 +258,6 @@ def test_upload_panel_takes_the_readers_picture_and_refuses_what_is_none(picture
     assert "picture" in panel.label.value and "ValueError" in panel.label.value
     upload(content)
     assert "ValueError" not in panel.label.value
-
-
-@pytest.mark.parametrize(("count", "side"), [(6, 64), (2, 224)])
-@pytest.mark.parametrize("kind", ["mask", "noise", "blur"])
-def test_a_redraw_takes_at_most_100_ms(kind, count, side):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads that wait for work would count as time of this process
-    panel = panels.operator_panel(torch.rand(count, 3, side, side))
-    low, high, *_ = severities(kind, side)
-    panel.controls["kind"].value = next(name for name in KINDS if KINDS[name] == kind)
-    taken = []
-    for severity in np.linspace(low, high, 8):
-        # Time of this process: other work on the machine does not count.
-        start = time.process_time()
-        panel.controls[kind].value = float(severity)
-        taken.append(time.process_time() - start)
-    torch.set_num_threads(threads)
-    assert np.percentile(taken[1:], 95) < 0.1, taken
 
 
 # ------------------------------------------------------------------------ what the student sees

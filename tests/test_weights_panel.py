@@ -3,7 +3,6 @@
 import io
 import itertools
 import re
-import time
 
 import numpy as np
 import pytest
@@ -187,23 +186,6 @@ def test_panel_redraws_at_both_ends_and_for_another_picture():
     which.value = 1
     assert "Picture 1 gives" in panel.text and panel.png != before
     assert f'alt="{panel.text}"' in panel.picture.value
-
-
-def test_a_redraw_takes_at_most_100_ms():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads that wait for work would count as time of this process
-    generator = torch.Generator().manual_seed(0)
-    pictures = torch.rand(16, 3, 64, 64, generator=generator)
-    S, R = (torch.randn(16, 64, generator=generator) for _ in "SR")
-    panel = panels.weights_panel(pictures, pictures, S, R)
-    taken = []
-    for power in np.linspace(weights.COLDEST, weights.HOTTEST, 50):
-        # Time of this process: other work on the machine does not count.
-        start = time.process_time()
-        panel.controls["tau"].value = float(10**power)
-        taken.append(time.process_time() - start)
-    torch.set_num_threads(threads)
-    assert np.percentile(taken[1:], 95) < 0.1, taken
 
 
 # ------------------------------------------------------------------------ the exercises

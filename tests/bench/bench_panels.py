@@ -15,6 +15,7 @@ import torch
 from cinv_lib import encoders, operators, panels
 from cinv_lib.images import ImageSet
 from cinv_lib.panels import Panel
+from cinv_lib.panels.corrupt import KINDS
 from cinv_lib.panels.sphere import sphere_panel
 
 REDRAWS, GOAL_MS = 40, 100.0
@@ -30,11 +31,27 @@ def rows() -> Iterator[dict[str, object]]:
         for k, name in enumerate(("CLIP R", "student S"))
     }
     mask = operators.parse("mask:0.9")
-    yield _row("operator", panels.operator_panel(x[:4]), "mask")
+    large = torch.rand(2, 3, 224, 224, generator=generator)
+    for name, kind in KINDS.items():
+        yield _row("operator", _operator(x[:6], name), kind)
+        yield _row("operator, 224 px", _operator(large, name), kind)
+    yield _row("common corruptions", _frost((255 * x[:4]).to(torch.uint8)), "severity")
     yield _row("severity", panels.see_what_the_student_sees(x, towers, mask), "severity")
     yield _row("three best", _three_best(x, towers), "severity")
     yield _row("tau", panels.weights_panel(x, x, S, R), "tau")
     yield _row("sphere", sphere_panel(), "turn")
+
+
+def _operator(x: torch.Tensor, name: str) -> Panel:
+    panel = panels.operator_panel(x)
+    panel.controls["kind"].value = name
+    return panel
+
+
+def _frost(x: torch.Tensor) -> Panel:
+    panel = panels.corruption_panel(x)
+    panel.controls["name"].value = "frost"
+    return panel
 
 
 def _three_best(x: torch.Tensor, towers: dict[str, encoders.Encoder]) -> Panel:
