@@ -11,8 +11,8 @@ from tqdm.auto import tqdm
 
 from . import hardware
 from .encoders import Encoder
-from .images import ImageSet, resized, to_float
-from .inference import device_of, looking, side_of
+from .images import ImageSet
+from .inference import device_of, embedded, looking, side_of
 from .metrics import top_k
 from .operators import Operator
 from .probe import Probe
@@ -35,7 +35,7 @@ def measure(
         A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
         cosine, within, between, own_first as in `geometry`.
     """
-    R = embedded(teacher, val)
+    R = embedded(teacher, val.images)
     labels = val.labels.to(R.device)
     same = labels[:, None] == labels
     rows = []
@@ -68,16 +68,6 @@ def geometry(
         "between": among[~same].mean().item(),
         "own_first": 100 * first.float().mean().item(),
     }
-
-
-@torch.no_grad()
-def embedded(encoder: Encoder, images: ImageSet, batch_size: int = 256) -> Float[Tensor, "N d"]:
-    """Embeddings of clean images, in the precision in which `evaluate` looks at pictures."""
-    device, side = device_of([encoder]), side_of([encoder])
-    bf16 = hardware.uses_bf16("auto", device)
-    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        clean = (resized(to_float(x.to(device)), side) for x in images.images.split(batch_size))
-        return torch.cat([encoder(x).float() for x in clean])
 
 
 @torch.no_grad()

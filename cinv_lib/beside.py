@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from . import claims, ledger, operators, paper, results
+from . import ledger, operators, paper, results
 from .lab import Lab
 from .profiles import Profile
 from .transfer import STANDS_FOR, THE_PAPERS
@@ -149,11 +149,5 @@ FILLED = {
 
 def _summary(cell: Cell) -> tuple[int, str, str, str, str]:
     number, operator, dataset, method, metric, rows = cell
-    pairs = rows.assign(difference=rows[metric]).dropna(subset="difference")
-    scale = 100 if metric == "auc" else 1
-    text = ""
-    if len(pairs):
-        error = claims.largest(claims.standard_errors(pairs))
-        value = pairs.groupby("seed").difference.mean().mean()
-        text = results.number(scale * value, scale * error)
+    text = results.stated(rows, metric, 100 if metric == "auc" else 1)
     return number, operator, dataset, method, text

@@ -98,25 +98,36 @@ def largest(errors: pd.Series | tuple[float, ...]) -> float:
     return max((e for e in errors if not math.isnan(e)), default=math.nan)
 
 
+def estimate(rows: pd.DataFrame, column: str = "top1") -> tuple[float, float]:
+    """Mean of a column, seeds weighing alike, and the larger of its standard errors over
+    realisations and over seeds; NaN where neither is known."""
+    rows = rows.assign(difference=rows[column]).dropna(subset="difference")
+    return rows.groupby("seed").difference.mean().mean(), largest(standard_errors(rows))
+
+
+def compare(
+    scores: pd.DataFrame,
+    better: str,
+    worse: str,
+    metric: str = "top1",
+    choice: float = math.nan,
+) -> dict[str, Any]:
+    """`better` minus `worse`: difference, in points of `metric`; error, the largest that is known
+    (`choice`: that of the choice of pictures); verdict on "better is better", with no margin."""
+    value, error = estimate(difference(scores, better, worse, metric), "difference")
+    error = largest((error, choice))
+    return {"difference": value, "error": error, "verdict": verdict(value, error, 0.0)}
+
+
 def leads(
     scores: pd.DataFrame, better: str, worse: str, by: str = "severity", metric: str = "top1"
 ) -> pd.DataFrame:
     """`better` minus `worse` in points of `metric`, decided for each value of the column `by`.
 
     Returns:
-        Indexed by `by`: difference; error, the larger of the standard errors that are known;
-        verdict on "better is better", with no margin.
+        Indexed by `by`: difference, error and verdict, as in `compare`.
     """
-    rows = {}
-    for place, here in scores.groupby(by):
-        pairs = difference(here, better, worse, metric)
-        value = pairs.groupby("seed").difference.mean().mean()
-        error = largest(standard_errors(pairs))
-        rows[place] = {
-            "difference": value,
-            "error": error,
-            "verdict": verdict(value, error, 0.0),
-        }
+    rows = {here: compare(part, better, worse, metric) for here, part in scores.groupby(by)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(by)
 
 
@@ -145,7 +156,7 @@ def _row(
     elif found.empty:
         value, decided = math.nan, why or "not decided (nothing to compare)"
     else:
-        value, seeds = found.groupby("seed").difference.mean().mean(), found.seed.nunique()
+        value, seeds = estimate(found, "difference")[0], found.seed.nunique()
         choice = found.choice.iloc[0] if "choice" in found else math.nan
         errors = (*standard_errors(found), choice)
         decided = verdict(value, largest(errors), claim.margin)

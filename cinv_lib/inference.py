@@ -10,10 +10,14 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float, Shaped
 from open_clip import modified_resnet
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet
+
+from . import hardware
+from .images import resized, to_float
 
 # Their `forward` puts bn1 after conv1, and so on; other classes may use the names otherwise.
 KNOWN = (
@@ -96,3 +100,16 @@ def device_of(callables: Sequence[Callable]) -> torch.device:
         for tensor in (*module.parameters(), *module.buffers()):
             return tensor.device
     return torch.device("cpu")
+
+
+@torch.no_grad()
+def embedded(
+    encoder: nn.Module, pictures: Shaped[Tensor, "N 3 H W"], batch_size: int = 256
+) -> Float[Tensor, "N d"]:
+    """Embeddings of pictures, uint8 or in [0,1], in the precision in which `evaluate` looks."""
+    device, side = device_of([encoder]), side_of([encoder])
+    bf16 = hardware.uses_bf16("auto", device)
+    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        parts = (part.to(device) for part in pictures.split(batch_size))
+        shown = (to_float(part) if part.dtype == torch.uint8 else part for part in parts)
+        return torch.cat([encoder(resized(part, side)).float() for part in shown])

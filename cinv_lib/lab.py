@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from . import absent, encoders, hardware, home, images, made, store
+from . import absent, encoders, hardware, home, images, made, probe, store
 from .probe import Probe
 from .profiles import Profile, profile
 from .supervised import Classifier
@@ -111,6 +111,11 @@ class Lab:
         file = self.folder("probe", op, seed, loss) / "probe.pt"
         head = Probe.from_state(torch.load(file, weights_only=True)).to(self.teacher.mean.device)
         return head.eval().requires_grad_(False)
+
+    def words(self, teacher: encoders.Encoder | None = None) -> Probe:
+        """The classes asked in words, of `teacher`'s text tower (None: R's), as a probe."""
+        teacher = self.teacher if teacher is None else teacher
+        return probe.zero_shot(teacher, self.train.class_names, (self.profile.template,))
 
     def history(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> pd.DataFrame:
         """How a "student", "baseline" or "baseline100" was trained: epoch, step, loss, lr,

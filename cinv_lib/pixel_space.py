@@ -6,27 +6,26 @@ on clean pictures, so that nothing but the restoration differs.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
-from . import deep_decoder, hardware, probe
+from . import deep_decoder
 from .deep_decoder import DecoderRecipe
 from .denoise import non_local_means, psnr
-from .encoders import Encoder
 from .images import ImageSet, Pictures, to_float
-from .inference import device_of, looking
+from .inference import device_of, embedded
 from .metrics import top_k
-from .operators import GaussianNoise, Identity, Operator, RandomMask
+from .operators import GaussianNoise, Operator, RandomMask
 from .profiles import Profile
 from .realisations import BLOCK, reseed
-from .supervised import Classifier
 from .views import generator_of
 
 Keep = Bool[Tensor, "B 1 H W"]
+Contestant = tuple[Callable, Callable]  # an encoder and its head
 Restore = Callable[[Float[Tensor, "B 3 H W"], Keep, Generator], Float[Tensor, "B 3 H W"]]
 
 METHODS = {  # as in `paper.METHODS` and `scoring.METHODS` where they have it
@@ -50,15 +49,16 @@ def measure(
     seed: int,
     train: Pictures,
     val: ImageSet,
-    teacher: Encoder,
-    student: Encoder,
-    baseline: Classifier,
+    groups: Mapping[str, Contestant],
+    clean: Contestant,
 ) -> pd.DataFrame:
     """Every way from A(x) to a class, on the draws that `evaluate` scores under this seed.
 
-    Student and baseline look at A(x); of the others a clean probe of R looks at a picture. What is
-    slow, the restorations, is done for the first pictures of each class only, as many as
+    What is slow, the restorations, is done for the first pictures of each class only, as many as
     `profile.pixels` says; all else is scored on all pictures, and on these once more.
+
+    groups: those who look at A(x), by name ("student" and "baseline"): encoder and head.
+    clean: R and its probe of clean pictures, who look at everything else.
 
     Returns:
         A row for each method that `op` has, each realisation and either set of pictures: pictures
@@ -72,23 +72,21 @@ def measure(
         known = ", ".join(profile.pixels)
         raise ValueError(f"{op} is not in the profile's `pixels`; expected one of {known}")
     per_class, realisations = profile.pixels[str(op)]
+    teacher, classify = clean
     ways, device = restorations(op, profile.decoder), device_of([teacher])
     labels, x = val.labels.to(device), to_float(val.images.to(device))
     before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
     first = before < per_class
     width = _width(op, train, seed, device)
-    clean = probe.train(teacher, train, Identity(), profile.probe, seed)
-    head = probe.train(student, train, op, profile.probe, seed)
-    intact = clean(embedded(teacher, x))
+    intact = classify(embedded(teacher, x))
     rows = []
     for r in range(realisations):
         y, keep = drawn(op, x, seed, r)
         pictures = {"clip_clean": y, "gaussian": interpolated(y, keep, width)}
         near = {name: psnr(x, picture) for name, picture in pictures.items()}
         near["intact"] = psnr(x, x)
-        logits = {"student": head(embedded(student, y))}
-        logits["baseline"] = baseline.head(embedded(baseline.encoder, y))
-        logits |= {name: clean(embedded(teacher, picture)) for name, picture in pictures.items()}
+        logits = {name: head(embedded(encoder, y)) for name, (encoder, head) in groups.items()}
+        logits |= {name: classify(embedded(teacher, shown)) for name, shown in pictures.items()}
         logits["intact"] = intact
         if not first.all():
             rows += _rows(r, logits, near, labels)
@@ -96,7 +94,7 @@ def measure(
         for name, way in ways.items():
             picture = way(y[first], keep[first], generator_of(seed, r))
             near[name] = psnr(x[first], picture)
-            logits[name] = clean(embedded(teacher, picture))
+            logits[name] = classify(embedded(teacher, picture))
         rows += _rows(r, logits, near, labels[first])
     return pd.DataFrame(rows)
 
@@ -184,16 +182,6 @@ def interpolated(y: Float[Tensor, "B 3 H W"], keep: Keep, width: float) -> Float
 def best_width(x: Float[Tensor, "B 3 H W"], y: Float[Tensor, "B 3 H W"], keep: Keep) -> float:
     """The one of WIDTHS whose interpolation of y is nearest to x (mean PSNR)."""
     return max(WIDTHS, key=lambda width: psnr(x, interpolated(y, keep, width)).mean().item())
-
-
-@torch.no_grad()
-def embedded(
-    encoder: Encoder, x: Float[Tensor, "N 3 H W"], batch_size: int = 256
-) -> Float[Tensor, "N d"]:
-    """Embeddings of pictures, in the precision in which `evaluate` looks at them."""
-    bf16 = hardware.uses_bf16("auto", x.device)
-    with looking([encoder]), torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-        return torch.cat([encoder(part).float() for part in x.split(batch_size)])
 
 
 def _width(op: Operator, train: Pictures, seed: int, device: torch.device) -> float:

@@ -45,7 +45,7 @@ def measured(
         for method in METHODS:
             mine = scores[scores.method == method].assign(difference=lambda d: d[metric])
             se, se_seeds = claims.standard_errors(mine)
-            value = mine.groupby("seed").difference.mean().mean()
+            value, _ = claims.estimate(mine, metric)
             rows.append((op, method, value, se, se_seeds, mine.seed.nunique()))
     columns = ["operator", "method", "value", "se", "se_seeds", "seeds"]
     return pd.DataFrame(rows, columns=columns).assign(label=label(lab.profile.name))
@@ -109,3 +109,10 @@ def layout(frame: pd.DataFrame, paper_rows: pd.DataFrame) -> pd.DataFrame:
 def number(value: float, error: float) -> str:
     """ "58.2 ± 0.1", or "58.2" where there is no error."""
     return f"{value:.1f}" if math.isnan(error) else f"{value:.1f} ± {error:.1f}"
+
+
+def stated(rows: pd.DataFrame, column: str = "top1", scale: float = 1) -> str:
+    """The mean of a column as `number` has it, with the larger of the errors over realisations and
+    over seeds; "" where nothing was measured."""
+    value, error = claims.estimate(rows, column)
+    return "" if math.isnan(value) else number(scale * value, scale * error)

@@ -14,13 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from . import evaluate, operators, probe
+from . import evaluate, operators
 from .corruptions import FAMILIES, corrupt_set
-from .encoders import Encoder
-from .images import ImageSet, Pictures
-from .operators import Operator
-from .profiles import Profile
-from .supervised import Classifier
+from .images import ImageSet
 
 CLEAN = "none"  # the corruption of the rows for clean pictures: family "clean", severity 0
 METHODS = {  # keys as in `scoring.METHODS`
@@ -31,35 +27,12 @@ METHODS = {  # keys as in `scoring.METHODS`
 }
 
 
-def measure(
-    profile: Profile,
-    op: Operator,
-    seed: int,
-    train: Pictures,
-    val: ImageSet,
-    teacher: Encoder,
-    student: Encoder,
-    baseline: Classifier,
-) -> pd.DataFrame:
-    """Scores of METHODS on every type, at the profile's severities; columns as `score` says.
-
-    The student's probe is fitted under `op`, the mixture that it was trained with.
-    """
-    fitted = probe.train(student, train, op, profile.probe, seed)
-    clean = probe.train(teacher, train, operators.Identity(), profile.probe, seed)
-    words = probe.zero_shot(teacher, train.class_names, (profile.template,))
-    groups = [
-        (student, {"student": fitted, "zero_shot": words}),
-        (baseline.encoder, {"baseline": baseline.head}),
-        (teacher, {"clip_clean": clean}),
-    ]
-    return score(groups, val, profile.corruption_severities, seed)
-
-
 def score(
     groups: Sequence[evaluate.Group], val: ImageSet, severities: Sequence[int], seed: int
 ) -> pd.DataFrame:
     """Heads on encoders, each encoder forwarded once a corrupted picture for all its heads.
+
+    Lesson 13 names them as METHODS does.
 
     Returns:
         A row for each head on clean pictures, and for each head, type and severity: method,

@@ -4,7 +4,7 @@ Lesson 14 asks this of students that differ in their loss, in their teacher, or 
 probe is fitted to an encoder and can make up for a shift or a turn of its embeddings; words cannot.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,7 +20,9 @@ from .evaluate import Head
 from .images import ImageSet, Pictures
 from .metrics import top_k
 from .operators import Identity, Operator
-from .probe import Probe, ProbeRecipe
+from .probe import Probe
+
+Fit = Callable[[Encoder, Operator], Probe]  # a probe, fitted to an encoder under what it sees
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,13 @@ def clean(encoder: Encoder, images: Pictures) -> Float[Tensor, "N d"]:
 
 def towers(
     pairs: Mapping[str, tuple[Encoder, Encoder]],
-    train: Pictures,
-    template: str,
-    recipe: ProbeRecipe,
+    words: Callable[[Encoder], Probe],
+    fit: Fit,
     where: Where,
 ) -> pd.DataFrame:
     """Teachers and their students, each by a probe fitted under the range and by words.
 
-    pairs: by the name of the tower, (teacher, student).
+    pairs: by the name of the tower, (teacher, student). words: of a teacher.
 
     Returns:
         tower; model, "clip" or "student"; and the columns of `measure`, with the heads "probe" and
@@ -88,10 +89,10 @@ def towers(
     frames = []
     for tower, (teacher, student) in pairs.items():
         R = clean(teacher, where.val)
-        words = probe.zero_shot(teacher, train.class_names, (template,))
+        asked = words(teacher)
         for model, encoder in (("clip", teacher), ("student", student)):
-            fitted = probe.train(encoder, train, where.op, recipe, where.seed)
-            frame = measure(encoder, {"probe": fitted, "words": words}, R, where)
+            heads = {"probe": fit(encoder, where.op), "words": asked}
+            frame = measure(encoder, heads, R, where)
             frames.append(frame.assign(tower=tower, model=model))
     return _keys_first(frames, ["tower", "model"])
 
@@ -100,8 +101,8 @@ def tuning(
     teacher: Encoder,
     arms: Mapping[str, tuple[Encoder, Encoder]],
     train: Pictures,
-    template: str,
-    recipe: ProbeRecipe,
+    words: Probe,
+    fit: Fit,
     where: Where,
 ) -> pd.DataFrame:
     """Students, and the teachers T that were tuned with them, which are shown clean pictures.
@@ -115,15 +116,13 @@ def tuning(
         them (`tuned_teacher.turn`, from the clean training pictures, without labels).
     """
     R, R_train = clean(teacher, where.val), clean(teacher, train)
-    words = probe.zero_shot(teacher, train.class_names, (template,))
     intact = Where(where.val, where.op.at(0.0), (0.0,), 1, where.seed)
     frames = []
     for method, (student, tuned) in arms.items():
         T, Q = clean(tuned, where.val), tuned_teacher.turn(clean(tuned, train), R_train)
         turned = Probe(words.weight.detach() @ Q.T, words.bias.detach(), normalise=True)
         for model, encoder, seen in (("student", student, where), ("teacher", tuned, intact)):
-            fitted = probe.train(encoder, train, seen.op, recipe, where.seed)
-            heads = {"probe": fitted, "words": words, "turned": turned}
+            heads = {"probe": fit(encoder, seen.op), "words": words, "turned": turned}
             frame = measure(encoder, heads, R, seen, own=T)
             frames.append(frame.assign(method=method, model=model))
     return _keys_first(frames, ["method", "model"])

@@ -78,3 +78,16 @@ class Profile:
             replace(r, epochs=r.epochs * self.side_epochs // self.student.epochs)
             for r in (self.student, self.baseline)
         )
+
+    def vit_recipe(self, op: str) -> Recipe:
+        """Of the student of `vit`."""
+        return replace(self.recipes(op)[0], lr=self.vit_lr)
+
+    def pull(self, kind: str) -> tuple[float, float]:
+        """Pace and anchor of "tuned", which has no anchor, and of "anchored"."""
+        pace, anchor = self.tuned
+        return pace, anchor if kind == "anchored" else 0.0
+
+    def starts_val_per_class(self, op: str) -> int | None:
+        """Lesson 07 scores on the pictures of lesson 08 where that scores the same operator."""
+        return self.graded_val_per_class if op in self.graded else self.val_per_class

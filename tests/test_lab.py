@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
+from cinv_lib import distill, profiles, results, scoring, supervised
 from cinv_lib import lab as lab_module
-from cinv_lib import made, profiles, results, scoring
 from cinv_lib.lab import RECORDED, Lab
 from cinv_lib.store import Store
 
@@ -35,8 +35,8 @@ def test_what_was_made_is_found_again(lab, scores, monkeypatch):
     def never(*_, **__):
         raise AssertionError("trained a second time")
 
-    monkeypatch.setattr(made.distill, "distill", never)
-    monkeypatch.setattr(made.supervised, "finetune", never)
+    monkeypatch.setattr(distill, "distill", never)
+    monkeypatch.setattr(supervised, "finetune", never)
     other = Lab("smoke", recorded=False)
     pd.testing.assert_frame_equal(other.scores(OP), scores)
     x = lab.val.images[:2].float() / 255
@@ -52,11 +52,11 @@ def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch
     archive = tmp_path / "recorded"
     shutil.copytree(lab.store.root, archive / "smoke")
     monkeypatch.setattr(lab_module, "RECORDED", archive)
-    monkeypatch.setattr(made.scoring, "table", None)  # nothing can be computed
+    monkeypatch.setattr(scoring, "table", None)  # nothing can be computed
     pd.testing.assert_frame_equal(Lab("smoke").scores(OP), scores)
     assert not (home.parent / "runs").exists()
     monkeypatch.setenv("CINV_RECORDED", "0")
-    monkeypatch.setattr(made.distill, "distill", None)
+    monkeypatch.setattr(distill, "distill", None)
     with pytest.raises(TypeError):
         Lab("smoke").scores(OP)
 

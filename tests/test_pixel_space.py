@@ -184,10 +184,10 @@ def test_psnr_is_that_of_the_pictures(lab, tables):
 
 
 def test_only_operators_of_the_profile_are_measured(lab):
-    asked = [parse("mask:0.5"), 0, lab.train, lab.val, lab.teacher, lab.teacher]
-    head = lab.baseline(MASK)
+    asked = [parse("mask:0.5"), 0, lab.train, lab.val, {}]
+    clean = (lab.teacher, lab.words())
     with pytest.raises(ValueError, match=r"mask:0.5 is not in .* expected one of noise:0.5, mask"):
-        pixel_space.measure(lab.profile, *asked, head)
+        pixel_space.measure(lab.profile, *asked, clean)
 
 
 def test_the_result_depends_on_the_decoder_and_the_subset():

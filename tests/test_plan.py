@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cinv_lib import ledger, made, plan, results
+from cinv_lib import distill, few_labels, ledger, made, plan, results, scoring, supervised
 from cinv_lib.lab import Lab
 from cinv_lib.plan import Task
 
@@ -71,10 +71,10 @@ def test_lessons_find_what_was_made(home, monkeypatch, capsys):
     tasks = plan.tasks("smoke", 1)
     for task in dict.fromkeys([b for t in tasks["06"] for b in t.after] + tasks["06"]):
         run(monkeypatch, "smoke", "--make", task.name)
-    monkeypatch.setattr(made.distill, "distill", None)  # nothing more can be trained
-    monkeypatch.setattr(made.supervised, "finetune", None)
-    monkeypatch.setattr(made.scoring, "table", None)
-    monkeypatch.setattr(made.few_labels, "measure", None)
+    monkeypatch.setattr(distill, "distill", None)  # nothing more can be trained
+    monkeypatch.setattr(supervised, "finetune", None)
+    monkeypatch.setattr(scoring, "table", None)
+    monkeypatch.setattr(few_labels, "measure", None)
     smoke = Lab("smoke")
     operators = list(smoke.profile.operators)
     assert len(results.measured(smoke, operators, 1)) > 0

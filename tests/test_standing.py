@@ -29,6 +29,12 @@ def where(pictures, severities=(0.0, 0.5)):
     return Where(pictures, MASK, severities, realisations=2, seed=3)
 
 
+def fits(train):
+    """A fit of short probes to these pictures."""
+    recipe = ProbeRecipe(epochs=1, lr=1e-3, batch_size=64)
+    return lambda encoder, seen: probe.train(encoder, train, seen, recipe, seed=3)
+
+
 def turned(encoder, Q):
     """The same encoder, whose embeddings are multiplied by Q from the right."""
     other = copy.deepcopy(encoder)
@@ -70,8 +76,9 @@ def test_a_teacher_that_has_only_turned_gets_its_words_back(teacher, pictures):
     other = turned(teacher, Q)
     train = images.load("stickers-100", "train", n=2)
     arms = {"frozen": (teacher, teacher), "turned": (other, other)}
-    recipe = ProbeRecipe(epochs=1, lr=1e-3, batch_size=64)
-    frame = standing.tuning(teacher, arms, train, TEMPLATE, recipe, where(pictures, (0.5,)))
+    words = probe.zero_shot(teacher, train.class_names, (TEMPLATE,))
+    looked = where(pictures, (0.5,))
+    frame = standing.tuning(teacher, arms, train, words, fits(train), looked)
     assert frame.columns[:2].tolist() == ["method", "model"]
     row = frame[frame.model == "teacher"].set_index("method")
     frozen, moved = row.loc["frozen"], row.loc["turned"]
@@ -84,9 +91,12 @@ def test_a_teacher_that_has_only_turned_gets_its_words_back(teacher, pictures):
 
 def test_towers_have_a_row_for_each_model_severity_and_draw(teacher, pictures):
     train = images.load("stickers-100", "train", n=1)
-    recipe = ProbeRecipe(epochs=1, lr=1e-3, batch_size=64)
     looked = where(pictures)
-    frame = standing.towers({"a": (teacher, teacher)}, train, TEMPLATE, recipe, looked)
+
+    def words(encoder):
+        return probe.zero_shot(encoder, train.class_names, (TEMPLATE,))
+
+    frame = standing.towers({"a": (teacher, teacher)}, words, fits(train), looked)
     assert frame.columns[:4].tolist() == ["tower", "model", "severity", "realisation"]
     assert frame.groupby("model").size().to_dict() == {"clip": 3, "student": 3}
     clip, student = (frame[frame.model == m].iloc[:, 2:] for m in ("clip", "student"))

@@ -5,7 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cinv_lib import encoders, evaluate, made, operators, paper, plan, profiles, results, starts
+from cinv_lib import (
+    encoders,
+    evaluate,
+    made,
+    operators,
+    paper,
+    plan,
+    profiles,
+    results,
+    starts,
+    supervised,
+)
 from cinv_lib.lab import Lab
 from cinv_lib.plan import Task
 from data_prep import labelled, sweep
@@ -41,7 +52,7 @@ def test_a_baseline_starts_where_it_is_told(lab, monkeypatch):
         started.append(init.name)
         raise InterruptedError
 
-    monkeypatch.setattr(made.supervised, "finetune", finetune)
+    monkeypatch.setattr(supervised, "finetune", finetune)
     p = lab.profile
     for init in (None, p.supervised, p.supervised_narrow):
         with pytest.raises(InterruptedError):

@@ -23,8 +23,7 @@ def student_beats_baseline(scores: pd.DataFrame) -> pd.DataFrame:
 @claim(
     2, "A student with a probe on 10 % of the labels beats the baseline with all of them.",
     quote="using only 10% of labeled samples is sufficient for our model to outperform the "
-    "baseline "
-    "in most cases", source=PROBES, lesson="06",
+    "baseline in most cases", source=PROBES, lesson="06",
 )  # fmt: skip
 def tenth_of_labels(scores: pd.DataFrame) -> pd.DataFrame:
     return difference(scores, "student_10", "baseline")
@@ -33,8 +32,7 @@ def tenth_of_labels(scores: pd.DataFrame) -> pd.DataFrame:
 @claim(
     3, "The student beats raw CLIP, its probe trained on corrupted pictures too, by > 20.",
     quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
-    "distorted "
-    "images", source="App. D.7, Tables 1, 13", lesson="06", margin=20.0,
+    "distorted images", source="App. D.7, Tables 1, 13", lesson="06", margin=20.0,
 )  # fmt: skip
 def student_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
     return difference(scores, "student", "clip")
@@ -110,8 +108,7 @@ def twentieth_of_labels(labels: pd.DataFrame, scores: pd.DataFrame) -> Found:
     9, "The supervised tower as it is, with a probe as in claim 3, stays below the student by > "
     "20.",
     quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
-    "distorted "
-    "images", source="App. D.7, Table 13", lesson="06", margin=20.0,
+    "distorted images", source="App. D.7, Table 13", lesson="06", margin=20.0,
 )  # fmt: skip
 def student_beats_tower(labels: pd.DataFrame) -> pd.DataFrame:
     most = _most(labels)

@@ -54,8 +54,7 @@ def nine_points(term: str, tau: float = 0.5) -> float:
 @claim(
     29, "Where the uniformity term is least, the optimum is less than a thousandth degree from R.",
     quote="If R is a minimizer of the uniformity term [...] then any encoder [...] exactly "
-    "recovers "
-    "the target embedding", source="Section 3, Proposition 1", lesson="04", margin=-1e-3,
+    "recovers the target embedding", source="Section 3, Proposition 1", lesson="04", margin=-1e-3,
     unit="degrees",
 )  # fmt: skip
 def proposition_1() -> dict[str, float]:
@@ -82,8 +81,7 @@ def _known(found: dict[str, Pairs | None]) -> dict[str, Pairs]:
 @claim(
     31, "MSE is worse than each of the losses with a push.",
     quote="First, the MSE loss performs worst, indicating the benefit of the uniformity term in "
-    "the "
-    "loss.", source="Section 4.5, Figures 6, 10", lesson="11",
+    "the loss.", source="Section 4.5, Figures 6, 10", lesson="11",
 )  # fmt: skip
 def mse_is_worst(ablation: pd.DataFrame) -> dict[str, Pairs]:
     return _known({f"{loss} over mse": _compare(ablation, loss, MSE) for loss in (ST, SS, SB, NT)})

@@ -108,8 +108,7 @@ def from_elsewhere(transfer: pd.DataFrame) -> dict[str, Pairs]:
 @claim(
     20, "On two classes far away (faces) the student wins under masks and loses under noise.",
     quote="we beat the baseline for the random masking model, but we lose for the additive "
-    "Gaussian "
-    "noise model", source="Section 4.3, Tables 2, 6", lesson="09",
+    "Gaussian noise model", source="Section 4.3, Tables 2, 6", lesson="09",
 )  # fmt: skip
 def far_away(transfer: pd.DataFrame) -> Pairs:
     sign = 1 if transfer.operator.iloc[0].startswith("mask") else -1
@@ -135,8 +134,7 @@ def _twins(shift: pd.DataFrame, better: str, worse: str, severity: float | None 
     22, "Under masks the student beats the baseline on unseen classes, in the mean of all "
     "severities.",
     quote="for the random pixel mask case, we consistently outperform the baseline across all "
-    "noise "
-    "levels", source="Section 4.4, Table 3, Figures 5, 9", lesson="10", on="mask",
+    "noise levels", source="Section 4.4, Table 3, Figures 5, 9", lesson="10", on="mask",
 )  # fmt: skip
 def unseen_masked(shift: pd.DataFrame) -> Pairs:
     return _twins(shift, "student", "baseline")
@@ -183,8 +181,7 @@ def common_corruptions(corruptions: pd.DataFrame) -> Pairs:
 @claim(
     26, "The student's lead is larger on noise and blur, which it was taught, than on the rest.",
     quote="If the type of noise is altered for the student, then it is difficult for it to match "
-    "the "
-    "teacher representations", source="App. D.8, Table 14", lesson="13",
+    "the teacher representations", source="App. D.8, Table 14", lesson="13",
 )  # fmt: skip
 def near_and_far(corruptions: pd.DataFrame) -> Pairs:
     rows = _types(corruptions)

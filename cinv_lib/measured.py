@@ -1,0 +1,239 @@
+"""How each kind of measurement is made in a folder of the store: one table, or a few, as CSV.
+
+A build is given a lab, the folder, and what `made` knows a kind by; it asks the lab for the models.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from . import (
+    ablation,
+    adversarial,
+    blind,
+    encoders,
+    few_labels,
+    fitted,
+    label_shift,
+    operators,
+    pixel_space,
+    probe,
+    robustness,
+    scoring,
+    severity,
+    standing,
+    starts,
+    transfer,
+)
+from .encoders import Encoder
+from .evaluate import Group
+from .operators import Operator
+from .probe import Probe
+from .trained import Build, Lab
+
+
+def scores(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    frame = scoring.table(
+        lab.profile, operators.parse(op), seed, lab.train, lab.val,
+        lab.teacher, lab.student(op, seed), lab.baseline(op, seed),
+    )  # fmt: skip
+    _table(frame, folder / "scores.csv", "%.4f")
+
+
+def labels(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p, tower = lab.profile, encoders.load(lab.profile.supervised).eval().requires_grad_(False)
+    tower = tower.to(lab.device)
+    towers = {"student": lab.student(op, seed), "clip": lab.teacher, "resnet": tower}
+    frame = few_labels.measure(
+        towers, lab.words(), lab.train, lab.val, operators.parse(op),
+        p.few_labels[op], p.probe, p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "labels.csv", "%.4f")
+
+
+def of_loss(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    val = lab.val.per_class(p.ablation_val_per_class)
+    frame = ablation.measure(
+        lab.student(op, seed, loss), lab.probe(op, seed, loss), lab.teacher, val,
+        operators.parse(op), p.severities, p.ablation_realisations,
+    )  # fmt: skip
+    _table(frame, folder / "ablation.csv", "%.5f")
+
+
+def corruptions(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p, baseline = lab.profile, lab.baseline("identity", seed)
+    groups = [
+        (lab.student(op, seed), {"student": lab.probe(op, seed), "zero_shot": lab.words()}),
+        (baseline.encoder, {"baseline": baseline.head}),
+        (lab.teacher, {"clip_clean": _clean_probe(lab, seed)}),
+    ]
+    val = lab.val.per_class(p.corruption_val_per_class)
+    frame = robustness.score(groups, val, p.corruption_severities, seed)
+    _table(frame, folder / "corruptions.csv", "%.4f")
+
+
+def pixels(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    baseline = lab.baseline(op, seed)
+    groups = {
+        "student": (lab.student(op, seed), lab.probe(op, seed)),
+        "baseline": (baseline.encoder, baseline.head),
+    }
+    clean = (lab.teacher, _clean_probe(lab, seed))
+    frame = pixel_space.measure(
+        lab.profile, operators.parse(op), seed, lab.train, lab.val, groups, clean
+    )
+    _table(frame, folder / "pixels.csv", "%.4f")
+
+
+def _clean_probe(lab: Lab, seed: int) -> Probe:
+    """R's, fitted to clean pictures."""
+    return probe.train(lab.teacher, lab.train, operators.Identity(), lab.profile.probe, seed)
+
+
+def transferred(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p, student = lab.profile, lab.student(op, seed)
+    towers = {"baseline": lab.baseline(op, seed).encoder, "student": student, "clip": lab.teacher}
+    frame = transfer.measure(
+        towers, p.transfer, operators.parse(op),
+        p.transfer_views, p.transfer_probe, p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "transfer.csv", "%.4f")
+
+
+def graded(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    frame = severity.measure(
+        _contestants(lab, op, seed), lab.val.per_class(p.graded_val_per_class),
+        operators.parse(op), p.graded[op], p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "severity.csv", "%.4f")
+
+
+def shift(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    frame = label_shift.measure(
+        _contestants(lab, op, seed), lab.twins, lab.val,
+        operators.parse(op), p.shift_severities[op], p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "shift.csv", "%.4f")
+
+
+def _contestants(lab: Lab, op: str, seed: int) -> list[Group]:
+    student, head = lab.student(op, seed), lab.probe(op, seed)
+    return severity.contestants(lab.teacher, lab.baseline(op, seed), student, head, lab.words())
+
+
+def from_narrow(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p, given = lab.profile, operators.parse(op)
+    frame = starts.measure(
+        lab.baseline(op, seed, p.supervised_narrow), lab.val.per_class(p.starts_val_per_class(op)),
+        given, starts.severities(given, p.graded), p.realisations, seed,
+    )  # fmt: skip
+    _table(frame, folder / "starts.csv", "%.4f")
+
+
+def both_fitted(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    p = lab.profile
+    full, narrow = lab.baseline(op, seed), lab.baseline(op, seed, p.supervised_narrow)
+    groups = [
+        (full.encoder, {"baseline": full.head}),
+        (narrow.encoder, {"baseline100": narrow.head}),
+        (lab.student(op, seed), {"student": lab.probe(op, seed)}),
+    ]
+    sets = {"training": lab.train, "validation": lab.val}
+    frame, pictures = fitted.measure(groups, sets, operators.parse(op), p.fitted_realisations, seed)
+    _table(frame, folder / "fitted.csv", "%.4f")
+    _table(pictures, folder / "pictures.csv", "%.4f")
+    kinds = ("baseline", "baseline100")
+    losses = {kind: lab.history(kind, op, seed).groupby("epoch").loss.mean() for kind in kinds}
+    _table(pd.DataFrame(losses).reset_index(), folder / "epochs.csv", "%.4f")
+
+
+def bias(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    heads = {"probe": lab.probe(op, seed, loss), "words": lab.words()}
+    where = _where(lab, op, seed)
+    R = standing.clean(lab.teacher, where.val)
+    frame = standing.measure(lab.student(op, seed, loss), heads, R, where)
+    _table(frame, folder / "bias.csv", "%.5f")
+
+
+def tuning(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    student = lab.student(op, seed)
+    arms = {"frozen": (student, lab.teacher)}
+    for kind in ("tuned", "anchored"):
+        arms[kind] = tuple(lab.kept(kind, op, seed, which) for which in ("student", "teacher"))
+    fit = _fit(lab, op, seed, student)
+    frame = standing.tuning(lab.teacher, arms, lab.train, lab.words(), fit, _where(lab, op, seed))
+    _table(frame, folder / "tuning.csv", "%.5f")
+
+
+def towers(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    student = lab.student(op, seed)
+    pairs = {"resnet": (lab.teacher, student), "vit": (lab.vit, lab.kept("vit", op, seed))}
+    fit = _fit(lab, op, seed, student)
+    frame = standing.towers(pairs, lab.words, fit, _where(lab, op, seed))
+    _table(frame, folder / "towers.csv", "%.5f")
+
+
+def _where(lab: Lab, op: str, seed: int) -> standing.Where:
+    p = lab.profile
+    val = lab.val.per_class(p.ablation_val_per_class)
+    return standing.Where(val, operators.parse(op), p.open_severities, p.open_realisations, seed)
+
+
+def _fit(lab: Lab, op: str, seed: int, student: Encoder) -> standing.Fit:
+    """Fits an encoder's probe as the kind "probe" is fitted; that of `student` is kept."""
+
+    def fit(encoder: Encoder, seen: Operator) -> Probe:
+        if encoder is student:
+            return lab.probe(op, seed)
+        return probe.train(encoder, lab.train, seen, lab.profile.probe, seed)
+
+    return fit
+
+
+def of_blind(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    def pair(name: str) -> blind.Contestant:
+        return lab.student(name, seed), lab.probe(name, seed)
+
+    specialists = {str(part): pair(str(part)) for part in operators.parse(op).parts}
+    frame = blind.measure(
+        pair(op), specialists, lab.train, lab.val, lab.profile.blind_realisations, seed
+    )
+    _table(frame, folder / "blind.csv", "%.4f")
+
+
+def attacked(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
+    baseline = lab.baseline(op, seed)
+    groups = {
+        "student": (lab.student(op, seed), lab.probe(op, seed)),
+        "baseline": (baseline.encoder, baseline.head),
+        "clip_zero_shot": (lab.teacher, lab.words().requires_grad_(False)),
+    }
+    given = operators.parse(op), lab.profile.attacked
+    frame = adversarial.measure(groups, lab.val, *given, seed)
+    _table(frame, folder / "adversarial.csv", "%.4f")
+
+
+def _table(frame: pd.DataFrame, file: Path, digits: str) -> None:
+    frame.to_csv(file, index=False, float_format=digits)
+
+
+BUILDS: dict[str, Build] = {
+    "scores": scores,
+    "labels": labels,
+    "ablation": of_loss,
+    "transfer": transferred,
+    "severity": graded,
+    "shift": shift,
+    "starts": from_narrow,
+    "fitted": both_fitted,
+    "corruptions": corruptions,
+    "pixels": pixels,
+    "bias": bias,
+    "tuning": tuning,
+    "towers": towers,
+    "blind": of_blind,
+    "adversarial": attacked,
+}
