@@ -12,7 +12,7 @@ import nbformat
 import papermill
 import pytest
 
-from cinv_lib import made, plan
+from cinv_lib import home, made, plan
 from cinv_lib.excerpt import excerpt
 from cinv_lib.lab import Lab
 from cinv_lib.workbook import exercise as book
@@ -24,10 +24,14 @@ SHOWN = [(k, path) for k, n in plan.SHOWN.items() for path in NOTEBOOKS if path.
 
 
 @pytest.fixture
-def kernel(home, tmp_path, monkeypatch, tmp_path_factory):
-    """Kernels of this environment; drawn data is shared among the tests, trained things are not."""
-    shared = tmp_path_factory.getbasetemp() / "drawn"
-    monkeypatch.setenv("CINV_HOME", str(shared))
+def kernel(tmp_path, monkeypatch):
+    """Kernels of this environment. Data and smoke runs are those of all tests: a lesson makes what
+    it needs and nobody has made yet."""
+    made_by_all, own = home.runs("smoke"), tmp_path / "runs"
+    made_by_all.mkdir(parents=True, exist_ok=True)
+    own.mkdir()
+    (own / "smoke").symlink_to(made_by_all, target_is_directory=True)
+    monkeypatch.setenv("CINV_RUNS", str(own))
     monkeypatch.setenv("CINV_RECORDED", "0")
     monkeypatch.setenv("CINV_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -90,14 +94,16 @@ def test_lesson_runs_alone_with_other_parameters_and_every_solution(path, kernel
     code = [c for c in done.cells if c.cell_type == "code" and c.source.strip()]
     assert all(cell.execution_count for cell in code)
     assert any(cell.outputs for cell in code)
-    runs = tmp_path / "runs"
-    assert not runs.exists() or {p.name for p in runs.iterdir()} == {"smoke"}
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"smoke"}
     after = {p for p in (ROOT / "notebooks").rglob("*") if "checkpoint" not in p.name}
     assert after == before, "a lesson writes into the notebooks' folder"
 
 
 @pytest.mark.parametrize(("kind", "path"), SHOWN, ids=[kind for kind, _ in SHOWN])
-def test_cells_of_a_training_train_alone_what_was_planned(kind, path, kernel, tmp_path):
+def test_cells_of_a_training_train_alone_what_was_planned(
+    kind, path, kernel, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path / "nothing made"))
     lab = Lab("smoke")
     task = plan.Task(kind, "noise:0.5", 1, "mse" if kind == "student" else None)
     given = tmp_path / "in.ipynb"
