@@ -5,7 +5,6 @@ As in ImageNet-C, a picture is corrupted once for each type and severity. The dr
 seed, as the training does, so an error over seeds has both kinds of chance in it.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from . import evaluate, operators
+from . import claims, evaluate, operators
 from .corruptions import FAMILIES, corrupt_set
 from .images import ImageSet
 
@@ -78,20 +77,14 @@ def compare(
     its types alike, and a type its severities.
 
     Returns:
-        Indexed by `by`: difference, the mean over seeds; error, its standard error, NaN with one
-        seed; seeds.
+        Indexed by `by`: difference, error (over seeds) and verdict as in `claims.compare`; seeds.
 
     Raises:
         ValueError: a method that the scores do not have, with those that they have.
     """
-    wide = scores.pivot_table(index=[by, "seed"], columns="method", values=metric, sort=False)
-    for method in (better, worse):
-        if method not in wide:
-            raise ValueError(f"no method {method!r}; the scores have {', '.join(wide.columns)}")
-    by_seed = (wide[better] - wide[worse]).groupby(level=by, sort=False)
-    count = by_seed.count()
-    error = by_seed.std(ddof=1) / count.map(math.sqrt)
-    return pd.DataFrame({"difference": by_seed.mean(), "error": error, "seeds": count})
+    # a draw belongs to the seed, so there is one realisation of it
+    found = claims.leads(scores.assign(realisation=0), better, worse, by, metric)
+    return found.loc[[*dict.fromkeys(scores[by])]].assign(seeds=scores.seed.nunique())
 
 
 def mean_corruption_error(

@@ -163,7 +163,7 @@ def test_a_difference_has_its_error_over_seeds(by):
 def test_one_seed_has_no_error_and_an_unknown_method_is_named():
     one = table_of_two().query("seed == 0")
     assert robustness.compare(one, "student", "baseline").error.isna().all()
-    with pytest.raises(ValueError, match="no method 'clip'; the scores have "):
+    with pytest.raises(ValueError, match="no method 'clip' among the scores"):
         robustness.compare(one, "student", "clip")
 
 
