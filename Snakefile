@@ -90,11 +90,12 @@ PLAN = plan()
 
 
 def before(name: str) -> list[str]:
-    """Tasks that a lesson waits for: its own, and if it sums up others theirs, where asked for."""
-    number = name[:2]
-    others = [other[:2] for other in LESSONS] if number in PLAN.get("sums_up", []) else []
-    tasks = [task for lesson in (number, *others) for task in PLAN["lessons"].get(lesson, [])]
-    return list(dict.fromkeys(tasks))
+    """Files that a lesson waits for: those of its tasks; if it sums up others, of all that is asked
+    for with it, and the lessons themselves, which have measured something."""
+    sums_up, asked = PLAN.get("sums_up", []), PLAN["lessons"]
+    others = [o for o in LESSONS if o[:2] in asked and o[:2] not in sums_up and name[:2] in sums_up]
+    tasks = [task for lesson in (name, *others) for task in asked.get(lesson[:2], [])]
+    return made(list(dict.fromkeys(tasks))) + [f"{RUN}/notebooks/{other}.ipynb" for other in others]
 
 
 def made(names: list[str]) -> list[str]:
@@ -218,7 +219,7 @@ rule task:
 rule lesson:
     input:
         data=ancient(f"{RUN}/.data-ready"),
-        made=lambda wildcards: made(before(wildcards.name)),
+        made=lambda wildcards: before(wildcards.name),
         # ancient: its outputs are rewritten when a run is committed; `cells` says what changed
         notebook=ancient("notebooks/{name}.ipynb"),
     output:

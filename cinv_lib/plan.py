@@ -1,7 +1,8 @@
 """What the lessons have made, as tasks that `make course` runs side by side before them.
 
-One training uses one core well and two badly, so many at once is how a course is fast. A lesson
-that finds something missing makes it by itself all the same.
+One training uses one core well and two badly, so many at once is how a course is fast. Trainings
+have a process each, and so have measurements that several lessons read, or that take minutes. A
+lesson measures the rest by itself: to start a process takes as long as many of these do.
 
     python -m cinv_lib.plan stickers --seeds 3             the tasks of every lesson, as JSON
     python -m cinv_lib.plan stickers --make student-mask_0.9-seed0
@@ -10,6 +11,7 @@ that finds something missing makes it by itself all the same.
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from .spec import address
 
 # Trainings that a lesson shows: `make course` makes each by running that lesson's `training` cells.
 SHOWN = {"student": "05", "baseline": "07"}
+APART = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")  # trainings
+APART += ("scores", "labels", "severity", "pixels")  # have a process each
 # This lesson reads what the others have measured and waits for those that are asked for with it;
 # it makes none of it, so that the shortest course does not train everything.
 SUMS_UP = ("15",)
@@ -59,6 +63,13 @@ class Task:
         needs |= {"fitted": ("baseline", "baseline100", "probe"), "bias": ("probe",)}
         needs |= {"tuning": ("student", "tuned", "anchored"), "towers": ("student", "vit")}
         return tuple(replace(self, kind=kind) for kind in needs.get(self.kind, ()))
+
+    @property
+    def beforehand(self) -> list["Task"]:
+        """What `make course` makes before a lesson asks: this, or else what it comes after."""
+        if self.kind in APART:
+            return [self]
+        return [task for before in self.after for task in before.beforehand]
 
     def shown(self, p: Profile) -> dict[str, Any]:
         """The lesson that shows this training, and its parameters beside the profile; else {}."""
@@ -115,25 +126,34 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     }
 
 
-def as_json(name: str, seeds: int) -> str:
-    """Lessons with the names of their tasks, and every task with its address in the store, what
-    comes before it and, of a training, the lesson that shows it. Where data or weights are absent
-    there is nothing to make, and `absent` says what they are."""
-    if lines := absent.missing(profile(name)):
-        return json.dumps({"lessons": {}, "tasks": {}, "sums_up": SUMS_UP, "absent": lines})
-    lab, lessons = Lab(name), tasks(name, seeds)
-    wanted = {task for group in lessons.values() for task in group}
+def every(name: str | Profile, seeds: int) -> dict[str, Task]:
+    """All tasks of a profile's lessons, and what comes before them, by name."""
+    wanted = {task for group in tasks(name, seeds).values() for task in group}
     while missing := {before for task in wanted for before in task.after} - wanted:
         wanted |= missing
+    return {task.name: task for task in sorted(wanted, key=lambda task: (task.seed, task.name))}
+
+
+def as_json(name: str, seeds: int) -> str:
+    """What is made before each lesson, by name; and each of these tasks with its address in the
+    store, what comes before it and, of a training, the lesson that shows it. Where data or weights
+    are absent there is nothing to make, and `absent` says what they are."""
+    if lines := absent.missing(profile(name)):
+        return json.dumps({"lessons": {}, "tasks": {}, "sums_up": SUMS_UP, "absent": lines})
+    lab = Lab(name)
+
+    def named(group: Iterable[Task]) -> list[str]:
+        return list(dict.fromkeys(made.name for task in group for made in task.beforehand))
+
     described = {
         task.name: asdict(task)
-        | {"address": task.address(lab)}
-        | {"after": [before.name for before in task.after]}
+        | {"address": task.address(lab), "after": named(task.after)}
         | task.shown(lab.profile)
-        for task in sorted(wanted, key=lambda task: (task.seed, task.name))
+        for task in every(name, seeds).values()
+        if task.kind in APART
     }
-    named = {lesson: [task.name for task in group] for lesson, group in lessons.items()}
-    return json.dumps({"lessons": named, "tasks": described, "sums_up": SUMS_UP})
+    lessons = {lesson: named(group) for lesson, group in tasks(name, seeds).items()}
+    return json.dumps({"lessons": lessons, "tasks": described, "sums_up": SUMS_UP})
 
 
 def main() -> None:
@@ -143,16 +163,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--make", metavar="TASK", help="the name of the task to make")
     given = parser.parse_args()
-    listed = as_json(given.profile, given.seeds)
     if given.make is None:
-        print(listed)
+        print(as_json(given.profile, given.seeds))
         return
-    known = json.loads(listed)["tasks"]
-    lab = Lab(given.profile)
+    lab, known = Lab(given.profile), every(given.profile, given.seeds)
     if given.make not in known:
         parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
     task = known[given.make]
-    together.make(lab, *(task[key] for key in ("kind", "operator", "seed", "loss")))
+    together.make(lab, task.kind, task.operator, task.seed, task.loss)
 
 
 if __name__ == "__main__":

@@ -29,16 +29,14 @@ def test_a_blind_student_comes_after_its_probe_and_the_specialists_and_has_a_fil
 def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
     tasks = listed["tasks"]
-    of = 3 * 3 * seeds + 3 * (2 * seeds + 1)  # operators and kinds; losses with tau, three kinds
-    of += 3 * seeds  # lesson 06: labels, of three operators
-    of += 3 * seeds  # lesson 13: student, clean baseline, corruptions
-    of += (3 + 2) * seeds  # lesson 09: two ranges, of one the student is lesson 11's too
-    of += 2 * seeds  # lesson 12: two operators, of which lesson 06 has the models
-    of += (2 * 2 + 1) * seeds  # lessons 08, 10: severity, shift, and a probe that lesson 11 has not
-    of += (2 * 3 + 1) * seeds  # lesson 07: baselines from 100 classes, starts; fitted
-    of += 7 * seeds  # lesson 14: blind, its student, four probes; adversarial
-    of += 7 * seeds  # lesson 14: bias of two losses; tuned, anchored, vit, and two that compare
-    assert len(tasks) == of
+    of = 3 * 4 * seeds  # lesson 06: student, baseline, scores and labels of three operators
+    of += 3 * seeds  # lesson 07: baselines from 100 classes
+    of += 2 * 2 * seeds + seeds  # lesson 08: baselines, severity; a student that 11 has not
+    of += 2 * seeds + 1  # lesson 11: students of two losses, and one at another temperature
+    of += 2 * seeds  # lesson 12: pixels
+    of += 2 * seeds  # lesson 13: student and clean baseline of the mixture
+    of += 4 * seeds  # lesson 14: tuned, anchored, vit, blind student
+    assert len(tasks) == of and {task["kind"] for task in tasks.values()} == set(plan.APART)
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
     assert len({task["address"] for task in tasks.values()}) == len(tasks)
@@ -94,4 +92,7 @@ def test_what_comes_before_comes_with_what_comes_before_it(monkeypatch):
     severity = Task("severity", "noise:0.1..0.3")
     monkeypatch.setattr(plan, "tasks", lambda name, seeds: {"08": [severity]})
     tasks = json.loads(plan.as_json("smoke", 1))["tasks"]
-    assert {task["kind"] for task in tasks.values()} == {"severity", "probe", "baseline", "student"}
+    assert {task["kind"] for task in tasks.values()} == {"severity", "baseline", "student"}
+    assert [t.kind for t in severity.beforehand] == ["severity"]
+    shift = Task("shift", "noise:0.1..0.3")  # lesson 10 measures it, and its probe, by itself
+    assert [t.kind for t in shift.beforehand] == ["baseline", "student"]
