@@ -100,8 +100,10 @@ def largest(errors: pd.Series | tuple[float, ...]) -> float:
 
 def estimate(rows: pd.DataFrame, column: str = "top1") -> tuple[float, float]:
     """Mean of a column, seeds weighing alike, and the larger of its standard errors over
-    realisations and over seeds; NaN where neither is known."""
+    realisations and over seeds; NaN where neither is known, both where nothing is."""
     rows = rows.assign(difference=rows[column]).dropna(subset="difference")
+    if rows.empty:
+        return math.nan, math.nan
     return rows.groupby("seed").difference.mean().mean(), largest(standard_errors(rows))
 
 

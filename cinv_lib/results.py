@@ -111,7 +111,7 @@ def number(value: float, error: float) -> str:
     return f"{value:.1f}" if math.isnan(error) else f"{value:.1f} ± {error:.1f}"
 
 
-def stated(rows: pd.DataFrame, column: str = "top1", scale: float = 1) -> str:
+def stated(rows: pd.DataFrame, column: str = "top1", scale: float | int = 1) -> str:
     """The mean of a column as `number` has it, with the larger of the errors over realisations and
     over seeds; "" where nothing was measured."""
     value, error = claims.estimate(rows, column)

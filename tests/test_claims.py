@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import sem
 
-from cinv_lib import charts, claims
+from cinv_lib import charts, claims, results
 
 
 def scores(gap: float, seeds: int = 3, noise: float = 0.1, realisations: int = 10) -> pd.DataFrame:
@@ -127,3 +127,28 @@ def test_margins_shows_what_was_measured_in_one_unit():
         charts.margins(pd.DataFrame([rows[0], rows[1] | {"unit": "degrees"}]))
     with pytest.raises(ValueError, match="no unit"):
         charts.margins(pd.DataFrame(rows[2:]))
+
+
+# -- what lessons show -----------------------------------------------------------------------------
+def test_an_estimate_weighs_seeds_alike_and_has_the_larger_error():
+    uneven = pd.DataFrame({"seed": [0, 0, 0, 1], "realisation": [0, 1, 2, 0]})
+    value, error = claims.estimate(uneven.assign(top5=[10.0, 20.0, 30.0, 50.0]), "top5")
+    assert value == 35 and error == pytest.approx(sem([20, 50]))  # over realisations it is 2.9
+    nothing = uneven.assign(top1=math.nan)
+    assert all(math.isnan(number) for number in claims.estimate(nothing))
+
+
+def test_a_comparison_has_the_error_of_the_choice_of_pictures_too():
+    rows = [(m, s, r, 50 + 5 * (m == "a") + s + r) for m in "ab" for s in (0, 1) for r in (0, 1)]
+    scores = pd.DataFrame(rows, columns=["method", "seed", "realisation", "top1"])
+    assert claims.compare(scores, "a", "b") == {"difference": 5, "error": 0, "verdict": "holds"}
+    found = claims.compare(scores, "a", "b", choice=2.6)
+    assert found == {"difference": 5, "error": 2.6, "verdict": "not decided"}
+    back = claims.leads(scores.assign(severity=1), "b", "a")
+    assert back.loc[1].to_dict() == claims.compare(scores, "b", "a")
+
+
+def test_stated_is_a_number_with_its_error_or_nothing():
+    rows = pd.DataFrame({"seed": [0, 0], "realisation": [0, 1], "auc": [0.80, 0.84]})
+    assert results.stated(rows, "auc", scale=100) == "82.0 ± 2.0"
+    assert results.stated(rows.assign(auc=math.nan), "auc") == ""
