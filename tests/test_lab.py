@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cinv_lib import distill, profiles, results, scoring, supervised
+from cinv_lib import distill, made, profiles, results, scoring, supervised
 from cinv_lib import lab as lab_module
 from cinv_lib.lab import RECORDED, Lab
 from cinv_lib.store import Store
