@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-WITH_PANELS = {"00": "severity", "03": "tau", "04": "sphere"}
+WITH_PANELS = {"00": "severity", "03": "tau", "04": "sphere", "08": "three best"}
 
 
 @pytest.mark.parametrize("number", WITH_PANELS, ids=lambda number: WITH_PANELS[number])
