@@ -159,12 +159,9 @@ def student_beats_inpainting(pixels: pd.DataFrame) -> pd.DataFrame:
     return _restored(pixels, "student", "inpainting")
 
 
-def _beside(starts: pd.DataFrame, other: pd.DataFrame, method: str) -> pd.DataFrame:
-    """The baseline from another start, and a method of another table on the same draws."""
-    both = pd.concat([starts, other[other.method == method]])
-    if "severity" not in other:  # a table of one severity
-        return both[["method", "seed", "realisation", "top1"]]
-    return both[both.severity.isin(starts.severity) & both.severity.isin(other.severity)]
+def _beside(starts: pd.DataFrame, scores: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The baseline from another start, and a method of `scores` on the same draws."""
+    return pd.concat([starts, scores[scores.method == method]])
 
 
 @claim(
