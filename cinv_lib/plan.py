@@ -24,7 +24,8 @@ from .spec import address
 # Trainings that a lesson shows: `make course` makes each by running that lesson's `training` cells.
 SHOWN = {"student": "05", "baseline": "07"}
 APART = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")  # trainings
-APART += ("scores", "labels", "severity", "pixels")  # have a process each
+APART += ("scores", "labels", "severity", "pixels")  # have a process each;
+APART += ("tuning", "towers", "blind", "adversarial")  # else lesson 14 would end alone, minutes later
 # This lesson reads what the others have measured and waits for those that are asked for with it;
 # it makes none of it, so that the shortest course does not train everything.
 SUMS_UP = ("15",)

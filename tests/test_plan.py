@@ -35,7 +35,7 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     of += 2 * seeds + 1  # lesson 11: students of two losses, and one at another temperature
     of += 2 * seeds  # lesson 12: pixels
     of += 2 * seeds  # lesson 13: student and clean baseline of the mixture
-    of += 4 * seeds  # lesson 14: tuned, anchored, vit, blind student
+    of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
     assert len(tasks) == of and {task["kind"] for task in tasks.values()} == set(plan.APART)
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
