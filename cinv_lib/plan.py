@@ -25,7 +25,7 @@ from .spec import address
 SHOWN = {"student": "05", "baseline": "07"}
 APART = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")  # trainings
 APART += ("scores", "labels", "severity", "pixels")  # have a process each;
-APART += ("tuning", "towers", "blind", "adversarial")  # else lesson 14 would end alone, minutes later
+APART += ("tuning", "towers", "blind", "adversarial")  # else lesson 14 would end alone
 # This lesson reads what the others have measured and waits for those that are asked for with it;
 # it makes none of it, so that the shortest course does not train everything.
 SUMS_UP = ("15",)
