@@ -32,7 +32,7 @@ STICKERS = Profile(
     # Learning rates: the best for each on mask:0.9, one seed, of those in lesson 06.
     student=Recipe(epochs=30, batch_size=64, lr=3e-3),
     baseline=Recipe(epochs=30, batch_size=64, lr=3e-3),
-    # Half of that where models are compared with each other only, to save a third of the course.
+    # Half of that where models are compared with each other only: a dozen minutes of the course.
     side_epochs=15,
     probe=ProbeRecipe(epochs=10, lr=1e-3, batch_size=128),
     fractions=(1.0, 0.1),
