@@ -25,7 +25,8 @@ def spec(p: Profile, kind: str, op: str, seed: int = 0, loss: str | None = None)
     given = {"world": WORLD, "data": [p.data, p.train_per_class], "seed": seed}
     given |= {"unlabelled": p.unlabelled} if p.unlabelled else {}
     given["operator"] = str(operators.parse(op))
-    return given | (_trainings(p, op, loss) | _measurements(p, op, loss))[kind]
+    trainings = _trainings(p, op, loss)
+    return given | (trainings | _measurements(p, op, trainings))[kind]
 
 
 def _trainings(p: Profile, op: str, loss: str | None) -> dict[str, dict[str, Any]]:
@@ -44,8 +45,8 @@ def _trainings(p: Profile, op: str, loss: str | None) -> dict[str, dict[str, Any
     }
 
 
-def _measurements(p: Profile, op: str, loss: str | None) -> dict[str, dict[str, Any]]:
-    made = _trainings(p, op, loss)
+def _measurements(p: Profile, op: str, made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """made: the trainings that they look at."""
     val, times = {"val": p.val_per_class}, {"realisations": p.realisations}
     # the profile's student with its probe; beside the baseline; a student of any loss, looked at
     fitted = {"loss": p.loss, "student": asdict(p.recipes(op)[0]), "probe": asdict(p.probe)}

@@ -74,16 +74,21 @@ def corruptions(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) ->
 
 
 def pixels(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
-    baseline = lab.baseline(op, seed)
-    groups = {
-        "student": (lab.student(op, seed), lab.probe(op, seed)),
-        "baseline": (baseline.encoder, baseline.head),
-    }
+    groups = _student_and_baseline(lab, op, seed)
     clean = (lab.teacher, _clean_probe(lab, seed))
     frame = pixel_space.measure(
         lab.profile, operators.parse(op), seed, lab.train, lab.val, groups, clean
     )
     _table(frame, folder / "pixels.csv", "%.4f")
+
+
+def _student_and_baseline(lab: Lab, op: str, seed: int) -> dict[str, blind.Contestant]:
+    """Encoder and head of each, by the name of the method."""
+    baseline = lab.baseline(op, seed)
+    return {
+        "student": (lab.student(op, seed), lab.probe(op, seed)),
+        "baseline": (baseline.encoder, baseline.head),
+    }
 
 
 def _clean_probe(lab: Lab, seed: int) -> Probe:
@@ -205,12 +210,8 @@ def of_blind(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> No
 
 
 def attacked(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
-    baseline = lab.baseline(op, seed)
-    groups = {
-        "student": (lab.student(op, seed), lab.probe(op, seed)),
-        "baseline": (baseline.encoder, baseline.head),
-        "clip_zero_shot": (lab.teacher, lab.words().requires_grad_(False)),
-    }
+    groups = _student_and_baseline(lab, op, seed)
+    groups["clip_zero_shot"] = (lab.teacher, lab.words().requires_grad_(False))
     given = operators.parse(op), lab.profile.attacked
     frame = adversarial.measure(groups, lab.val, *given, seed)
     _table(frame, folder / "adversarial.csv", "%.4f")

@@ -14,6 +14,7 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 
 from . import hardware, made
+from .trained import CHECKPOINT
 
 TRAININGS = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")
 Lab = Any  # a `lab.Lab`, which the plan hands over
@@ -53,8 +54,8 @@ def make(lab: Lab, kind: str, op: str, seed: int = 0, loss: str | None = None) -
             tell(None)
     elif (building := tell(None)) is not None:
         with tempfile.TemporaryDirectory() as own:
-            if (building / "checkpoint.pt").exists():
-                shutil.copy(building / "checkpoint.pt", own)
+            if (building / CHECKPOINT).exists():
+                shutil.copy(building / CHECKPOINT, own)
             build(lab, Path(own), op, seed, loss)
     place.wait_for_everyone()  # the first one may still be writing
     return lab.store.path(kind, spec)
