@@ -13,10 +13,12 @@ from typing import Any
 import pandas as pd
 
 from .claims import decide
-from .ledger import CLAIMS, Tables, named, places
+from .ledger import CLAIMS, MADE_WITH, Tables, named, places
 from .store import Store, provenance, write_text
 
-KINDS = {kind for claim in CLAIMS for kind in claim.reads}
+TABLES: dict[str, list[str]] = {}  # that claims read, by the kind that they are made as
+for read in sorted({kind for claim in CLAIMS for kind in claim.reads}):
+    TABLES.setdefault(MADE_WITH.get(read, read), []).append(read)
 PLACE = ("commit", "date", "machine", "python", "torch", "minutes")
 
 
@@ -30,14 +32,15 @@ def results(run: Path) -> list[Path]:
     if entries.empty:
         return []
     latest = {}
-    for entry in entries[(entries.state == "finished") & entries.kind.isin(KINDS)].itertuples():
+    for entry in entries[(entries.state == "finished") & entries.kind.isin(TABLES)].itertuples():
         asked = (entry.kind, entry.spec["operator"], entry.spec.get("loss"), entry.spec["seed"])
         latest[asked] = Path(entry.path)
     files, tables = [], {}
     for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
-        frame = pd.read_csv(folder / f"{kind}.csv").assign(seed=seed)
-        frame = named(frame, operator, loss)
-        tables.setdefault((kind, operator), []).append(frame)
+        # an older library made fewer
+        for table in (table for table in TABLES[kind] if (folder / f"{table}.csv").exists()):
+            frame = pd.read_csv(folder / f"{table}.csv").assign(seed=seed)
+            tables.setdefault((table, operator), []).append(named(frame, operator, loss))
         if kind == "scores":
             name = re.sub(r"[^\w.]+", "-", f"scores-{operator}-seed{seed}")
             files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))

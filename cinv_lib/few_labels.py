@@ -3,12 +3,14 @@
 Table 13.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 
 import pandas as pd
+from jaxtyping import Int64
+from torch import Tensor
 
-from . import evaluate, probe
-from .images import ImageSet, Pictures
+from . import probe
+from .images import Pictures
 from .operators import Operator
 
 METHODS = {  # keys as in `paper.METHODS` and `scoring.METHODS`
@@ -18,53 +20,64 @@ METHODS = {  # keys as in `paper.METHODS` and `scoring.METHODS`
     "zero_shot": "student S, in words",
     "clip_zero_shot": "CLIP R, in words",
 }
-WORDS = {"student": "zero_shot", "clip": "clip_zero_shot"}  # the encoders that know R's words
+WORDS = ("zero_shot", "clip_zero_shot")
+PROBED = tuple(method for method in METHODS if method not in WORDS)
 COLUMNS = ["method", "per_class", "realisation", "top1", "top5"]
 
 
-def measure(
-    encoders: Mapping[str, Callable],
-    words: probe.Probe,
+def fit(
+    encoder: Callable,
     train: Pictures,
-    val: ImageSet,
     op: Operator,
-    shares: Sequence[float],
+    shares: Iterable[float],
     recipe: probe.ProbeRecipe,
-    realisations: int,
     seed: int,
-) -> pd.DataFrame:
-    """Probes on each encoder from each share of the labels, fitted and scored under `op`.
+) -> dict[float, probe.Probe]:
+    """A probe on a frozen encoder from each share of the labels, all fitted under `op`.
 
-    A picture is embedded once a view and once a draw, whatever the number of shares. The labelled
-    pictures are chosen by `seed`, and those of a small share are among those of a larger one.
+    A picture is embedded once a view, whatever the number of shares. The labelled pictures are
+    chosen by `seed`, and those of a small share are among those of a larger one.
 
     Args:
-        encoders: by method ("student", "clip", "resnet"), pictures to embeddings (B, d).
-        words: the teacher's classifier of words, for those that share its space.
         shares: of each class, above 0 up to 1.
+    """
+    views = probe.features(encoder, train, op, recipe.epochs, seed, recipe.crop, recipe.flip)
+    n_classes = len(train.class_names)
+    labelled = {share: _chosen(train, share, seed) for share in shares}
+    return {
+        share: probe.fit(views, train.labels, n_classes, recipe, seed, indices=rows)
+        for share, rows in labelled.items()
+    }
+
+
+def name(method: str, share: float) -> str:
+    """What a probe is called among the heads that `evaluate` scores."""
+    return f"{method} {share:g}"
+
+
+def table(
+    scores: pd.DataFrame, train: Pictures, shares: Iterable[float], seed: int
+) -> pd.DataFrame:
+    """What `evaluate` found of probes called by `name`, and of words.
 
     Returns:
         COLUMNS: per_class labelled pictures (0 in words), top1 and top5 in percent. A row for each
-        method, number of labels and realisation, all on the same draws.
+        method, number of labels and realisation.
     """
-    n_classes = len(train.class_names)
-    groups, meant = [], {}
-    for method, encoder in encoders.items():
-        views = probe.features(encoder, train, op, recipe.epochs, seed, recipe.crop, recipe.flip)
-        heads = {}
-        for share in shares:
-            rows = None if share == 1 else train.fraction(share, seed)
-            labelled = len(train) if rows is None else len(rows)
-            name = f"{method} {share:g}"
-            heads[name] = probe.fit(views, train.labels, n_classes, recipe, seed, indices=rows)
-            meant[name] = (method, labelled / n_classes)
-        if method in WORDS:
-            heads[WORDS[method]] = words
-            meant[WORDS[method]] = (WORDS[method], 0.0)
-        groups.append((encoder, heads))
-    scores = evaluate.evaluate_heads(groups, val, op, realisations, seed)
-    method, labelled = zip(*(meant[name] for name in scores.model), strict=True)
-    return scores.assign(method=method, per_class=labelled)[COLUMNS]
+    meant = {words: (words, 0.0) for words in WORDS}
+    for share in shares:
+        rows = _chosen(train, share, seed)
+        labelled = len(train) if rows is None else len(rows)
+        pictures = labelled / len(train.class_names)
+        meant |= {name(method, share): (method, pictures) for method in PROBED}
+    mine = scores[scores.model.isin(meant)]
+    method, pictures = zip(*(meant[model] for model in mine.model), strict=True)
+    return mine.assign(method=method, per_class=pictures)[COLUMNS].reset_index(drop=True)
+
+
+def _chosen(train: Pictures, share: float, seed: int) -> Int64[Tensor, " M"] | None:
+    """The pictures whose labels may be used; None for all."""
+    return None if share == 1 else train.fraction(share, seed)
 
 
 def per_class(percent: float, pictures: int = 126_689, classes: int = 100) -> int:

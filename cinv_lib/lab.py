@@ -133,8 +133,8 @@ class Lab:
 
     def labels(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """Probes from few labels to all, and words (Figures 3, 7; Table 13): seed, and the columns
-        of `few_labels.measure`. `op` is one of `profile.few_labels`."""
-        return self._tables("labels", op, seeds)
+        of `few_labels.table`, on the draws of `scores`. `op` is one of `profile.few_labels`."""
+        return self._tables("scores", op, seeds, table="labels")
 
     def ablation(self, loss: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """A student of the slider's range, trained with `loss`: a row a severity, seed,
@@ -216,11 +216,17 @@ class Lab:
         return any(s.finished(kind, spec) for s in (self.store, self.archive) if s)
 
     def so_far(
-        self, kind: str, op: str, seeds: int = 1, loss: str | None = None
+        self,
+        kind: str,
+        op: str,
+        seeds: int = 1,
+        loss: str | None = None,
+        table: str | None = None,
     ) -> pd.DataFrame | None:
-        """What is finished of a measurement, of those seeds; None where none is. Makes nothing."""
+        """What is finished of a measurement, of those seeds; None where none is. Makes nothing.
+        table: of those that a kind has, if not the one of its name."""
         there = [seed for seed in range(seeds) if self.finished(kind, op, seed, loss)]
-        return self._tables(kind, op, there, loss) if there else None
+        return self._tables(kind, op, there, loss, table) if there else None
 
     def folder(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Path:
         """From this machine's store, else from the recorded run, else made now."""

@@ -47,7 +47,7 @@ def _trainings(p: Profile, op: str, loss: str | None) -> dict[str, dict[str, Any
 
 def _measurements(p: Profile, op: str, made: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """made: the trainings that they look at."""
-    val, times = {"val": p.val_per_class}, {"realisations": p.realisations}
+    val, times = {"val": p.val_per_class}, {"realisations": p.draws(op)}
     # the profile's student with its probe; beside the baseline; a student of any loss, looked at
     fitted = {"loss": p.loss, "student": asdict(p.recipes(op)[0]), "probe": asdict(p.probe)}
     fitted["models"] = [p.teacher, p.supervised]
@@ -55,8 +55,8 @@ def _measurements(p: Profile, op: str, made: dict[str, Any]) -> dict[str, dict[s
     looked = made["probe"] | {"val": p.ablation_val_per_class}
     looked |= {"severities": p.open_severities, "realisations": p.open_realisations}
     return {
-        "scores": both | val | times | {"fractions": p.fractions},
-        "labels": fitted | val | times | {"shares": p.few_labels.get(op)},
+        "scores": both | val | times
+        | {"fractions": p.fractions, "shares": p.few_labels.get(op)},
         "transfer": both | times | {"sets": p.transfer, "views": p.transfer_views}
         | {"probe": asdict(p.transfer_probe)},
         "severity": both | times | {"severities": p.graded.get(op), "val": p.graded_val_per_class},

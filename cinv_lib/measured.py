@@ -12,7 +12,6 @@ from . import (
     adversarial,
     blind,
     encoders,
-    few_labels,
     fitted,
     label_shift,
     operators,
@@ -33,22 +32,13 @@ from .trained import Build, Lab
 
 
 def scores(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
-    frame = scoring.table(
+    tower = encoders.load(lab.profile.supervised).eval().requires_grad_(False).to(lab.device)
+    frame, few = scoring.tables(
         lab.profile, operators.parse(op), seed, lab.train, lab.val,
-        lab.teacher, lab.student(op, seed), lab.baseline(op, seed),
+        lab.teacher, lab.student(op, seed), lab.baseline(op, seed), tower,
     )  # fmt: skip
     _table(frame, folder / "scores.csv", "%.4f")
-
-
-def labels(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
-    p, tower = lab.profile, encoders.load(lab.profile.supervised).eval().requires_grad_(False)
-    tower = tower.to(lab.device)
-    towers = {"student": lab.student(op, seed), "clip": lab.teacher, "resnet": tower}
-    frame = few_labels.measure(
-        towers, lab.words(), lab.train, lab.val, operators.parse(op),
-        p.few_labels[op], p.probe, p.realisations, seed,
-    )  # fmt: skip
-    _table(frame, folder / "labels.csv", "%.4f")
+    _table(few, folder / "labels.csv", "%.4f")
 
 
 def of_loss(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
@@ -101,7 +91,7 @@ def transferred(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) ->
     towers = {"baseline": lab.baseline(op, seed).encoder, "student": student, "clip": lab.teacher}
     frame = transfer.measure(
         towers, p.transfer, operators.parse(op),
-        p.transfer_views, p.transfer_probe, p.realisations, seed,
+        p.transfer_views, p.transfer_probe, p.draws(op), seed,
     )  # fmt: skip
     _table(frame, folder / "transfer.csv", "%.4f")
 
@@ -110,7 +100,7 @@ def graded(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None
     p = lab.profile
     frame = severity.measure(
         _contestants(lab, op, seed), lab.val.per_class(p.graded_val_per_class),
-        operators.parse(op), p.graded[op], p.realisations, seed,
+        operators.parse(op), p.graded[op], p.draws(op), seed,
     )  # fmt: skip
     _table(frame, folder / "severity.csv", "%.4f")
 
@@ -119,7 +109,7 @@ def shift(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) -> None:
     p = lab.profile
     frame = label_shift.measure(
         _contestants(lab, op, seed), lab.twins, lab.val,
-        operators.parse(op), p.shift_severities[op], p.realisations, seed,
+        operators.parse(op), p.shift_severities[op], p.draws(op), seed,
     )  # fmt: skip
     _table(frame, folder / "shift.csv", "%.4f")
 
@@ -133,7 +123,7 @@ def from_narrow(lab: Lab, folder: Path, op: str, seed: int, loss: str | None) ->
     p, given = lab.profile, operators.parse(op)
     frame = starts.measure(
         lab.baseline(op, seed, p.supervised_narrow), lab.val.per_class(p.starts_val_per_class(op)),
-        given, starts.severities(given, p.graded), p.realisations, seed,
+        given, starts.severities(given, p.graded), p.draws(op), seed,
     )  # fmt: skip
     _table(frame, folder / "starts.csv", "%.4f")
 
@@ -223,7 +213,6 @@ def _table(frame: pd.DataFrame, file: Path, digits: str) -> None:
 
 BUILDS: dict[str, Build] = {
     "scores": scores,
-    "labels": labels,
     "ablation": of_loss,
     "transfer": transferred,
     "severity": graded,

@@ -61,6 +61,7 @@ IMAGENET100 = Profile(
     fractions=(1.0, 0.1),
     few_labels={op: FEW if op in ("mask:0.9", "noise:0.5") else (1.0,) for op in TABLE_1},
     realisations=10,
+    side_realisations=10,
     # Code: its MSE compares embeddings that are not of length one. Eq. 1 is followed.
     ablation=("st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5"),
     taus=(0.2, 1.0),  # ours: the paper searched [.1, 1] and shows .1

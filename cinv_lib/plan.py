@@ -24,7 +24,7 @@ from .spec import address
 # Trainings that a lesson shows: `make course` makes each by running that lesson's `training` cells.
 SHOWN = {"student": "05", "baseline": "07"}
 APART = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")  # trainings
-APART += ("scores", "labels", "severity", "pixels")  # have a process each;
+APART += ("scores", "severity", "pixels")  # have a process each;
 APART += ("tuning", "towers", "blind", "adversarial")  # else lesson 14 would end alone
 # This lesson reads what the others have measured and waits for those that are asked for with it;
 # it makes none of it, so that the shortest course does not train everything.
@@ -57,7 +57,6 @@ class Task:
             names = (self.operator, *self.operator.split("|"))
             return tuple(replace(self, kind="probe", operator=op) for op in names)
         needs = {"scores": ("student", "baseline"), "ablation": ("probe",)}
-        needs |= {"labels": ("student",)}
         needs |= dict.fromkeys(("transfer", "pixels"), ("student", "baseline"))
         needs |= dict.fromkeys(("severity", "shift", "adversarial"), ("baseline", "probe"))
         needs |= {"probe": ("student",), "starts": ("baseline100",)}
@@ -94,7 +93,6 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     p = profile(name)
     first = next(iter(p.operators))
     scores = [Task("scores", op, seed) for seed in range(seeds) for op in p.operators]
-    labels = [Task("labels", op, seed) for seed in range(seeds) for op in p.few_labels]
     named = [None if loss == p.loss else loss for loss in p.ablation]  # once, whoever asks for it
     losses = [(loss, seed) for seed in range(seeds) for loss in named]
     losses += [(f"st:{tau:g}", 0) for tau in p.taus]
@@ -114,7 +112,7 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     student = [Task("student", first)]
     shown = dict.fromkeys(("02", "03", "05"), student)
     return shown | {
-        "06": scores + labels,
+        "06": scores,
         "07": scores + starts + fitted + severity,
         "08": severity,
         "09": transfer,
@@ -123,7 +121,7 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
         "12": pixels,
         "13": corruptions,
         "14": open_,
-        "15": scores + labels,  # and what other lessons have finished: see SUMS_UP
+        "15": scores,  # and what other lessons have finished: see SUMS_UP
     }
 
 

@@ -1,11 +1,12 @@
-"""One operator, every method: the columns of Tables 1, 4, 9 and 13 measured in one go.
+"""One operator, every method and number of labels: Tables 1, 4, 9 and 13 and Figures 3 and 7 in
+one go.
 
 Each encoder embeds a corrupted picture once, for all the heads that want it.
 """
 
 import pandas as pd
 
-from . import evaluate, operators, probe
+from . import evaluate, few_labels, operators, probe
 from .encoders import Encoder
 from .images import ImageSet, Pictures
 from .operators import Operator
@@ -24,7 +25,7 @@ METHODS = {  # as in `paper.METHODS`, and what each is
 }
 
 
-def table(
+def tables(
     profile: Profile,
     op: Operator,
     seed: int,
@@ -33,30 +34,39 @@ def table(
     teacher: Encoder,
     student: Encoder,
     baseline: Classifier,
-) -> pd.DataFrame:
-    """Scores of every method: columns method, realisation, top1, top5 (percent)."""
-    n_classes, recipe = len(train.class_names), profile.probe
+    supervised: Encoder,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of every method, all on the same draws.
 
-    def fit(encoder: Encoder, on: Operator, fraction: float = 1.0) -> probe.Probe:
-        key = (id(encoder), str(on))
-        if key not in cache:
-            cache[key] = probe.features(
-                encoder, train, on, recipe.epochs, seed, recipe.crop, recipe.flip
-            )
-        rows = None if fraction == 1 else train.fraction(fraction, seed)
-        return probe.fit(cache[key], train.labels, n_classes, recipe, seed, indices=rows)
+    supervised: the tower that the baseline started from, for Table 13.
 
-    cache: dict = {}
-    clean = fit(teacher, operators.Identity())
+    Returns:
+        A row for each of METHODS and each realisation: method, realisation, top1, top5 (percent).
+        And for each of `few_labels.METHODS`, number of labels and realisation, its COLUMNS.
+    """
+    recipe, shares = profile.probe, profile.few_labels.get(str(op), ())
+    whole = {1.0, *shares}
+
+    def fit(method: str, encoder: Encoder, asked: set[float]) -> dict[str, probe.Probe]:
+        heads = few_labels.fit(encoder, train, op, asked, recipe, seed)
+        return {few_labels.name(method, share): head for share, head in heads.items()}
+
+    clean = probe.train(teacher, train, operators.Identity(), recipe, seed)
     words = probe.zero_shot(teacher, train.class_names, (profile.template,))
-    few = {f"student_{100 * f:g}": fit(student, op, f) for f in profile.fractions if f < 1}
+    of_R = {"clip_clean": clean, "clip_zero_shot": words}
+    of_S = {"clean_classifier": clean, "zero_shot": words}
     groups = [
-        (teacher, {"clip": fit(teacher, op), "clip_clean": clean, "clip_zero_shot": words}),
-        (
-            student,
-            {"student": fit(student, op), **few} | {"clean_classifier": clean, "zero_shot": words},
-        ),
+        (teacher, fit("clip", teacher, whole) | of_R),
+        (student, fit("student", student, {*whole, *profile.fractions}) | of_S),
+        (supervised, fit("resnet", supervised, whole)),
         (baseline.encoder, {"baseline": baseline.head}),
     ]
-    scores = evaluate.evaluate_heads(groups, val, op, profile.realisations, seed)
-    return scores.rename(columns={"model": "method"})
+    scores = evaluate.evaluate_heads(groups, val, op, profile.draws(str(op)), seed)
+
+    called = {few_labels.name(method, 1.0): method for method in ("clip", "student")}
+    parts = [fraction for fraction in profile.fractions if fraction < 1]
+    called |= {few_labels.name("student", part): f"student_{100 * part:g}" for part in parts}
+    every = scores.assign(method=scores.model.replace(called))
+    every = every[every.method.isin({*METHODS, *called.values()})].reset_index(drop=True)
+    few = few_labels.table(scores, train, shares, seed)
+    return every[["method", "realisation", "top1", "top5"]], few

@@ -39,7 +39,7 @@ def measure(
     realisations: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Scores of the baseline at each severity of `op`, on the draws that `scoring.table` and
+    """Scores of the baseline at each severity of `op`, on the draws that `scoring.tables` and
     `severity.measure` have for the same pictures and seed: differences to theirs are paired.
 
     Returns:

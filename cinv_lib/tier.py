@@ -35,7 +35,8 @@ class Profile:
     probe: ProbeRecipe
     fractions: tuple[float, ...]  # of the labels, for the student's probe
     few_labels: dict[str, tuple[float, ...]]  # Figures 3 and 7, Table 13: shares by operator
-    realisations: int
+    realisations: int  # that everything is scored under on one of `operators`, and
+    side_realisations: int  # on any other
     ablation: tuple[str, ...]  # losses of lesson 11, trained on the range of the slider
     taus: tuple[float, ...]  # further temperatures of the paper's loss, one seed each
     severities: tuple[float, ...]  # at which these are scored,
@@ -78,6 +79,11 @@ class Profile:
             replace(r, epochs=r.epochs * self.side_epochs // self.student.epochs)
             for r in (self.student, self.baseline)
         )
+
+    def draws(self, op: str) -> int:
+        """Realisations of an operator: as many for all that is compared on it."""
+        main = str(operators.parse(op)) in self.operators
+        return self.realisations if main else self.side_realisations
 
     def vit_recipe(self, op: str) -> Recipe:
         """Of the student of `vit`."""

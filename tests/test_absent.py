@@ -123,7 +123,8 @@ def test_a_paper_profile_is_the_papers(p):
     for op in (*p.operators, *p.ranges, p.slider, p.mixture, *p.graded, *p.pixels):
         operators.parse(op)
     student, baseline = p.recipes("noise:0.1..0.3")
-    assert (student, baseline) == (p.student, p.baseline)  # the paper trains all for as long
+    assert (student, baseline) == (p.student, p.baseline)  # the paper trains all for as long,
+    assert p.draws("noise:0.1..0.3") == p.draws("noise:0.5") == 10  # and scores all as often
 
 
 def test_what_can_be_downloaded_is_and_the_rest_is_said(home, monkeypatch, capsys):

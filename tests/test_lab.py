@@ -52,7 +52,7 @@ def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch
     archive = tmp_path / "recorded"
     shutil.copytree(lab.store.root, archive / "smoke")
     monkeypatch.setattr(lab_module, "RECORDED", archive)
-    monkeypatch.setattr(scoring, "table", None)  # nothing can be computed
+    monkeypatch.setattr(scoring, "tables", None)  # nothing can be computed
     pd.testing.assert_frame_equal(Lab("smoke").scores(OP), scores)
     assert not (home.parent / "runs").exists()
     monkeypatch.setenv("CINV_RECORDED", "0")

@@ -56,7 +56,7 @@ def test_the_lab_scores_the_five_pairs_of_table_3(lab):
     assert set(scores.method) == set(severity.METHODS)
     assert tuple(scores.severity.unique()) == lab.profile.shift_severities[OP]
     sizes = scores.groupby(["pictures", "label", "method", "severity"]).size()
-    assert (sizes == lab.profile.realisations).all()
+    assert (sizes == lab.profile.side_realisations).all()
     assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
 
 

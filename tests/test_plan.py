@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cinv_lib import distill, few_labels, ledger, made, plan, results, scoring, supervised
+from cinv_lib import distill, ledger, made, plan, results, scoring, supervised
 from cinv_lib.lab import Lab
 from cinv_lib.plan import Task
 
@@ -29,7 +29,7 @@ def test_a_blind_student_comes_after_its_probe_and_the_specialists_and_has_a_fil
 def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
     tasks = listed["tasks"]
-    of = 3 * 4 * seeds  # lesson 06: student, baseline, scores and labels of three operators
+    of = 3 * 3 * seeds  # lesson 06: student, baseline and scores of three operators
     of += 3 * seeds  # lesson 07: baselines from 100 classes
     of += 2 * 2 * seeds + seeds  # lesson 08: baselines, severity; a student that 11 has not
     of += 2 * seeds + 1  # lesson 11: students of two losses, and one at another temperature
@@ -71,8 +71,7 @@ def test_lessons_find_what_was_made(home, monkeypatch, capsys):
         run(monkeypatch, "smoke", "--make", task.name)
     monkeypatch.setattr(distill, "distill", None)  # nothing more can be trained
     monkeypatch.setattr(supervised, "finetune", None)
-    monkeypatch.setattr(scoring, "table", None)
-    monkeypatch.setattr(few_labels, "measure", None)
+    monkeypatch.setattr(scoring, "tables", None)
     smoke = Lab("smoke")
     operators = list(smoke.profile.operators)
     assert len(results.measured(smoke, operators, 1)) > 0

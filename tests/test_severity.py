@@ -34,7 +34,9 @@ def test_every_method_at_every_severity(lab, op):
     assert tuple(counts.index) == p.graded[op]
     assert (counts.loc[0] == 1).all(), "clean pictures are drawn once"
     assert (counts.clip_zero_shot == 1).all()
-    assert (counts.loc[0.5:, ["student", "baseline", "zero_shot"]] == p.realisations).all(axis=None)
+    assert (counts.loc[0.5:, ["student", "baseline", "zero_shot"]] == p.side_realisations).all(
+        axis=None
+    )
     assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
 
 
@@ -44,7 +46,9 @@ def test_the_scores_are_those_of_the_kept_probe(lab):
     val = lab.val.per_class(lab.profile.graded_val_per_class)
     groups = [(lab.student(op), {"student": lab.probe(op)})]
     at = operators.parse(op).at(0.5)
-    found = evaluate.evaluate_heads(groups, val, at, lab.profile.realisations, 0, progress=False)
+    found = evaluate.evaluate_heads(
+        groups, val, at, lab.profile.side_realisations, 0, progress=False
+    )
     kept = lab.severity(op).query("method == 'student' and severity == 0.5")
     assert kept.top1.tolist() == pytest.approx(found.top1.tolist())
     assert kept.top5.tolist() == pytest.approx(found.top5.tolist())

@@ -111,7 +111,7 @@ def test_scores_are_of_the_second_baseline_on_the_draws_of_the_other_tables(lab)
     severities = starts.severities(given, p.graded)
     assert sorted(kept.severity.unique()) == list(severities) and len(severities) == 2
     assert list(kept.columns) == ["method", "severity", "realisation", "top1", "top5", "seed"]
-    assert (kept.groupby("severity").size() == p.realisations).all()
+    assert (kept.groupby("severity").size() == p.side_realisations).all()
 
     narrow, val = (
         lab.baseline(RANGE, 0, p.supervised_narrow),
@@ -119,10 +119,10 @@ def test_scores_are_of_the_second_baseline_on_the_draws_of_the_other_tables(lab)
     )
     groups = [(narrow.encoder, {"baseline100": narrow.head})]
     at = given.at(severities[1])
-    found = evaluate.evaluate_heads(groups, val, at, p.realisations, 0, progress=False)
+    found = evaluate.evaluate_heads(groups, val, at, p.side_realisations, 0, progress=False)
     assert kept[kept.severity == severities[1]].top1.tolist() == pytest.approx(found.top1.tolist())
 
-    first = starts.measure(lab.baseline(RANGE), val, given, severities, p.realisations, 0)
+    first = starts.measure(lab.baseline(RANGE), val, given, severities, p.side_realisations, 0)
     paired = lab.severity(RANGE).query("method == 'baseline' and severity in @severities")
     assert first.top1.tolist() == pytest.approx(paired.top1.tolist(), abs=1e-3)
 

@@ -143,5 +143,5 @@ def test_the_lab_keeps_a_table_for_each_seed():
     assert list(scores.columns) == [*transfer.COLUMNS, "seed"]
     assert list(scores.dataset.unique()) == list(lab.profile.transfer)
     assert set(scores.method) == {"baseline", "student", "clip"}
-    assert len(scores) == 6 * 3 * lab.profile.realisations
+    assert len(scores) == 6 * 3 * lab.profile.side_realisations
     pd.testing.assert_frame_equal(lab.transfer(op), scores)
