@@ -42,7 +42,7 @@ STICKERS = Profile(
         "blur:2.57": (1.0,),  # for Table 13 only
     },
     realisations=10,  # the paper's
-    side_realisations=5,  # there errors over seeds are many times those over realisations
+    side_realisations=5,  # where errors over seeds are still two to four times as large
     ablation=("st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5"),
     taus=(1.0,),
     severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
