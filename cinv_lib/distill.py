@@ -60,10 +60,10 @@ def distill(
         x = source.view(indices, generator)
         if targets is None:
             with torch.no_grad():
-                r = frozen(x.contiguous(memory_format=torch.channels_last))
+                r = frozen(x)
         else:
             r = targets[indices.to(device)]
-        s = student(op(x, generator).contiguous(memory_format=torch.channels_last))
+        s = student(op(x, generator))
         with torch.autocast(device.type, enabled=False):
             return loss(gathered(s.float()), gathered(r.float()))
 
@@ -111,5 +111,5 @@ def fixed_targets(
     for indices in torch.arange(len(source.pool)).split(recipe.batch_size):
         x = source.view(indices, nobody)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            parts.append(teacher(x.contiguous(memory_format=torch.channels_last)).float())
+            parts.append(teacher(x).float())
     return torch.cat(parts)

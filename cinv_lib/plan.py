@@ -90,7 +90,7 @@ class Task:
 
 def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     """What each lesson, by its number, asks its lab for."""
-    p = profile(name)
+    p = profile(name).for_seeds(seeds)
     first = next(iter(p.operators))
     scores = [Task("scores", op, seed) for seed in range(seeds) for op in p.operators]
     named = [None if loss == p.loss else loss for loss in p.ablation]  # once, whoever asks for it

@@ -71,7 +71,7 @@ def finetune(
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         x = op(source.view(indices, generator), generator)
-        logits = classifier(x.contiguous(memory_format=torch.channels_last))
+        logits = classifier(x)
         with torch.autocast(device.type, enabled=False):
             return F.cross_entropy(logits.float(), labels[indices.to(device)])
 

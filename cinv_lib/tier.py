@@ -3,7 +3,8 @@
 The tiers themselves are in `profiles`.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from . import operators
 from .adversarial import Protocol
@@ -69,6 +70,13 @@ class Profile:
     template: str = "a photo of a {}"
     side: int = 64  # pixels of the pictures that the encoders take
     unlabelled: str | None = None  # what students learn from, where it is not `data`
+    several: Mapping[str, tuple] = field(default_factory=dict)  # see `for_seeds`
+
+    def for_seeds(self, seeds: int) -> "Profile":
+        """What a run of so many training seeds makes. One alone leaves out `several`, by field: side
+        issues, of which one training each decides nothing."""
+        left = self.several if seeds == 1 else {}
+        return replace(self, **{f: _without(getattr(self, f), out) for f, out in left.items()})
 
     def recipes(self, op: str) -> tuple[Recipe, Recipe]:
         """The student's and the baseline's on an operator: shorter in the same proportion on one
@@ -97,3 +105,7 @@ class Profile:
     def starts_val_per_class(self, op: str) -> int | None:
         """Lesson 07 scores on the pictures of lesson 08 where that scores the same operator."""
         return self.graded_val_per_class if op in self.graded else self.val_per_class
+
+
+def _without(all_of: tuple, left_out: tuple) -> tuple:
+    return tuple(one for one in all_of if one not in left_out)

@@ -65,12 +65,11 @@ def tune(
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         tuned.eval()  # `train.run` has put all that learns into train mode
         x = source.view(indices, generator)
-        clean = x.contiguous(memory_format=torch.channels_last)
-        t = tuned(clean)
-        s = student(op(x, generator).contiguous(memory_format=torch.channels_last))
+        t = tuned(x)
+        s = student(op(x, generator))
         if anchor:
             with torch.no_grad():
-                r = frozen(clean) if targets is None else targets[indices.to(device)]
+                r = frozen(x) if targets is None else targets[indices.to(device)]
         with torch.autocast(device.type, enabled=False):
             s, t = gathered(s.float()), gathered(t.float())
             value = loss(s, t)

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 from cinv_lib import distill, ledger, made, plan, results, scoring, supervised
 from cinv_lib.lab import Lab
 from cinv_lib.plan import Task
+from cinv_lib.profiles import PROFILES, STICKERS
 
 
 def test_scores_come_after_their_models():
@@ -30,9 +32,10 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     listed, smoke = json.loads(plan.as_json("smoke", seeds)), Lab("smoke")
     tasks = listed["tasks"]
     of = 3 * 3 * seeds  # lesson 06: student, baseline and scores of three operators
-    of += 3 * seeds  # lesson 07: baselines from 100 classes
+    more = seeds > 1  # one seed alone has no side issues: see `Profile.for_seeds`
+    of += (2 + more) * seeds  # lesson 07: baselines from 100 classes
     of += 2 * 2 * seeds + seeds  # lesson 08: baselines, severity; a student that 11 has not
-    of += 2 * seeds + 1  # lesson 11: students of two losses, and one at another temperature
+    of += 2 * seeds + more  # lesson 11: students of two losses, and one at another temperature
     of += 2 * seeds  # lesson 12: pixels
     of += 2 * seeds  # lesson 13: student and clean baseline of the mixture
     of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
@@ -95,3 +98,24 @@ def test_what_comes_before_comes_with_what_comes_before_it(monkeypatch):
     assert [t.kind for t in severity.beforehand] == ["severity"]
     shift = Task("shift", "noise:0.1..0.3")  # lesson 10 measures it, and its probe, by itself
     assert [t.kind for t in shift.beforehand] == ["baseline", "student"]
+
+
+@pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
+def test_one_seed_leaves_out_side_issues_and_several_leave_out_nothing(p):
+    assert p.for_seeds(2) == p.for_seeds(3) == p
+    one = p.for_seeds(1)
+    for field in ("starts", "taus", "remedies"):
+        left = p.several.get(field, ())
+        assert getattr(one, field) == tuple(x for x in getattr(p, field) if x not in left)
+    assert replace(one, starts=p.starts, taus=p.taus, remedies=p.remedies) == p
+    assert one.starts and {p.loss, "mse"} <= set(one.remedies)  # what is left still compares
+
+
+def test_side_issues_are_named_as_the_profile_has_them():
+    for field, left in STICKERS.several.items():
+        assert set(left) <= set(getattr(STICKERS, field))
+    named = {task.name for task in plan.every("stickers", 1).values()}
+    assert "baseline100-noise_0.5-seed0" not in named and "baseline100-mask_0.9-seed0" in named
+    assert {"baseline100-noise_0.5-seed0", "bias-mask_0.5..0.95-st_0.1,weight=0.75-seed2"} <= {
+        task.name for task in plan.every("stickers", 3).values()
+    }
