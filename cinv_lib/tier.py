@@ -73,8 +73,8 @@ class Profile:
     several: Mapping[str, tuple] = field(default_factory=dict)  # see `for_seeds`
 
     def for_seeds(self, seeds: int) -> "Profile":
-        """What a run of so many training seeds makes. One alone leaves out `several`, by field: side
-        issues, of which one training each decides nothing."""
+        """What a run of so many training seeds makes. One alone leaves out `several`, by field:
+        side issues, of which one training each decides nothing."""
         left = self.several if seeds == 1 else {}
         return replace(self, **{f: _without(getattr(self, f), out) for f, out in left.items()})
 
