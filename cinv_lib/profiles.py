@@ -94,7 +94,7 @@ STICKERS = Profile(
     # fitted once, as in the paper.
     pixels={"noise:0.5": (5, 2), "mask:0.9": (1, 1)},
     decoder=DecoderRecipe(),
-    several={  # three trainings fewer where there is one seed: `make course` takes 40 minutes
+    several={  # three trainings fewer where there is one seed: `make course` shall take 40 minutes
         "starts": ("noise:0.5",),
         "taus": (1.0,),
         "remedies": ("st:0.1,weight=0.75",),
