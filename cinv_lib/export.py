@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from .claims import decide
-from .ledger import CLAIMS, MADE_WITH, Tables, named, places
+from .lab import MADE_WITH
+from .ledger import CLAIMS, Tables, named, places
 from .store import Store, provenance, write_text
 
 TABLES: dict[str, list[str]] = {}  # that claims read, by the kind that they are made as

@@ -21,6 +21,8 @@ from .profiles import Profile, profile
 from .supervised import Classifier
 
 RECORDED = home.ROOT / "notebooks" / "recorded"
+# Tables that are measured along with another kind's; any other table has a kind of its own.
+MADE_WITH = {"labels": "scores", "pictures": "fitted", "epochs": "fitted"}
 
 
 class Lab:
@@ -134,7 +136,7 @@ class Lab:
     def labels(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """Probes from few labels to all, and words (Figures 3, 7; Table 13): seed, and the columns
         of `few_labels.table`, on the draws of `scores`. `op` is one of `profile.few_labels`."""
-        return self._tables("scores", op, seeds, table="labels")
+        return self._tables("labels", op, seeds)
 
     def ablation(self, loss: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """A student of the slider's range, trained with `loss`: a row a severity, seed,
@@ -162,7 +164,7 @@ class Lab:
         """Both baselines and the student on training and validation pictures: seed, and the columns
         of the tables of `fitted.measure`, "fitted" and "pictures". And "epochs": the baselines'
         training losses, in the mean of each epoch."""
-        return self._tables("fitted", op, seeds, table=table)
+        return self._tables(table, op, seeds)
 
     def shift(self, op: str, seeds: int | Iterable[int] = 1) -> pd.DataFrame:
         """The same models on near twins of classes (Figures 5, 9): seed, and the columns of
@@ -216,17 +218,12 @@ class Lab:
         return any(s.finished(kind, spec) for s in (self.store, self.archive) if s)
 
     def so_far(
-        self,
-        kind: str,
-        op: str,
-        seeds: int = 1,
-        loss: str | None = None,
-        table: str | None = None,
+        self, table: str, op: str, seeds: int = 1, loss: str | None = None
     ) -> pd.DataFrame | None:
-        """What is finished of a measurement, of those seeds; None where none is. Makes nothing.
-        table: of those that a kind has, if not the one of its name."""
+        """What is finished of a table, of those seeds; None where none is. Makes nothing."""
+        kind = MADE_WITH.get(table, table)
         there = [seed for seed in range(seeds) if self.finished(kind, op, seed, loss)]
-        return self._tables(kind, op, there, loss, table) if there else None
+        return self._tables(table, op, there, loss) if there else None
 
     def folder(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Path:
         """From this machine's store, else from the recorded run, else made now."""
@@ -259,15 +256,10 @@ class Lab:
         return pictures
 
     def _tables(
-        self,
-        kind: str,
-        op: str,
-        seeds: int | Iterable[int],
-        loss: str | None = None,
-        table: str | None = None,
+        self, table: str, op: str, seeds: int | Iterable[int], loss: str | None = None
     ) -> pd.DataFrame:
         seeds = range(seeds) if isinstance(seeds, int) else seeds
-        name = f"{table or kind}.csv"
+        kind, name = MADE_WITH.get(table, table), f"{table}.csv"
         files = {seed: self.folder(kind, op, seed, loss) / name for seed in seeds}
         parts = [pd.read_csv(file).assign(seed=seed) for seed, file in files.items()]
         return pd.concat(parts, ignore_index=True)

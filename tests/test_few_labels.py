@@ -136,9 +136,9 @@ def test_a_profile_asks_of_operators_that_it_trains_on(p):
 
 def test_the_lab_measures_it(folders):
     lab = Lab("smoke", recorded=False)
-    assert lab.so_far("scores", "blur:2.57", 2, table="labels") is None
+    assert lab.so_far("labels", "blur:2.57", 2) is None
     frame = lab.labels("blur:2.57", [1])
     assert set(frame.method) == set(few_labels.METHODS) and (frame.seed == 1).all()
     assert lab.finished("scores", "blur:2.57", 1) and not lab.finished("scores", "blur:2.57", 0)
-    found = lab.so_far("scores", "blur:2.57", 2, table="labels")
+    found = lab.so_far("labels", "blur:2.57", 2)
     pd.testing.assert_frame_equal(found, frame)

@@ -9,7 +9,7 @@ import pytest
 
 from cinv_lib import claims, export, few_labels, ledger, paper
 from cinv_lib.corruptions import FAMILIES
-from cinv_lib.lab import Lab
+from cinv_lib.lab import MADE_WITH, Lab
 from cinv_lib.ledger import fixed, losses, shifted
 from cinv_lib.profiles import PROFILES, STICKERS
 
@@ -343,7 +343,7 @@ def test_every_claim_is_asked_somewhere_and_of_kinds_that_are_made(p):
     from cinv_lib import made
 
     expected = ledger.operators(p)
-    assert {ledger.MADE_WITH.get(kind, kind) for kind in expected} <= set(made.BUILDS)
+    assert {MADE_WITH.get(kind, kind) for kind in expected} <= set(made.BUILDS)
     for claim in ledger.CLAIMS:
         assert set(claim.reads) <= set(expected)
         if all(expected[kind] for kind in claim.reads):

@@ -18,7 +18,6 @@ from cinv_lib.ledger import beyond, fixed, losses, shifted
 from cinv_lib.profiles import Profile
 
 Tables = Mapping[tuple[str, str], pd.DataFrame]  # by kind and operator
-MADE_WITH = {"labels": "scores"}  # tables that the lab makes along with others
 
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
@@ -64,9 +63,7 @@ def finished(lab: Lab, seeds: int = 1) -> dict[tuple[str, str], pd.DataFrame]:
             parts = []
             for loss in losses:
                 # the profile's own loss is the one of students that nobody asked another of
-                found = lab.so_far(
-                    MADE_WITH.get(kind, kind), op, seeds, None if loss == p.loss else loss, kind
-                )
+                found = lab.so_far(kind, op, seeds, None if loss == p.loss else loss)
                 if found is not None:
                     parts.append(named(found, op, loss))
             if parts:
