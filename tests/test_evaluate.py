@@ -1,5 +1,7 @@
 """Scores: against scikit-learn; the same draws whatever the batch; each encoder once."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -286,6 +288,7 @@ def test_pictures_are_drawn_where_the_first_weights_are(encoder, head, where, mo
         raise InterruptedError
 
     monkeypatch.setattr("cinv_lib.evaluate.batches", batches)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
     with pytest.raises(InterruptedError):
         evaluate_heads([(encoder, {"model": head})], image_set(), Identity(), progress=False)
     assert drawn == [where]
