@@ -20,6 +20,7 @@ SEEDS = int(config.get("seeds", 1))
 GPUS = str(config.get("gpus") or "")
 SLURM = bool(config.get("slurm"))  # jobs are elsewhere: SLURM gives them their cores and GPUs
 RUN = os.path.join(os.environ.get("CINV_RUNS") or "runs", PROFILE)
+LOGS = os.path.abspath(f"{RUN}/logs")  # a lesson runs in another folder, notebooks
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
 # a progress bar of cells for people, where no other lesson runs beside it; silence for log files
@@ -118,12 +119,15 @@ def share(wildcards, threads):
 # ignore it). Its own GPU for each job, where several are named: the first that no other job has
 # locked.
 MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"
+# The lock is the open file's: it is free once the job and all that it started have ended, even killed.
+# (macOS has no command `flock`.)
+LOCK = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 SET_UP = """
         export GLIBC_TUNABLES=${{GLIBC_TUNABLES:-{MALLOC}}}
         export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
         for gpu in {GPUS}; do
             exec 9>{RUN}/.gpu-$gpu.lock
-            if flock --nonblock 9; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
+            if python -c '{LOCK}' 2>/dev/null; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
         done
 """
 
@@ -255,7 +259,7 @@ rule lesson:
         rm -f {params.failed}; : >{log.printed}; : >{log.errors}
         papermill {input.notebook} {params.failed} --kernel python3 --cwd notebooks {BAR} --log-level WARNING \
             {params.parameters} \
-            --stdout-file "$(realpath {log.printed})" --stderr-file "$(realpath {log.errors})" || {{
+            --stdout-file {LOGS:q}/{wildcards.name}.log --stderr-file {LOGS:q}/{wildcards.name}.err || {{
             echo "lesson {wildcards.name} stopped: see {params.failed}" >&2; exit 1; }}
         mv {params.failed} {output}
         echo "lesson {wildcards.name}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

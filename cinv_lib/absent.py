@@ -55,6 +55,16 @@ def missing(p: Profile, lesson: str = "") -> list[str]:
     return lines
 
 
+def second_start(p: Profile) -> list[str]:
+    """What lesson 07 lacks to compare two starts of the baseline, as in `missing`."""
+    if not p.supervised_narrow:
+        return [NARROW]
+    on = (next(iter(p.operators)), p.slider)
+    if set(on) <= set(p.starts):
+        return []
+    return [f"a second start on {' and '.join(on)}, which this profile does not have"]
+
+
 def command(name: str) -> str | None:
     """The command that makes a set of pictures; None where it is there, or drawn when asked for."""
     if name in stored_sets.COMMAND:

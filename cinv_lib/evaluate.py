@@ -70,7 +70,8 @@ def evaluate_heads(
         realisations: number of draws; draw r is a function of (seed, r), not of the batch size.
         batch_size: images an encoder sees at once.
         precision: "fp32", "bf16" or "auto", of the encoders; the heads compute in float32.
-        device: where to compute; None for where the first encoder is.
+        device: where to compute; None for where the first encoder with weights is, or, if none has
+            any, the first head.
 
     Returns:
         A row for each model and realisation: model, realisation, top1, top5 in percent (top5 NaN
@@ -93,7 +94,8 @@ def evaluate_heads(
     heads = [(i, name, head) for i, (_, named) in enumerate(groups) for name, head in named.items()]
     names = [name for _, name, _ in heads]
     _check(names, images, realisations, batch_size, precision)
-    device = torch.device(device) if device is not None else device_of(encoders)
+    modules = [*encoders, *(head for *_, head in heads)]
+    device = torch.device(device) if device is not None else device_of(modules)
     draws = realisations if op.is_random else 1
     bf16 = uses_bf16(precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
@@ -108,7 +110,7 @@ def evaluate_heads(
         leave=False,
         disable=not progress,
     )
-    with bar, looking([*encoders, *(head for *_, head in heads)]):
+    with bar, looking(modules):
         side = side_of(encoders)
         for r, first, x in batches(op, images, draws, seed, "evaluation", batch_size, device, side):
             with autocast:

@@ -8,6 +8,8 @@ from accelerate import Accelerator
 from jaxtyping import UInt8
 from torch import Tensor
 
+from cinv_lib import cores
+
 
 def accelerator() -> Accelerator:
     """This process's device and its place among the others: CUDA where there is one, else CPU.
@@ -43,9 +45,8 @@ def decoders(device: torch.device) -> int:
     which needs the cores itself; else this process's share of the cores, up to 16."""
     if device.type == "cpu":
         return 0
-    affinity = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    return max(1, min(16, len(affinity(0)) // beside))
+    return max(1, min(16, cores.usable() // beside))
 
 
 def resident(images: UInt8[Tensor, "N 3 H W"], device: torch.device) -> UInt8[Tensor, "N 3 H W"]:

@@ -242,8 +242,8 @@ class Lab:
         if device == self.device:
             return self
         other = copy.copy(self)
-        other.device = device
-        other.__dict__.pop("teacher", None)
+        kept = {name: v for name, v in vars(self).items() if not isinstance(v, torch.nn.Module)}
+        other.__dict__ = kept | {"device": device}  # models of this lab are on its own device
         return other
 
     def _still(self, model: torch.nn.Module) -> torch.nn.Module:

@@ -102,8 +102,9 @@ def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
     pixels = [Task("pixels", op, seed) for seed in range(seeds) for op in p.pixels]
     severity = [Task("severity", op, seed) for seed in range(seeds) for op in p.graded]
     shift = [Task("shift", op, seed) for seed in range(seeds) for op in p.shift_severities]
-    starts = [Task("starts", op, seed) for seed in range(seeds) for op in p.starts]
-    fitted = [Task("fitted", p.slider, seed) for seed in range(seeds) if p.slider in p.starts]
+    both = range(0 if absent.second_start(p) else seeds)  # else lesson 07 ends before it asks
+    starts = [Task("starts", op, seed) for seed in both for op in p.starts]
+    fitted = [Task("fitted", p.slider, seed) for seed in both]
     remedies = [None if loss == p.loss else loss for loss in p.remedies]
     open_ = [Task("bias", p.slider, seed, loss) for seed in range(seeds) for loss in remedies]
     open_ += [Task(kind, p.slider, s) for s in range(seeds) for kind in ("tuning", "towers")]

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -108,16 +109,20 @@ def view(
 
 
 class _Step(nn.Module):
-    """A module whose forward makes the loss, as DistributedDataParallel wants it."""
+    """A module whose forward makes the loss, as DistributedDataParallel wants it.
 
-    def __init__(self, module: nn.Module, step: Step, device: torch.device, bf16: bool) -> None:
+    That moves the tensors among the arguments to the GPU; image numbers have to stay where the
+    pictures are looked up. So `loss` brings its own.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device, bf16: bool) -> None:
         super().__init__()
-        self.module, self.step = module, step
+        self.module = module
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    def forward(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, loss: Callable[[], Float[Tensor, ""]]) -> Float[Tensor, ""]:
         with self.autocast:
-            return self.step(indices, generator)
+            return loss()
 
 
 def run(
@@ -190,7 +195,7 @@ def run(
         done, rows = state["step"], state["history"].tolist()
     place.wait_for_everyone()  # nobody writes a checkpoint that another has still to read
     bf16 = hardware.uses_bf16(recipe.precision, device)
-    model = place.prepare_model(_Step(module, step, device, bf16))
+    model = place.prepare_model(_Step(module, device, bf16))
     generator = torch.Generator(device)
 
     bar = tqdm(
@@ -217,7 +222,7 @@ def run(
         for group in optimizer.param_groups:
             group["lr"] = lr * group.get("pace", 1.0)
 
-        loss = model(indices, generator)
+        loss = model(partial(step, indices, generator))
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

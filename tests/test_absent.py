@@ -1,17 +1,18 @@
 """Where data or weights are absent a lesson says so, quotes the paper, and ends well."""
 
 import json
+from dataclasses import replace
 
 import nbformat
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
-from test_notebooks import execute, kernel  # noqa: F401
+from test_notebooks import NOTEBOOKS, execute, kernel  # noqa: F401
 
 from cinv_lib import absent, image_files, made, operators, paper, plan, stored_sets
 from cinv_lib.lab import Lab
 from cinv_lib.paper_profiles import IMAGENET100, STL10
-from cinv_lib.profiles import PROFILES
+from cinv_lib.profiles import PROFILES, SMOKE
 from data_prep import __main__ as prep
 
 PAPERS = pytest.mark.parametrize("p", [IMAGENET100, STL10], ids=lambda p: p.name)
@@ -169,3 +170,55 @@ def test_a_notebook_ends_well_with_the_papers_numbers(kernel, tmp_path, monkeypa
     assert end.traceback == [
         "The lesson ends here, as what it needs is absent. The cells below were not run."
     ]
+
+
+LACKING = {
+    "no weights": ({"supervised_narrow": ""}, "a ResNet-101 trained on the labelled classes alone"),
+    "no operators": ({"starts": ()}, "a second start on mask:0.9 and mask:0.5..0.95"),
+    "no range": ({"starts": ("mask:0.9",)}, "a second start on mask:0.9 and mask:0.5..0.95"),
+    "neither": ({"supervised_narrow": "", "starts": (), "shift": "", "shift_severities": {}}, "a "),
+}
+
+
+@pytest.mark.parametrize("without", LACKING)
+def test_nothing_is_planned_for_a_second_start_that_is_not_there(without):
+    changed, line = LACKING[without]
+    lines = absent.second_start(replace(SMOKE, **changed))
+    assert len(lines) == 1 and lines[0].startswith(line)
+    kinds = {task.kind for task in plan.every(replace(SMOKE, **changed), 2).values()}
+    assert not kinds & {"baseline100", "starts", "fitted"}
+    assert kinds >= {"baseline", "scores", "severity"}
+    assert absent.second_start(SMOKE) == []
+    assert {task.kind for task in plan.every(SMOKE, 2).values()} >= {"baseline100", "fitted"}
+
+
+@pytest.mark.parametrize(
+    ("lesson", "without"),
+    [("07", "no weights"), ("07", "no range"), ("07", "neither"), ("15", "neither")],
+)
+def test_lessons_without_a_second_start_end_well_and_say_why(
+    lesson,
+    without,
+    kernel,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    changed, line = LACKING[without]
+    (path,) = [path for path in NOTEBOOKS if path.stem.startswith(lesson)]
+    monkeypatch.setenv("CINV_LESSON", path.stem)
+    notebook = nbformat.read(path, as_version=4)
+    first = f"""from dataclasses import replace
+from cinv_lib import profiles
+profiles.PROFILES["smoke"] = replace(profiles.SMOKE, **{changed!r})"""
+    notebook.cells.insert(0, new_code_cell(first))
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    done = execute(tmp_path / "in.ipynb", tmp_path / "out.ipynb", profile="smoke", seeds=1)
+    code = [cell for cell in done.cells if cell.cell_type == "code"]
+    run = [cell for cell in code if cell.execution_count]
+    if lesson == "15":
+        assert len(run) == len(code), "the ledger is whole"
+        return
+    assert 5 < len(run) < len(code)
+    shown = "\n".join(str(output.data) for output in run[-1].outputs if "data" in output)
+    assert f"- {line}" in shown and "Table 11, quoted" in shown
+    assert "The lesson ends here" in run[-1].outputs[-1].traceback[0]

@@ -1,5 +1,7 @@
 """Scores: against scikit-learn; the same draws whatever the batch; each encoder once."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -267,6 +269,29 @@ def test_modules_are_in_eval_mode_meanwhile_and_as_before_afterwards():
 
 def fails(x):
     raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "head", "where"),
+    [
+        (nn.Flatten(), nn.Linear(192, 10, device="meta"), "meta"),  # as the router of lesson 14
+        (nn.Conv2d(3, 1, 1, device="meta"), nn.Linear(64, 10), "meta"),
+        (nn.Conv2d(3, 1, 1), nn.Linear(64, 10, device="meta"), "cpu"),
+        (nn.Flatten(), nn.Flatten(), "cpu"),
+    ],
+)
+def test_pictures_are_drawn_where_the_first_weights_are(encoder, head, where, monkeypatch):
+    drawn = []
+
+    def batches(op, images, draws, seed, purpose, batch_size, device, side):
+        drawn.append(device.type)
+        raise InterruptedError
+
+    monkeypatch.setattr("cinv_lib.evaluate.batches", batches)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta has none
+    with pytest.raises(InterruptedError):
+        evaluate_heads([(encoder, {"model": head})], image_set(), Identity(), progress=False)
+    assert drawn == [where]
 
 
 def test_batch_norm_uses_its_running_statistics():

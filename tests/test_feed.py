@@ -2,11 +2,13 @@
 
 import math
 import time
+from types import SimpleNamespace
 
 import processes
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._pytree import tree_map
 from torchvision.transforms.functional import resize
 
 from cinv_lib import (
@@ -21,6 +23,7 @@ from cinv_lib import (
     probe,
     supervised,
     train,
+    tuned_teacher,
 )
 from cinv_lib.image_files import ImageFiles
 from cinv_lib.images import ImageSet
@@ -102,6 +105,37 @@ def test_views_are_the_crops_of_the_epoch_flipped(files):
     source.begin(6, batches)
     with pytest.raises(ValueError, match="pass this as `ahead`"):
         source.view(batches[1], torch.Generator())
+
+
+class Moving(torch.nn.Module):
+    """As DistributedDataParallel on a GPU: the tensors among the arguments go to another device."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *given, **named):
+        given, named = tree_map(lambda v: v.to("meta") if torch.is_tensor(v) else v, (given, named))
+        return self.module(*given, **named)
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_image_numbers_stay_with_the_pictures_where_arguments_are_moved(files, monkeypatch, memory):
+    pictures, init = centred(files) if memory else files, processes.small_encoder()
+    trainings = (
+        lambda: supervised.finetune(init, pictures, MASK, recipe(), 0, progress=False),
+        lambda: distill.distill(init, pictures, MASK, ST, recipe(), 0, progress=False),
+        lambda: tuned_teacher.tune(
+            init, pictures, MASK, ST, recipe(), 0, pace=0.1, anchor=1.0, progress=False
+        ),
+    )
+    alone = [training()[-1].loss for training in trainings]
+    place = SimpleNamespace(
+        device=CPU, process_index=0, num_processes=1, is_main_process=True, prepare_model=Moving
+    )
+    place.wait_for_everyone = lambda: None
+    monkeypatch.setattr(hardware, "accelerator", lambda: place)
+    assert [training()[-1].loss.tolist() for training in trainings] == [a.tolist() for a in alone]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

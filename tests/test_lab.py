@@ -1,12 +1,14 @@
 """The lab makes a thing once, finds it again, and believes the recorded run only when allowed."""
 
 import shutil
+from functools import cached_property
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 
-from cinv_lib import distill, made, profiles, results, scoring, supervised
+from cinv_lib import distill, hardware, made, profiles, results, scoring, supervised
 from cinv_lib import lab as lab_module
 from cinv_lib.lab import RECORDED, Lab
 from cinv_lib.store import Store
@@ -103,3 +105,23 @@ def test_the_paper_s_numbers_stand_beside_under_our_operators(lab):
     assert table.loc[scoring.METHODS["student"], (OP, "paper")] == "83.0 ± 0.1"
     with pytest.raises(ValueError, match="top1, top5"):
         results.measured(lab, [OP], metric="top3")
+
+
+def test_the_working_lab_has_every_model_on_its_own_device(monkeypatch):
+    """Also one that was looked at before, as lesson 14 looks at `vit` before it asks for more."""
+    lab = Lab("smoke", recorded=False)
+    lazy = [name for name, v in vars(Lab).items() if isinstance(v, cached_property)]
+    values = {name: getattr(lab, name) for name in lazy}
+    models = {name for name, v in values.items() if isinstance(v, torch.nn.Module)}
+    assert {"teacher", "vit"} <= models
+    place = SimpleNamespace(device=torch.device("meta"))
+    monkeypatch.setattr(hardware, "accelerator", lambda: place)
+    working = lab.working()
+    for name, value in values.items():
+        if name in models:
+            assert {p.device.type for p in getattr(working, name).parameters()} == {"meta"}, name
+            assert getattr(lab, name) is value, "the reader's own"
+            assert {p.device.type for p in value.parameters()} == {"cpu"}
+        else:
+            assert getattr(working, name) is value, f"{name}: read once is enough"
+    assert working.working() is working

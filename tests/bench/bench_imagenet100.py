@@ -9,6 +9,7 @@ a GPU it takes the small CLIP and a few pictures, which shows that it runs and n
 """
 
 import resource
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -91,7 +92,8 @@ def _train(teacher, pictures, recipe) -> tuple[pd.DataFrame, float]:
     _, history = distill.distill(teacher, pictures, op, loss, recipe, seed=0, progress=False)
     if device.type == "cuda":
         return history, torch.cuda.max_memory_allocated(device) / 1e9
-    return history, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # Linux: kB
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+    return history, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def _warm(history: pd.DataFrame) -> int:
