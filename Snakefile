@@ -44,6 +44,7 @@ RUN = host.run_folder(PROFILE)
 if set(RUN) & set("{}\n"):
     raise ValueError(f"{RUN!r}: a run cannot be kept there, as snakemake reads {{ and }} in a path")
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
+NOTHING = {"doctor", "host", "site"}  # modules of the library that no result comes from
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
 # a progress bar of cells for people, where no other lesson runs beside it; silence for log files
 ALONE = sys.stderr.isatty() and workflow.cores == 1
@@ -69,7 +70,7 @@ def library() -> str:
     digest = hashlib.sha256()
     for folder in ("cinv_lib", "data_prep"):
         for path in sorted(Path(folder).rglob("*")):
-            if path.suffix in {".py", ".json", ".md", ".txt"} and path.stem not in {"doctor", "site"}:
+            if path.suffix in {".py", ".json", ".md", ".txt"} and path.stem not in NOTHING:
                 digest.update(path.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

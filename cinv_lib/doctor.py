@@ -172,10 +172,11 @@ def memory() -> Finding:
 
 
 def user(folder: Path | None = None) -> Finding:
-    """Programs keep caches in HOME; where it cannot be written to, make gives them another folder."""
+    """Programs keep caches in HOME; where they cannot, make gives them another folder."""
     folder = folder or Path(os.path.expanduser("~"))
     if not host.writable(folder):
-        detail = f"HOME={str(folder)!r} cannot be written to; make keeps caches in {host.stand_in()}"
+        kept = f"make keeps caches in {host.stand_in()}"
+        detail = f"HOME={str(folder)!r} cannot be written to; {kept}"
         fix = "none needed for make; else export HOME=/a/folder/of/yours"
         return Finding("WARN", "home", detail, fix)
     return Finding("OK", "home", f"{host.user()} can write to {folder}")

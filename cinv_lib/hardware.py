@@ -10,9 +10,8 @@ from torch import Tensor
 
 from cinv_lib import host
 
-
-# What torchrun tells each process that it starts. A part of it says nothing: Kubernetes, SLURM and a
-# shell where somebody tried something leave a WORLD_SIZE, and waiting for its others has no end.
+# What torchrun tells each process that it starts. A part of it says nothing: Kubernetes, SLURM and
+# shells where somebody tried something leave a WORLD_SIZE, and waiting for the others has no end.
 PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # Other launchers' words for the same, and accelerate's own settings: neither is a recipe's.
 OTHERS = ("ACCELERATE_", "PMI_", "OMPI_", "MV2_", "SLURM_", "FORK_LAUNCHED")

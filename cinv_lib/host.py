@@ -11,6 +11,8 @@ runs by itself under Python 3.8 or newer:
     python3 -I cinv_lib/host.py check NAME=VALUE ...   are these whole numbers?
 """
 
+from __future__ import annotations  # this file runs under Python 3.8 too
+
 import os
 import pwd
 import re
@@ -20,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parents[1]
 GIB = 2**30
@@ -47,17 +48,13 @@ WRITTEN = {
 }
 USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the order of getpass.getuser
 
-# Where a reader's pip installs, and what else must be so, is not where the course wants it. Which
-# index it asks, through which proxy and with which certificates, stays the reader's. For pip, an
-# empty value is none, also where a pip.conf has one.
+# What a reader's pip.conf or environment may ask of pip, and would stop the course's only use of it.
+# The index, the proxy and the certificates stay the reader's. Empty: the environment's goes.
 PIP = {
     "PIP_USER": "0",
     "PIP_REQUIRE_VIRTUALENV": "0",
     "PIP_REQUIRE_HASHES": "0",
     "PIP_DRY_RUN": "0",
-    "PIP_TARGET": "",
-    "PIP_PREFIX": "",
-    "PIP_ROOT": "",
     "PIP_PYTHON": "",
     "PIP_CONSTRAINT": "",
     "PIP_REQUIREMENT": "",
@@ -72,7 +69,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _groups(controller: str, root: Path) -> List[Path]:
+def _groups(controller: str, root: Path) -> list[Path]:
     """Folders of this process's control groups for a controller, from its own to the outermost.
 
     Version 2 has one tree, version 1 one for each controller. In a container the path that
@@ -80,7 +77,7 @@ def _groups(controller: str, root: Path) -> List[Path]:
     """
     found = []
     for line in _read(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
         top = root / "sys/fs/cgroup" / (controller if controllers else "")
@@ -90,7 +87,7 @@ def _groups(controller: str, root: Path) -> List[Path]:
 
 
 def cores(root: Path = Path("/")) -> int:
-    """Cores that this process may use: those it may run on, and no more than a container's quota."""
+    """Cores that this process may use: those it may run on, at most a container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
     may = len(affinity(0)) if affinity else os.cpu_count() or 1
     for group in _groups("cpu", root):
@@ -102,7 +99,7 @@ def cores(root: Path = Path("/")) -> int:
     return max(1, may)
 
 
-def memory(root: Path = Path("/")) -> Optional[int]:
+def memory(root: Path = Path("/")) -> int | None:
     """Bytes that are free for new processes, of the machine or of the container; None: unknown."""
     free = []
     found = re.search(r"^MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo"), re.M)
@@ -125,7 +122,7 @@ def memory(root: Path = Path("/")) -> Optional[int]:
     return max(0, min(free)) if free else None
 
 
-def gpus() -> List[str]:
+def gpus() -> list[str]:
     """Names of the GPUs that a job may be given: those of CUDA_VISIBLE_DEVICES, else all.
 
     A name that CUDA does not know hides all from there on: "-1" is what people write for that.
@@ -138,7 +135,7 @@ def gpus() -> List[str]:
     return names[:known] or (["-1"] if names else [])
 
 
-def _driver() -> List[str]:
+def _driver() -> list[str]:
     """Numbers of the GPUs that nvidia-smi lists. Without a usable driver it prints sentences."""
     asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
@@ -151,7 +148,7 @@ def _driver() -> List[str]:
     return [line.strip() for line in lines if re.fullmatch(r"[0-9]+", line.strip())]
 
 
-def jobs(names: List[str], root: Path = Path("/")) -> int:
+def jobs(names: list[str], root: Path = Path("/")) -> int:
     """Trainings at once: one a GPU, else one a core, as far as there is memory for them."""
     real = [name for name in names if name != "-1"]
     if real:
@@ -160,14 +157,14 @@ def jobs(names: List[str], root: Path = Path("/")) -> int:
     return max(1, cores(root) if free is None else min(cores(root), int((free - SPARE) // JOB)))
 
 
-def suits(python: str, newest: tuple = (4, 0)) -> bool:
+def suits(python: str, newest: tuple[int, int] = (4, 0)) -> bool:
     """Whether this Python starts (a pyenv shim may not) and is from 3.11 to `newest`."""
     code = "import sys; print(*sys.version_info[:2])"
     version = _answer([python, "-I", "-c", code]).split()
     return len(version) == 2 and (3, 11) <= (int(version[0]), int(version[1])) <= newest
 
 
-def _answer(command: List[str]) -> str:
+def _answer(command: list[str]) -> str:
     """What a command prints; "" if it cannot start, fails or does not end."""
     try:
         done = subprocess.run(
@@ -178,7 +175,7 @@ def _answer(command: List[str]) -> str:
     return done.stdout.decode(errors="replace").strip()
 
 
-def python(given: str = "") -> Optional[str]:
+def python(given: str = "") -> str | None:
     """The given Python if it suits; else the first on PATH that is 3.11 or 3.12, else a newer one.
 
     Those of `.venv` are left out, which is made with it.
@@ -215,7 +212,7 @@ def stand_in() -> Path:
     return Path(tempfile.gettempdir()).absolute() / f"cinv-{os.getuid()}"
 
 
-def environment() -> Dict[str, str]:
+def environment() -> dict[str, str]:
     """Variables that the course's programs need here. Most machines need no more than `PIP`."""
     needed = dict(PIP)
     for variable, default in WRITTEN.items():
@@ -228,7 +225,7 @@ def environment() -> Dict[str, str]:
 
 
 def user() -> str:
-    """The name of this process's user, or one made up where the id has none (docker run -u 1234)."""
+    """This process's user, or a made-up name where the id has none (docker run -u 1234)."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -242,7 +239,7 @@ def run_folder(profile: str) -> str:
     return os.path.join(os.path.abspath(os.path.expanduser(runs)) if runs else "runs", profile)
 
 
-def check(settings: List[str]) -> List[str]:
+def check(settings: list[str]) -> list[str]:
     """What is wrong with these "NAME=VALUE", a sentence each: whole numbers from 1."""
     wrong = []
     for name, _, value in (setting.partition("=") for setting in settings):
@@ -252,7 +249,7 @@ def check(settings: List[str]) -> List[str]:
     return wrong
 
 
-def main(arguments: List[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Answer one question on standard output; 1 with a sentence on standard error if it cannot."""
     question, rest = (arguments or [""])[0], arguments[1:]
     if question == "cores":
