@@ -48,8 +48,8 @@ WRITTEN = {
 }
 USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the order of getpass.getuser
 
-# What a reader's pip.conf or environment may ask of pip, and would stop the course's only use of it.
-# The index, the proxy and the certificates stay the reader's. Empty: the environment's goes.
+# What a reader's pip.conf or environment may ask of pip and would stop the course's only use of it.
+# The index, the proxy and the certificates stay the reader's. An empty value takes one away.
 PIP = {
     "PIP_USER": "0",
     "PIP_REQUIRE_VIRTUALENV": "0",

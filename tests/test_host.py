@@ -366,6 +366,7 @@ def test_the_installation_is_compiled_once(tmp_path):
     assert re.search(r"uv pip sync .*--compile-bytecode", shown(tmp_path, "doctor"))
 
 
+@needs_make
 def test_a_readers_pip_installs_here(tmp_path):
     """pip itself says what it makes of the settings: none is left that sends packages elsewhere."""
     options = re.search(r"-m pip (install .*) ", shown(tmp_path, "doctor"))[1].split(' "')[0]
