@@ -82,7 +82,8 @@ $(READY): requirements.lock
 	  "$$python" -m venv .venv || { rm -rf .venv; \
 	    echo "$$python cannot make a virtual environment; on Debian and Ubuntu:" \
 	      "apt install python3-venv"; exit 1; }; \
-	  $(BIN)/python -m pip install --quiet --no-user --target= --prefix= --root= "$$(grep -o '^uv==[^ ]*' requirements.lock)"; }
+	  $(BIN)/python -m pip install --quiet --no-user --target= --root=/ \
+	    --prefix=$(call quoted,$(CURDIR)/.venv) "$$(grep -o '^uv==[^ ]*' requirements.lock)"; }
 	@echo 'installing requirements.lock (PyTorch makes it some 6 GB on Linux: minutes, once)'
 	@$(PREPARED) $(BIN)/python -m uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	@pwd > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cinv.pth"

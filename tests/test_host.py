@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -367,21 +368,30 @@ def test_the_installation_is_compiled_once(tmp_path):
 
 
 @needs_make
-def test_a_readers_pip_installs_here(tmp_path):
-    """pip itself says what it makes of the settings: none is left that sends packages elsewhere."""
-    options = re.search(r"-m pip (install .*) ", shown(tmp_path, "doctor"))[1].split(' "')[0]
-    settings = tmp_path / "pip.conf"
-    settings.write_text("[global]\nuser = true\ntarget = /t\nroot = /r\nrequire-hashes = 1\n")
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in host.PIP.items()]
-    code = (
-        "from pip._internal.commands import create_command as c; import sys; "
-        "o, _ = c('install').parse_args(sys.argv[2:]); "
-        "print(bool(o.use_user_site or o.target_dir or o.prefix_path or o.root_path), "
-        "bool(o.require_hashes or o.constraints or o.dry_run), o.index_url)"
+@pytest.mark.parametrize(
+    "settings", ["user = true\n", "target = T\nno-deps = 1\n", "prefix = T\nroot = T\n"]
+)
+def test_a_readers_pip_installs_into_the_environment(tmp_path, settings):
+    """Whatever a pip.conf says of where: the Makefile's command, for a package of one module."""
+    text = shown(tmp_path, "doctor")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / ".venv")], check=True)
+    wheel, info = tmp_path / "tiny-1.0-py3-none-any.whl", "tiny-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("tiny.py", "")
+        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any"
+        )
+        file.writestr(f"{info}/RECORD", "")
+    command = re.search(r'\S+ -m pip install [^(]*(?= "\$\(grep)', text)[0]
+    (tmp_path / "pip.conf").write_text(
+        f"[global]\n{settings.replace('= T', f'= {tmp_path}/elsewhere')}require-hashes = 1\n"
     )
-    shell = [*lines, f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} {options} x"]
-    stray = {"PIP_CONFIG_FILE": str(settings), "PIP_PREFIX": "/p", "PIP_CONSTRAINT": "/c"}
-    stray |= {"PIP_INDEX_URL": "https://mirror.example/simple", "PIP_DRY_RUN": "1"}
-    command, environment = ["bash", "-c", "\n".join(shell)], os.environ | stray
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "False False https://mirror.example/simple"
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in host.PIP.items()]
+    stray = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_CONSTRAINT": "/no/constraints"}
+    stray |= {"PIP_DRY_RUN": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_NO_INDEX": "1"}
+    shell = ["bash", "-c", "\n".join([*lines, f"{command} {shlex.quote(str(wheel))}"])]
+    subprocess.run(shell, cwd=tmp_path, env=os.environ | stray, check=True)
+    assert [str(p.parent.relative_to(tmp_path)) for p in tmp_path.rglob("tiny.py")] == [
+        f".venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    ]
