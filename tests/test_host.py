@@ -368,10 +368,7 @@ def test_the_installation_is_compiled_once(tmp_path):
 
 
 @needs_make
-@pytest.mark.parametrize(
-    "settings", ["user = true\n", "target = T\nno-deps = 1\n", "prefix = T\nroot = T\n"]
-)
-def test_a_readers_pip_installs_into_the_environment(tmp_path, settings):
+def test_a_readers_pip_installs_into_the_environment(tmp_path):
     """Whatever a pip.conf says of where: the Makefile's command, for a package of one module."""
     text = shown(tmp_path, "doctor")
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / ".venv")], check=True)
@@ -384,14 +381,15 @@ def test_a_readers_pip_installs_into_the_environment(tmp_path, settings):
         )
         file.writestr(f"{info}/RECORD", "")
     command = re.search(r'\S+ -m pip install [^(]*(?= "\$\(grep)', text)[0]
-    (tmp_path / "pip.conf").write_text(
-        f"[global]\n{settings.replace('= T', f'= {tmp_path}/elsewhere')}require-hashes = 1\n"
-    )
     lines = [f"export {name}={shlex.quote(value)}" for name, value in host.PIP.items()]
     stray = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_CONSTRAINT": "/no/constraints"}
     stray |= {"PIP_DRY_RUN": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_NO_INDEX": "1"}
     shell = ["bash", "-c", "\n".join([*lines, f"{command} {shlex.quote(str(wheel))}"])]
-    subprocess.run(shell, cwd=tmp_path, env=os.environ | stray, check=True)
-    assert [str(p.parent.relative_to(tmp_path)) for p in tmp_path.rglob("tiny.py")] == [
-        f".venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    ]
+    site = tmp_path / f".venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    for where in ("user = true", "target = {0}", "prefix = {0}\nroot = {0}"):
+        settings = f"[global]\n{where.format(tmp_path / 'elsewhere')}\nrequire-hashes = 1\n"
+        (tmp_path / "pip.conf").write_text(settings)
+        subprocess.run(shell, cwd=tmp_path, env=os.environ | stray, check=True)
+        assert list(tmp_path.rglob("tiny.py")) == [site / "tiny.py"], where
+        (site / "tiny.py").unlink()
+        shutil.rmtree(site / info)
