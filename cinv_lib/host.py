@@ -11,7 +11,7 @@ runs by itself under Python 3.8 or newer:
     python3 -I cinv_lib/host.py check NAME=VALUE ...   are these whole numbers?
 """
 
-from __future__ import annotations  # this file runs under Python 3.8 too
+# ruff: noqa: UP006, UP035, UP045 (the names of types that Python 3.8 has)
 
 import os
 import pwd
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Dict, List, Optional, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 GIB = 2**30
@@ -69,7 +70,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _groups(controller: str, root: Path) -> list[Path]:
+def _groups(controller: str, root: Path) -> List[Path]:
     """Folders of this process's control groups for a controller, from its own to the outermost.
 
     Version 2 has one tree, version 1 one for each controller. In a container the path that
@@ -99,7 +100,7 @@ def cores(root: Path = Path("/")) -> int:
     return max(1, may)
 
 
-def memory(root: Path = Path("/")) -> int | None:
+def memory(root: Path = Path("/")) -> Optional[int]:
     """Bytes that are free for new processes, of the machine or of the container; None: unknown."""
     free = []
     found = re.search(r"^MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo"), re.M)
@@ -122,7 +123,7 @@ def memory(root: Path = Path("/")) -> int | None:
     return max(0, min(free)) if free else None
 
 
-def gpus() -> list[str]:
+def gpus() -> List[str]:
     """Names of the GPUs that a job may be given: those of CUDA_VISIBLE_DEVICES, else all.
 
     A name that CUDA does not know hides all from there on: "-1" is what people write for that.
@@ -135,7 +136,7 @@ def gpus() -> list[str]:
     return names[:known] or (["-1"] if names else [])
 
 
-def _driver() -> list[str]:
+def _driver() -> List[str]:
     """Numbers of the GPUs that nvidia-smi lists. Without a usable driver it prints sentences."""
     asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
@@ -148,7 +149,7 @@ def _driver() -> list[str]:
     return [line.strip() for line in lines if re.fullmatch(r"[0-9]+", line.strip())]
 
 
-def jobs(names: list[str], root: Path = Path("/")) -> int:
+def jobs(names: List[str], root: Path = Path("/")) -> int:
     """Trainings at once: one a GPU, else one a core, as far as there is memory for them."""
     real = [name for name in names if name != "-1"]
     if real:
@@ -157,14 +158,14 @@ def jobs(names: list[str], root: Path = Path("/")) -> int:
     return max(1, cores(root) if free is None else min(cores(root), int((free - SPARE) // JOB)))
 
 
-def suits(python: str, newest: tuple[int, int] = (4, 0)) -> bool:
+def suits(python: str, newest: Tuple[int, int] = (4, 0)) -> bool:
     """Whether this Python starts (a pyenv shim may not) and is from 3.11 to `newest`."""
     code = "import sys; print(*sys.version_info[:2])"
     version = _answer([python, "-I", "-c", code]).split()
     return len(version) == 2 and (3, 11) <= (int(version[0]), int(version[1])) <= newest
 
 
-def _answer(command: list[str]) -> str:
+def _answer(command: List[str]) -> str:
     """What a command prints; "" if it cannot start, fails or does not end."""
     try:
         done = subprocess.run(
@@ -175,7 +176,7 @@ def _answer(command: list[str]) -> str:
     return done.stdout.decode(errors="replace").strip()
 
 
-def python(given: str = "") -> str | None:
+def python(given: str = "") -> Optional[str]:
     """The given Python if it suits; else the first on PATH that is 3.11 or 3.12, else a newer one.
 
     Those of `.venv` are left out, which is made with it.
@@ -212,7 +213,7 @@ def stand_in() -> Path:
     return Path(tempfile.gettempdir()).absolute() / f"cinv-{os.getuid()}"
 
 
-def environment() -> dict[str, str]:
+def environment() -> Dict[str, str]:
     """Variables that the course's programs need here. Most machines need no more than `PIP`."""
     needed = dict(PIP)
     for variable, default in WRITTEN.items():
@@ -239,7 +240,7 @@ def run_folder(profile: str) -> str:
     return os.path.join(os.path.abspath(os.path.expanduser(runs)) if runs else "runs", profile)
 
 
-def check(settings: list[str]) -> list[str]:
+def check(settings: List[str]) -> List[str]:
     """What is wrong with these "NAME=VALUE", a sentence each: whole numbers from 1."""
     wrong = []
     for name, _, value in (setting.partition("=") for setting in settings):
@@ -249,7 +250,7 @@ def check(settings: list[str]) -> list[str]:
     return wrong
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: List[str]) -> int:
     """Answer one question on standard output; 1 with a sentence on standard error if it cannot."""
     question, rest = (arguments or [""])[0], arguments[1:]
     if question == "cores":
