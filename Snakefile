@@ -15,13 +15,37 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROFILE = str(config.get("profile", "stickers"))
+from cinv_lib import host
+
+
+def setting(name: str, default: str = "") -> str:
+    """A --config as text: snakemake has read "0" as a number, and nothing as None."""
+    value = config.get(name, default)
+    return "" if value is None else str(value)
+
+
+def gpu_names(text: str) -> str:
+    """Names of GPUs, checked, as they go into the jobs' shell."""
+    names = text.replace(",", " ").split()
+    wrong = [name for name in names if name != "-1" and not host.GPU.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"GPUS={text!r}: {wrong[0]!r} is no GPU; expected numbers, as in GPUS='0 1'")
+    return " ".join(names)
+
+
+PROFILE = setting("profile", "stickers")
 SEEDS = int(config.get("seeds", 1))
-GPUS = str(config.get("gpus") or "")
+GPUS = gpu_names(setting("gpus"))
 SLURM = bool(config.get("slurm"))  # jobs are elsewhere: SLURM gives them their cores and GPUs
-RUN = os.path.join(os.environ.get("CINV_RUNS") or "runs", PROFILE)
+for folder in ("CINV_RUNS", "CINV_HOME"):  # jobs and lessons start in other folders
+    if os.environ.get(folder):
+        os.environ[folder] = os.path.abspath(os.path.expanduser(os.environ[folder]))
+RUN = host.run_folder(PROFILE)
+if set(RUN) & set("{}\n"):
+    raise ValueError(f"{RUN!r}: a run cannot be kept there, as snakemake reads {{ and }} in a path")
 LOGS = os.path.abspath(f"{RUN}/logs")  # a lesson runs in another folder, notebooks
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
+NOTHING = {"doctor", "host", "site"}  # modules of the library that no result comes from
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
 # a progress bar of cells for people, where no other lesson runs beside it; silence for log files
 ALONE = sys.stderr.isatty() and workflow.cores == 1
@@ -34,6 +58,8 @@ def wanted(lessons: str) -> list[str]:
         return list(NAMES.values())
     lessons = CORE if lessons == "core" else lessons
     numbers = [number.zfill(2) for number in re.split(r"[\s,]+", lessons.strip()) if number]
+    if not numbers:
+        raise ValueError(f"no lesson {lessons!r}; there are: {' '.join(NAMES)} (or: core, all)")
     for number in numbers:
         if number not in NAMES:
             raise ValueError(f"no lesson {number!r}; there are: {' '.join(NAMES)} (or: core, all)")
@@ -45,7 +71,7 @@ def library() -> str:
     digest = hashlib.sha256()
     for folder in ("cinv_lib", "data_prep"):
         for path in sorted(Path(folder).rglob("*")):
-            if path.suffix in {".py", ".json", ".md", ".txt"} and path.stem not in {"doctor", "site"}:
+            if path.suffix in {".py", ".json", ".md", ".txt"} and path.stem not in NOTHING:
                 digest.update(path.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -86,7 +112,7 @@ def plan() -> dict:
 LIBRARY = library()
 # lessons that show a training; without its notebook a training is made as other tasks are
 TRAINING = {number for number, name in NAMES.items() if tagged(name, "training")}
-LESSONS = wanted(str(config.get("lessons", "all")))
+LESSONS = wanted(setting("lessons", "all"))
 PLAN = plan()
 
 
@@ -110,8 +136,8 @@ def made(names: list[str]) -> list[str]:
 
 
 def share(wildcards, threads):
-    """Cores of a job that was given some of snakemake's: its share of the machine's."""
-    return threads if SLURM else max(1, (os.cpu_count() or 1) * threads // workflow.cores)
+    """Cores of a job that was given some of snakemake's: its share of those that it may use."""
+    return threads if SLURM else max(1, host.cores() * threads // workflow.cores)
 
 
 # Nothing is taken from the recorded run: a course that was run has trained its students. Large pages
@@ -126,7 +152,7 @@ SET_UP = """
         export GLIBC_TUNABLES=${{GLIBC_TUNABLES:-{MALLOC}}}
         export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
         for gpu in {GPUS}; do
-            exec 9>{RUN}/.gpu-$gpu.lock
+            exec 9>{RUN:q}/.gpu-${{gpu//\\//-}}.lock
             if python -c '{LOCK}' 2>/dev/null; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
         done
 """
@@ -149,11 +175,11 @@ rule data:
     output:
         touch(f"{RUN}/.data-ready"),
     params:
-        name=f"profile {PROFILE}",
+        profile=PROFILE,
     message:
-        "python -m data_prep {params.name}"
+        "python -m data_prep profile {params.profile}"
     shell:
-        "echo 'data'; python -m data_prep {params.name}"
+        "echo 'data'; python -m data_prep profile {params.profile:q}"
 
 
 rule training:
@@ -182,16 +208,16 @@ rule training:
         "papermill {input.notebook} {params.parameters}"
     shell:
         """
-        echo "{wildcards.task}"
+        echo {wildcards.task:q}
         """
         + SET_UP
         + """
-        python -m cinv_lib.excerpt {input.notebook} training | papermill - {params.failed} \
+        python -m cinv_lib.excerpt {input.notebook:q} training | python -m papermill - {params.failed:q} \
             --kernel python3 --cwd notebooks --no-progress-bar --log-output {params.parameters} \
-            >{log} 2>&1 || {{ tail -n 3 {log} >&2
-            echo "{wildcards.task} stopped: see {params.failed}" >&2; exit 1; }}
-        mv {params.failed} {output}
-        echo "{wildcards.task}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+            >{log:q} 2>&1 || {{ tail -n 3 {log:q} >&2
+            echo {wildcards.task:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
+        mv {params.failed:q} {output:q}
+        echo {wildcards.task:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 
@@ -214,13 +240,13 @@ rule task:
         "python -m cinv_lib.plan {PROFILE} --make {wildcards.task}"
     shell:
         """
-        echo "{wildcards.task}"
+        echo {wildcards.task:q}
         """
         + SET_UP
         + """
-        python -m cinv_lib.plan {PROFILE} --seeds {SEEDS} --make "{wildcards.task}" >{log} 2>&1 || {{
-            tail -n 3 {log} >&2; echo "{wildcards.task} stopped: see {log}" >&2; exit 1; }}
-        echo "{wildcards.task}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+        python -m cinv_lib.plan {PROFILE:q} --seeds {SEEDS} --make {wildcards.task:q} >{log:q} 2>&1 || {{
+            tail -n 3 {log:q} >&2; echo {wildcards.task:q}" stopped: see "{log:q} >&2; exit 1; }}
+        echo {wildcards.task:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 
@@ -251,18 +277,18 @@ rule lesson:
     shell:
         # It runs under another name: a lesson that stops keeps its notebook, with the error, in logs/.
         """
-        echo "lesson {wildcards.name}"
+        echo "lesson "{wildcards.name:q}
         """
         + SET_UP
         + """
-        export CINV_LESSON={wildcards.name}
-        rm -f {params.failed}; : >{log.printed}; : >{log.errors}
-        papermill {input.notebook} {params.failed} --kernel python3 --cwd notebooks {BAR} --log-level WARNING \
-            {params.parameters} \
-            --stdout-file {LOGS:q}/{wildcards.name}.log --stderr-file {LOGS:q}/{wildcards.name}.err || {{
-            echo "lesson {wildcards.name} stopped: see {params.failed}" >&2; exit 1; }}
-        mv {params.failed} {output}
-        echo "lesson {wildcards.name}: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+        export CINV_LESSON={wildcards.name:q}
+        rm -f {params.failed:q}; : >{log.printed:q}; : >{log.errors:q}
+        python -m papermill {input.notebook:q} {params.failed:q} --kernel python3 --cwd notebooks {BAR} \
+            --log-level WARNING {params.parameters} \
+            --stdout-file {LOGS:q}/{wildcards.name:q}.log --stderr-file {LOGS:q}/{wildcards.name:q}.err || {{
+            echo "lesson "{wildcards.name:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
+        mv {params.failed:q} {output:q}
+        echo "lesson "{wildcards.name:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 
@@ -274,4 +300,4 @@ rule site:
     message:
         "python -m cinv_lib.site {RUN}"
     shell:
-        "python -m cinv_lib.site {RUN} >/dev/null"
+        "python -m cinv_lib.site {RUN:q} >/dev/null"

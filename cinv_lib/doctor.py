@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cinv_lib import host
 from cinv_lib.home import ROOT, home
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -139,6 +140,9 @@ def gpu() -> Finding:
         free, total = torch.cuda.mem_get_info()
         name = torch.cuda.get_device_name()
         return Finding("OK", "GPU", f"{name}, {free / GIB:.0f} of {total / GIB:.0f} GiB free")
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and host.gpus() in ([], ["-1"]):
+        return Finding("OK", "GPU", f"hidden by CUDA_VISIBLE_DEVICES={hidden!r}")
     if shutil.which("nvidia-smi"):
         detail = f"there is an NVIDIA driver, but torch {torch.__version__} does not reach a GPU"
         return Finding("WARN", "GPU", detail, "run nvidia-smi; the driver may be too old for torch")
@@ -156,14 +160,26 @@ def bf16() -> Finding:
 
 
 def memory() -> Finding:
-    """The course peaks at about 2 GiB."""
-    try:
-        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    except (ValueError, OSError, AttributeError):
+    """The course peaks at about 2 GiB, and each further training at once takes 1.5 GiB more."""
+    free, cores = host.memory(), host.cores()
+    if free is None:
         return Finding("OK", "memory", "this system does not say")
-    if size < 3.5:
-        return Finding("WARN", "memory", f"{size:.1f} GiB: expected 4 or more", "close programs")
-    return Finding("OK", "memory", f"{size:.0f} GiB")
+    detail = f"{free / GIB:.1f} GiB are free for {cores} cores: {host.jobs([])} jobs at once"
+    if free < 2.5 * GIB:
+        fix = "close programs, or give the container more memory"
+        return Finding("WARN", "memory", f"{detail}; expected 2.5 GiB or more", fix)
+    return Finding("OK", "memory", detail)
+
+
+def user(folder: Path | None = None) -> Finding:
+    """Programs keep caches in HOME; where they cannot, make gives them another folder."""
+    folder = folder or Path(os.path.expanduser("~"))
+    if not host.writable(folder):
+        kept = f"make keeps caches in {host.stand_in()}"
+        detail = f"HOME={str(folder)!r} cannot be written to; {kept}"
+        fix = "none needed for make; else export HOME=/a/folder/of/yours"
+        return Finding("WARN", "home", detail, fix)
+    return Finding("OK", "home", f"{host.user()} can write to {folder}")
 
 
 def disk(folder: Path | None = None) -> Finding:
@@ -246,7 +262,7 @@ def relative(path: Path) -> Path:
 def checks(port_number: int = 8888) -> list[tuple[str, Callable[[], Finding]]]:
     """(name, check) of everything, the foundations first."""
     named = (python, packages, torch, torchvision, open_clip, widgets, kernel, gpu, bf16, memory)
-    later = (disk, data, clip)
+    later = (user, disk, data, clip)
     return [
         *((check.__name__, check) for check in (*named, *later)),
         *(

@@ -8,15 +8,33 @@ from accelerate import Accelerator
 from jaxtyping import UInt8
 from torch import Tensor
 
-from cinv_lib import cores
+from cinv_lib import host
+
+# What torchrun tells each process that it starts. A part of it says nothing: Kubernetes, SLURM and
+# shells where somebody tried something leave a WORLD_SIZE, and waiting for the others has no end.
+PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# Other launchers' words for the same, and accelerate's own settings: neither is a recipe's.
+OTHERS = ("ACCELERATE_", "PMI_", "OMPI_", "MV2_", "SLURM_", "FORK_LAUNCHED")
+
+
+def launched() -> bool:
+    """Whether torchrun started this process, as one of several or alone."""
+    return all(os.environ.get(name) for name in (*PLACE, "TORCHELASTIC_RUN_ID"))
 
 
 def accelerator() -> Accelerator:
     """This process's device and its place among the others: CUDA where there is one, else CPU.
 
-    The precision is not accelerate's to set: it allows one a process, and a recipe has its own.
+    Only torchrun puts a process among others. The precision is not accelerate's to set: it allows
+    one a process, and a recipe has its own.
     """
-    return Accelerator(cpu=not torch.cuda.is_available())
+    hidden = [name for name in os.environ if name.startswith(OTHERS)]
+    hidden += [] if launched() else [name for name in PLACE if name in os.environ]
+    kept = {name: os.environ.pop(name) for name in hidden}
+    try:
+        return Accelerator(cpu=not torch.cuda.is_available())
+    finally:
+        os.environ.update(kept)
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
@@ -45,8 +63,8 @@ def decoders(device: torch.device) -> int:
     which needs the cores itself; else this process's share of the cores, up to 16."""
     if device.type == "cpu":
         return 0
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    return max(1, min(16, cores.usable() // beside))
+    beside = int(os.environ["LOCAL_WORLD_SIZE"]) if launched() else 1
+    return max(1, min(16, host.cores() // beside))
 
 
 def resident(images: UInt8[Tensor, "N 3 H W"], device: torch.device) -> UInt8[Tensor, "N 3 H W"]:

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cinv_lib import __version__, cores
+from cinv_lib import __version__
 
 HERE = Path(__file__).resolve().parent
 
@@ -50,7 +50,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def machine() -> str:
     """Processor, usable cores and GPU, e.g. "Intel(R) Xeon(R) ..., 2 cores"; not its name."""
-    parts = [_processor(), f"{cores.usable()} cores"]
+    parts = [_processor(), f"{host.cores()} cores"]
     torch = sys.modules.get("torch")  # a process that did not import it trained nothing on a GPU
     if torch is not None and torch.cuda.is_available():
         parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")

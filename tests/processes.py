@@ -46,7 +46,7 @@ def _call(function, arguments, rank, ranks, port):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if ranks > 1:  # what torchrun sets
         names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
-        names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
         if sys.platform == "linux":
             names["GLOO_SOCKET_IFNAME"] = "lo"
         os.environ |= {name: str(value) for name, value in names.items()}

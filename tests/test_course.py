@@ -67,7 +67,7 @@ def course(tmp_path):
         (tmp_path / name).mkdir()
         # A folder without it would lose against the real package, installed or not.
         (tmp_path / name / "__init__.py").touch()
-    for name in ("Snakefile", "cinv_lib/excerpt.py"):
+    for name in ("Snakefile", "cinv_lib/excerpt.py", "cinv_lib/host.py"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib" / "site.py").write_text(SITE)
@@ -79,7 +79,7 @@ def course(tmp_path):
 
 
 def make(
-    folder: Path, *more: str, cores: int = 1, **config
+    folder: Path, *more: str, cores: int = 1, runs: str | None = None, **config
 ) -> tuple[subprocess.CompletedProcess, list[str]]:
     """Run the course; returns the process and what ran this time."""
     (folder / "ran").unlink(missing_ok=True)
@@ -93,7 +93,9 @@ def make(
     bin = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{bin}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "IPYTHONDIR": str(folder / ".ipython")}
-    environment.pop("CINV_RUNS", None)
+    environment |= {"CINV_RUNS": runs} if runs else {}
+    if runs is None:
+        environment.pop("CINV_RUNS", None)
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -239,3 +241,67 @@ def test_each_job_has_a_gpu_of_its_own(course):
     write(course, "05_distill", "")
     done, ran = make(course, gpus="7", lessons="05")
     assert sorted(ran) == ["05 stickers 1", f"{STUDENT} 7", "baseline 7", "scores 7"]
+
+
+HOSTILE = "notes new;touch x;$(touch y) `touch z` 'it' \"s\" * & > [a-z] #\\"
+
+
+def test_a_folder_for_the_runs_may_have_any_name(course):
+    """Unquoted, its words were emptied, removed and run: beside it is a file of the reader's."""
+    (course / "notes").write_text("the reader's own")
+    folder = course / HOSTILE / "runs" / "stickers"
+    done, ran = make(course, runs=str(folder.parent))  # lesson 05 fails, and says where
+    said = f"stopped: see {folder / 'logs' / '05_distill.failed.ipynb'}"
+    assert said in done.stdout + done.stderr
+    assert len(ran) == 7
+    assert "before" in (folder / "logs" / "05_distill.log").read_text()
+    write(course, "05_distill", "")
+    done, ran = make(course, runs=str(folder.parent), gpus="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ran == ["05 stickers 1"]
+    assert (folder / "index.html").read_text() == "00_start 01_operators 05_distill"
+    assert (folder / ".gpu-0.lock").exists()
+    assert (course / "notes").read_text() == "the reader's own"
+    assert not [name for name in "xyz" if (course / name).exists()]
+    assert not (course / "runs").exists()
+
+
+def test_a_relative_folder_for_the_runs_is_one_for_all(course):
+    code = 'import os; _ = open("../ran", "a").write(os.environ["CINV_RUNS"] + "\\n")'
+    write(course, "00_start", code)
+    done, ran = make(course, runs="my runs", lessons="00")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(course / "my runs") in ran and (course / "my runs/stickers/index.html").exists()
+
+
+def test_a_folder_that_snakemake_cannot_name_is_refused(course):
+    done, ran = make(course, runs="my {runs}", lessons="00")
+    assert done.returncode != 0 and ran == [] and "reads { and }" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("gpus", ["0;touch x", "two", "$(touch x)"])
+def test_gpus_that_are_none_are_refused(course, gpus):
+    done, _ = make(course, "--dry-run", cores=2, gpus=gpus)
+    assert done.returncode != 0 and "is no GPU" in done.stdout + done.stderr
+    assert not (course / "x").exists()
+
+
+def test_the_first_gpu_alone_is_given_to_the_jobs(course):
+    """snakemake reads "0" as a number, and that is false."""
+    write(course, "05_distill", "")
+    done, ran = make(course, "--until", "training", gpus="0", lessons="05")
+    assert done.returncode == 0 and ran[-1] == f"{STUDENT} 0"
+
+
+def test_a_job_has_its_share_of_the_cores_that_the_course_may_use(course):
+    write(course, "05_distill", "", training="import os; print(os.environ['OMP_NUM_THREADS'])")
+    (course / "cinv_lib" / "host.py").open("a").write("\n\ndef cores():\n    return 12\n")
+    done, _ = make(course, "--until", "training", lessons="05", cores=3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = nbformat.read(course / "runs/stickers/trainings/05-student.ipynb", as_version=4)
+    assert report.cells[-1].outputs[0].text == "4\n"
+
+
+def test_no_lesson_at_all_is_said_so(course):
+    done, ran = make(course, lessons="")
+    assert done.returncode != 0 and ran == [] and "no lesson ''" in done.stdout + done.stderr

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cinv_lib import doctor
+from cinv_lib import doctor, host
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -87,6 +87,34 @@ def test_disk(tmp_path, monkeypatch, gib, status):
     assert finding.status == status
     assert str(tmp_path) in finding.detail
     assert ("CINV_HOME" in finding.fix) == (status != "OK")
+
+
+@pytest.mark.parametrize(("gib", "status"), [(1, "WARN"), (9, "OK")])
+def test_memory_says_how_many_jobs_there_will_be(monkeypatch, gib, status):
+    monkeypatch.setattr(host, "memory", lambda *_: gib * doctor.GIB)
+    monkeypatch.setattr(host, "cores", lambda *_: 64)
+    finding = doctor.memory()
+    assert finding.status == status
+    assert f"{gib}.0 GiB are free for 64 cores: {5 if gib == 9 else 1} jobs" in finding.detail
+
+
+def test_a_home_that_cannot_be_written_to_is_said_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert doctor.user().status == "OK"
+    monkeypatch.setenv("HOME", "/proc/none")
+    finding = doctor.user()
+    assert finding.status == "WARN" and "'/proc/none' cannot be written to" in finding.detail
+
+
+@pytest.mark.parametrize("visible", ["", "-1"])
+def test_gpus_that_the_reader_hid_are_no_fault_of_the_driver(monkeypatch, visible):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    finding = doctor.gpu()
+    assert finding.status == "OK" and f"CUDA_VISIBLE_DEVICES={visible!r}" in finding.detail
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert doctor.gpu().status == "WARN"
 
 
 def test_data(tmp_path):

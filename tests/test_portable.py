@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_course import course, make, write  # noqa: F401
 
-from cinv_lib import cores, doctor, hardware, provenance
+from cinv_lib import doctor, hardware, host, provenance
 from cinv_lib.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -54,17 +54,17 @@ def elsewhere(monkeypatch):
 def test_cores_are_those_of_this_process_where_the_system_says_so(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
-    assert cores.usable() == 3 and hardware.decoders(CUDA) == 3
+    assert host.cores() == 3 and hardware.decoders(CUDA) == 3
     assert ", 3 cores" in provenance.machine()
 
 
 def test_cores_are_those_of_the_machine_where_it_does_not(elsewhere, monkeypatch):
-    assert cores.usable() == 12 and hardware.decoders(CUDA) == 12
+    assert host.cores() == 12 and hardware.decoders(CUDA) == 12
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert hardware.decoders(CUDA) == 3
     assert ", 12 cores" in provenance.machine()
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cores.usable() == 1
+    assert host.cores() == 1
 
 
 def test_a_result_is_built_once_and_kept_without_linux(elsewhere, tmp_path):
