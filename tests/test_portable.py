@@ -60,7 +60,8 @@ def test_cores_are_those_of_this_process_where_the_system_says_so(monkeypatch):
 
 def test_cores_are_those_of_the_machine_where_it_does_not(elsewhere, monkeypatch):
     assert host.cores() == 12 and hardware.decoders(CUDA) == 12
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    for name in (*hardware.PLACE, "TORCHELASTIC_RUN_ID"):  # torchrun's four processes share them
+        monkeypatch.setenv(name, "4")
     assert hardware.decoders(CUDA) == 3
     assert ", 12 cores" in provenance.machine()
     monkeypatch.setattr(os, "cpu_count", lambda: None)
