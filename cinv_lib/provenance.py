@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cinv_lib import __version__
+from cinv_lib import __version__, host
 
 HERE = Path(__file__).resolve().parent
 
