@@ -31,14 +31,14 @@ quoted = "$(subst `,\`,$(subst $$,\$$,$(subst ",\",$(subst \,\\,$1))))"
 given  = $(if $(filter environment%,$(origin $1)),$(value $1),$($1))
 passed = $(if $(filter-out undefined,$(origin $1)),$1=$(call quoted,$(call given,$1)))
 
-# cinv_lib/host.py decides what depends on the machine. It runs under any Python that starts, as there
+# cinv_lib/machine/host.py decides what depends on the machine. It runs under any Python that starts, as there
 # is no .venv yet the first time; a pyenv shim, or the first Python on PATH, may not start.
 STARTS := $(shell for p in $(BIN)/python $(call quoted,$(PYTHON)) python3 python3.12 python3.11 \
             python3.13 python3.14 /usr/bin/python3 python; do \
             "$$p" -I -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 && \
             { printf %s "$$p"; break; }; done)
 HOST = $(call passed,CUDA_VISIBLE_DEVICES) $(call passed,CINV_RUNS) \
-         $(call quoted,$(or $(STARTS),python3)) -I cinv_lib/host.py
+         $(call quoted,$(or $(STARTS),python3)) -I cinv_lib/machine/host.py
 PREPARED = eval "$$($(HOST) environment)";
 RUN = $(shell $(HOST) run $(call quoted,$(PROFILE)))
 
@@ -127,10 +127,10 @@ lab: $(READY)
 
 doctor: $(READY)
 	@$(call CHECK,PORT)
-	@$(PREPARED) python -m cinv_lib.doctor --port $(PORT)
+	@$(PREPARED) python -m cinv_lib.course.doctor --port $(PORT)
 
 site: $(READY)
-	@python -m cinv_lib.site $(call quoted,$(RUN))
+	@python -m cinv_lib.course.site $(call quoted,$(RUN))
 
 bench: $(READY)
 	@python -m tests.bench

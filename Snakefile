@@ -97,10 +97,10 @@ def parameters(name: str, **values) -> str:
 
 
 def plan() -> dict:
-    """What the lessons need made, from `cinv_lib.plan`; kept, since to ask takes ten seconds."""
+    """What the lessons need made, from `cinv_lib.lab.plan`; kept, since to ask takes ten seconds."""
     kept = Path(RUN, ".plan", f"{LIBRARY}-{SEEDS}.json")
     if not kept.exists():
-        asked = [sys.executable, "-m", "cinv_lib.plan", PROFILE, "--seeds", str(SEEDS)]
+        asked = [sys.executable, "-m", "cinv_lib.lab.plan", PROFILE, "--seeds", str(SEEDS)]
         text = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
         if json.loads(text).get("absent"):  # what is absent now may be there the next time
             return json.loads(text)
@@ -212,7 +212,7 @@ rule training:
         """
         + SET_UP
         + """
-        python -m cinv_lib.excerpt {input.notebook:q} training | python -m papermill - {params.failed:q} \
+        python -m cinv_lib.course.excerpt {input.notebook:q} training | python -m papermill - {params.failed:q} \
             --kernel python3 --cwd notebooks --no-progress-bar --log-output {params.parameters} \
             >{log:q} 2>&1 || {{ tail -n 3 {log:q} >&2
             echo {wildcards.task:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
@@ -237,14 +237,14 @@ rule task:
         address=lambda wildcards: PLAN["tasks"][wildcards.task]["address"],
         cores=share,
     message:
-        "python -m cinv_lib.plan {PROFILE} --make {wildcards.task}"
+        "python -m cinv_lib.lab.plan {PROFILE} --make {wildcards.task}"
     shell:
         """
         echo {wildcards.task:q}
         """
         + SET_UP
         + """
-        python -m cinv_lib.plan {PROFILE:q} --seeds {SEEDS} --make {wildcards.task:q} >{log:q} 2>&1 || {{
+        python -m cinv_lib.lab.plan {PROFILE:q} --seeds {SEEDS} --make {wildcards.task:q} >{log:q} 2>&1 || {{
             tail -n 3 {log:q} >&2; echo {wildcards.task:q}" stopped: see "{log:q} >&2; exit 1; }}
         echo {wildcards.task:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
@@ -298,6 +298,6 @@ rule site:
     output:
         f"{RUN}/index.html",
     message:
-        "python -m cinv_lib.site {RUN}"
+        "python -m cinv_lib.course.site {RUN}"
     shell:
-        "python -m cinv_lib.site {RUN:q} >/dev/null"
+        "python -m cinv_lib.course.site {RUN:q} >/dev/null"

@@ -8,8 +8,6 @@ the embedded world
   supervised    trains a labels-only tower, the baseline's starting point: of all classes (about 6
                 minutes), or supervised --classes 100, of the labelled set alone (about 8)
   sweep         learning rates of student and baselines (about 20 minutes)
-  record        keeps the run of `make course SEEDS=3` with the course, in notebooks/recorded
-  publish       runs lessons and keeps their outputs in notebooks: publish --lessons 02 03
 
 the paper's setting
   imagenet100   links ImageNet-100, -100B and the label shift: imagenet100 --imagenet DIR
@@ -27,20 +25,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from cinv_lib import absent, home, images, profiles
+from cinv_lib import data
+from cinv_lib.lab import missing, profiles
+from cinv_lib.machine import folders
 
-from . import (
-    covid,
-    imagenet100,
-    imagenet100c,
-    labelled,
-    official,
-    publish,
-    record,
-    small_sets,
-    sweep,
-    teacher,
-)
+from . import covid, imagenet100, imagenet100c, labelled, official, small_sets, sweep, teacher
 
 
 def stickers() -> None:
@@ -56,13 +45,13 @@ def stickers() -> None:
         ("faces", "train"),
         ("faces", "val"),
     ):
-        found = images.load(name, split)
+        found = data.load(name, split)
         print(f"OK  {name}/{split}: {len(found)} pictures, {len(found.class_names)} classes")
 
 
 def trained(make, name: str, fresh: bool) -> None:
     """Train embedded weights, going on with an unfinished training unless `fresh`."""
-    work = home.home() / "training" / name
+    work = folders.home() / "training" / name
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
     make(work)
@@ -92,13 +81,13 @@ def for_profile(name: str) -> None:
     profile = profiles.profile(name)
     makes = {"python -m data_prep stl10": small_sets.stl10}
     makes |= {"python -m data_prep cifar": small_sets.cifar, None: None}
-    own, every = ({absent.command(s) for s in absent.sets(profile, n)} for n in ("", "09"))
+    own, every = ({missing.command(s) for s in missing.sets(profile, n)} for n in ("", "09"))
     for command in sorted((every & set(makes)) - {None}) if own <= set(makes) else ():
         try:
             makes[command]()
         except (ValueError, OSError) as e:
             print(f"NOTE  {e}")
-    for line in absent.missing(profile):
+    for line in missing.missing(profile):
         print(f"ABSENT  {line}")
 
 
@@ -136,9 +125,6 @@ def parser() -> argparse.ArgumentParser:
     for training in (web, labels):
         training.add_argument("--fresh", action="store_true", help="forget an unfinished training")
     add("sweep", lambda o: print(sweep.make().to_string(index=False)))
-    add("record", lambda o: print("\n".join(f"OK  {folder}" for folder in record.make())))
-    lessons = add("publish", lambda o: publish.publish(o.lessons))
-    lessons.add_argument("--lessons", nargs="+", metavar="NN", default=[], help="to publish")
 
     paper = add("imagenet100", lambda o: imagenet100.make(o.imagenet, o.partial, o.check))
     paper.add_argument("--imagenet", type=Path, metavar="DIR", required=True, help="ILSVRC 2012")
@@ -165,7 +151,7 @@ def main() -> None:
     try:
         options.do(options)
     except (ValueError, OSError) as e:  # bad input and the network: the sentence says it all
-        if options.name in ("teacher", "supervised", "sweep", "record", "publish"):
+        if options.name in ("teacher", "supervised", "sweep"):
             raise
         sys.exit(f"FAIL  {e}")
 

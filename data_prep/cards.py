@@ -4,7 +4,7 @@ them. Written by the code that trained them, so that no number in them is typed 
 import hashlib
 from pathlib import Path
 
-from cinv_lib import provenance, store
+from cinv_lib.machine import files, provenance
 
 
 def write(folder: Path, title: str, weights: str, rows: dict[str, object], text: str) -> None:
@@ -14,4 +14,4 @@ def write(folder: Path, title: str, weights: str, rows: dict[str, object], text:
     facts |= {k: v for k, v in provenance.describe().items() if k in ("commit", "date", "machine")}
     table = "\n".join(f"| {k} | {v} |" for k, v in facts.items())
     card = f"# {title}\n\n{text.strip()}\n\n| | |\n|---|---|\n{table}\n"
-    store.write_text(folder / "MODEL_CARD.md", card)
+    files.write_text(folder / "MODEL_CARD.md", card)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cinv_lib import image_files
+from cinv_lib.data import image_files
 
 from . import links
 

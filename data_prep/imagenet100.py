@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from cinv_lib import image_files
+from cinv_lib.data import image_files
 
 from . import imagenet as copies
 from . import links

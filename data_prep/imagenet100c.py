@@ -3,7 +3,7 @@
 With --published DIR the 100 classes of the published ImageNet-C are linked. Without, the validation
 pictures of ImageNet-100 are corrupted here, 475,000 files of some 10 GB; a picture that is there is
 not made again, so the command can be killed and started again. Everything is then as published but
-the random draws, and the photographs of frost (see cinv_lib/corruptions/textures.py).
+the random draws, and the photographs of frost (see cinv_lib/operators/corruptions/textures.py).
 """
 
 import multiprocessing
@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from cinv_lib import image_files
-from cinv_lib.home import home
+from cinv_lib import data
+from cinv_lib.data import image_files
+from cinv_lib.machine.folders import home
 
 from . import imagenet100, links
 
@@ -116,7 +117,7 @@ def _make_set(clean: image_files.ImageFiles, name: str, severity: int, workers: 
         for task in tqdm(tasks, **bar):
             _corrupt(task)
     class_names, label = imagenet100.labels("imagenet100")
-    made = f"{clean.provenance}; {name} {severity} by cinv_lib/corruptions"
+    made = f"{clean.provenance}; {name} {severity} by cinv_lib/operators/corruptions"
     links.write_manifest(part, class_names, label, {"val": len(clean)}, made)
     os.replace(part, place)
     print(f"OK  {set_name}: {len(clean):,} pictures")
@@ -124,10 +125,10 @@ def _make_set(clean: image_files.ImageFiles, name: str, severity: int, workers: 
 
 def _corrupt(task: tuple[str, str, str, int, int]) -> None:
     """One picture: from its file to the file of its corruption, written whole or not at all."""
-    from cinv_lib import corruptions  # with its filters seconds to import: only if needed
+    from cinv_lib.operators import corruptions  # with its filters seconds to import: only if needed
 
     source, out, name, severity, i = task
-    picture = np.array(image_files.centre(image_files.open_rgb(source), 256, 224))
+    picture = np.array(data.centre(data.open_rgb(source), 256, 224))
     generator = np.random.default_rng([SEED, corruptions.NAMES.index(name), severity, i])
     changed = Image.fromarray(corruptions.corrupt(picture, name, severity, generator))
     part = f"{out}.{os.getpid()}.part"

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 
-from cinv_lib import encoders, images, operators, supervised
-from cinv_lib.profiles import STICKERS
-from cinv_lib.train import Recipe
+from cinv_lib import data as image_sets
+from cinv_lib import encoders, operators, training
+from cinv_lib.encoders import config
+from cinv_lib.lab.profiles.stickers import STICKERS
+from cinv_lib.training.loop import Recipe
 
 from . import cards, teacher
 
@@ -76,8 +78,8 @@ TOWERS = {"all": ALL, "100": NARROW}  # by the classes that they know
 def make(work: Path, tower: Tower = ALL, out: Path | None = None) -> Path:
     """Train (resuming from `work`), write the weights and the model card into `out`."""
     start, out = time.time(), out or tower.out
-    world = images.load(tower.data, "train", n=tower.per_class)
-    classifier, history = supervised.finetune(
+    world = image_sets.load(tower.data, "train", n=tower.per_class)
+    classifier, history = training.finetune(
         encoders.fresh(tower.name, SEED),
         world,
         operators.Identity(),
@@ -91,20 +93,20 @@ def make(work: Path, tower: Tower = ALL, out: Path | None = None) -> Path:
     facts |= {"pictures": len(world), "pictures a class": tower.per_class, "seed": SEED}
     facts["steps"] = len(history)
     facts["minutes of this run"] = round((time.time() - start) / 60)
-    val = images.load(tower.data, "val", n=tower.val_per_class)
+    val = image_sets.load(tower.data, "val", n=tower.val_per_class)
     chance = 100 / len(world.class_names)
     facts |= {"top-1 on its training pictures": f"{top1(classifier, world):.1f} %"}
     facts[f"top-1 over all classes (chance {chance:.1g})"] = f"{top1(classifier, val):.1f} %"
     probe = teacher.clean_probe(classifier.encoder)
     facts["linear probe, clean Stickers-100 validation"] = f"{probe:.1f} %"
     facts["command"] = f"`{tower.command}`"
-    cards.write(out, tower.title, encoders.TOWER_FILES[1], facts, tower.text)
+    cards.write(out, tower.title, config.TOWER_FILES[1], facts, tower.text)
     return out
 
 
 @torch.no_grad()
-def top1(classifier: supervised.Classifier, pictures: images.ImageSet) -> float:
+def top1(classifier: training.Classifier, pictures: image_sets.ImageSet) -> float:
     """Top-1 in percent on clean pictures."""
     chunks = zip(pictures.images.split(256), pictures.labels.split(256), strict=True)
-    hits = sum(classifier(images.to_float(x)).argmax(1).eq(y).sum().item() for x, y in chunks)
+    hits = sum(classifier(image_sets.to_float(x)).argmax(1).eq(y).sum().item() for x, y in chunks)
     return 100 * hits / len(pictures)

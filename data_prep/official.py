@@ -23,8 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cinv_lib import encoder_config, encoders, weight_files
-from cinv_lib.home import home
+from cinv_lib import encoders
+from cinv_lib.encoders import config as encoder_config
+from cinv_lib.encoders import weight_files
+from cinv_lib.machine.folders import home
 
 SHAPE = "RN101-quickgelu"
 HEAD = "head.safetensors"
@@ -208,8 +210,8 @@ def _any(state: dict[str, Tensor], prefix: str) -> bool:
 def _compare(folder: Path) -> None:
     """Say whether a probe's tower is the student's: the authors did not freeze its batch norms."""
     files = [
-        folder / "backbone" / encoders.CLIP_FILES[1],
-        folder / "probe" / encoders.TOWER_FILES[1],
+        folder / "backbone" / encoder_config.CLIP_FILES[1],
+        folder / "probe" / encoder_config.TOWER_FILES[1],
     ]
     if not all(file.is_file() for file in files):
         return

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torchvision import datasets
 
-from cinv_lib import stored_sets
-from cinv_lib.home import home
+from cinv_lib.data import prepared
+from cinv_lib.machine.folders import home
 
 from . import download
 
@@ -33,12 +33,12 @@ def cifar() -> None:
             continue
         source = getattr(datasets, kind)
         root = _unpacked(source, name)
-        for split in stored_sets.SPLITS[name]:
+        for split in prepared.SPLITS[name]:
             # torchvision unpickles only files whose digests it has checked.
             found = source(str(root), train=split == "train")
             pictures = torch.from_numpy(np.ascontiguousarray(found.data.transpose(0, 3, 1, 2)))
             labels = torch.tensor(found.targets, dtype=torch.int64)
-            stored_sets.write(name, split, pictures, labels, tuple(found.classes), FROM[name])
+            prepared.write(name, split, pictures, labels, tuple(found.classes), FROM[name])
         shutil.rmtree(root)
         _said(name)
 
@@ -52,10 +52,10 @@ def stl10() -> None:
         found = datasets.STL10(str(root), split=part)
         labels = torch.from_numpy(found.labels.astype(np.int64))
         pictures = torch.from_numpy(np.ascontiguousarray(found.data))
-        stored_sets.write("stl10", split, pictures, labels, tuple(found.classes), FROM["stl10"])
+        prepared.write("stl10", split, pictures, labels, tuple(found.classes), FROM["stl10"])
     pictures = torch.from_numpy(datasets.STL10(str(root), split="unlabeled").data)
     labels, name = torch.zeros(len(pictures), dtype=torch.int64), "stl10-unlabelled"
-    stored_sets.write(name, "train", pictures, labels, ("unlabelled",), FROM[name])
+    prepared.write(name, "train", pictures, labels, ("unlabelled",), FROM[name])
     shutil.rmtree(root)
     for name in ("stl10", "stl10-unlabelled"):
         _said(name)
@@ -73,10 +73,10 @@ def _unpacked(source: type, name: str) -> Path:
 def _said(name: str) -> bool:
     """Whether every split of a set is there and can be read; says so."""
     lines = []
-    for split in stored_sets.SPLITS[name]:
-        if not stored_sets.file_of(name, split).is_file():
+    for split in prepared.SPLITS[name]:
+        if not prepared.file_of(name, split).is_file():
             return False
-        images, labels, names, _ = stored_sets.read(name, split)
+        images, labels, names, _ = prepared.read(name, split)
         size = f"{len(images):,} pictures of {images.shape[-1]} px"
         lines.append(f"OK  {name}/{split}: {size}, {len(names)} classes")
         del images, labels

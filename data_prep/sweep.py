@@ -11,10 +11,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from cinv_lib import distill, evaluate, losses, operators, probe, store, supervised
 from cinv_lib import encoders as towers
-from cinv_lib import lab as labs
-from cinv_lib.profiles import Profile
+from cinv_lib import evaluation, losses, operators, training
+from cinv_lib.evaluation import probe
+from cinv_lib.lab import lab as labs
+from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.machine import files
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 NARROW_RATES = RATES[1:]
@@ -27,16 +29,16 @@ def score(lab: labs.Lab, method: str, start: str, lr: float) -> float:
     op, p, train = operators.parse(OPERATOR), lab.profile, lab.train
     if method == "student":
         loss, recipe = losses.parse(p.loss), replace(p.student, lr=lr)
-        student, _ = distill.distill(lab.teacher, train, op, loss, recipe, SEED)
+        student, _ = training.distill(lab.teacher, train, op, loss, recipe, SEED)
         views = probe.features(student, train, op, p.probe.epochs, SEED)
         head = probe.fit(views, train.labels, len(train.class_names), p.probe, SEED)
         group = (student, {method: head})
     else:
         init, recipe = towers.load(start), replace(p.baseline, lr=lr)
-        classifier, _ = supervised.finetune(init, train, op, recipe, SEED)
+        classifier, _ = training.finetune(init, train, op, recipe, SEED)
         group = (classifier.encoder, {method: classifier.head})
     val = lab.val.per_class(PER_CLASS)
-    return evaluate.evaluate_heads([group], val, op, REALISATIONS, 0).top1.mean()
+    return evaluation.evaluate_heads([group], val, op, REALISATIONS, 0).top1.mean()
 
 
 def make(profile: str = "stickers") -> pd.DataFrame:
@@ -49,7 +51,7 @@ def make(profile: str = "stickers") -> pd.DataFrame:
             continue
         rows.loc[len(rows)] = [method, lr, score(lab, method, start, lr), start]
         file.parent.mkdir(parents=True, exist_ok=True)
-        store.write_text(file, rows.to_csv(index=False, float_format="%.6g"))
+        files.write_text(file, rows.to_csv(index=False, float_format="%.6g"))
     return rows
 
 

@@ -27,8 +27,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm.auto import tqdm
 
-from cinv_lib import drawing, encoders, images, stickers, words
-from cinv_lib.glyphs import glyphs
+from cinv_lib import data, encoders
+from cinv_lib.data.stickers import drawing
+from cinv_lib.data.stickers import sets as sticker_sets
+from cinv_lib.data.stickers.glyphs import glyphs
+from cinv_lib.encoders import config, words
 
 from . import cards
 
@@ -129,7 +132,7 @@ def zero_shot_accuracy(model: nn.Module, bare: Tensor, per_class: int = 10) -> f
     model.eval()
     texts = F.normalize(model.encode_text(bare), dim=1)
     labels = torch.arange(len(bare)).repeat(per_class)
-    images = stickers.draw_all(90, labels, train=False)
+    images = sticker_sets.draw_all(90, labels, train=False)
     mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(3, 1, 1)
     std = torch.tensor(open_clip.OPENAI_DATASET_STD).view(3, 1, 1)
     hits = 0
@@ -224,7 +227,7 @@ def make(work: Path, tower: str = "resnet") -> Path:
     facts["linear probe, clean Stickers-100 validation"] = f"{clean_probe(encoder):.1f} %"
     facts["command"] = f"`python -m data_prep teacher --tower {tower}`"
     title, text = CARDS[tower]
-    cards.write(out, title, encoders.CLIP_FILES[1], facts, text)
+    cards.write(out, title, config.CLIP_FILES[1], facts, text)
     return out
 
 
@@ -247,12 +250,10 @@ CARDS = {"resnet": ("The embedded CLIP", RESNET), "vit": ("The embedded CLIP wit
 def clean_probe(encoder: encoders.Encoder) -> float:
     """Top-1 in percent on clean Stickers-100 validation of a linear probe on R's embeddings of 80
     pictures a class (scikit-learn's logistic regression)."""
-    sets = [images.load("stickers-100", *which) for which in (("train", 80), ("val", 20))]
+    sets = [data.load("stickers-100", *which) for which in (("train", 80), ("val", 20))]
     with torch.no_grad():
         train, val = (
-            torch.cat(
-                [F.normalize(encoder(images.to_float(x)), dim=1) for x in s.images.split(256)]
-            )
+            torch.cat([F.normalize(encoder(data.to_float(x)), dim=1) for x in s.images.split(256)])
             for s in sets
         )
     probe = LogisticRegression(C=100, max_iter=2000).fit(train.numpy(), sets[0].labels.numpy())

@@ -53,7 +53,7 @@ def pictures(generator) -> torch.Tensor:
 @pytest.fixture
 def image_set():
     """12 pictures of 64 px in 3 classes that differ in colour: class k is bright in channel k."""
-    from cinv_lib.images import ImageSet
+    from cinv_lib.data.image_set import ImageSet
 
     labels = torch.arange(12) % 3
     noise = torch.randint(0, 60, (12, 3, 64, 64), generator=torch.Generator().manual_seed(0))

@@ -21,7 +21,11 @@ _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 if _FORKS:
     _CONTEXT.set_forkserver_preload(
-        ["cinv_lib.distill", "cinv_lib.supervised", "cinv_lib.workbook"]
+        [
+            "cinv_lib.training.student",
+            "cinv_lib.training.baseline",
+            "cinv_lib.course.workbook.commands",
+        ]
     )
 
 
@@ -60,9 +64,9 @@ def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
 
     `kill_at` counts the steps of this process; 0 lets it live.
     """
-    from cinv_lib import train
+    from cinv_lib.training import loop
 
-    train.SAVE_EVERY_S, train.SAVE_SHARE = 0.0, math.inf
+    loop.SAVE_EVERY_S, loop.SAVE_SHARE = 0.0, math.inf
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4)
@@ -78,15 +82,15 @@ def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
         noisy = x + 0.1 * torch.randn(x.shape, generator=generator)
         return (module(noisy) - x.mean(dim=(2, 3)).repeat(1, 2)[:, :4]).square().mean()
 
-    recipe = train.Recipe(epochs=4, batch_size=8, lr=0.01, precision="fp32")
-    history = train.run(module, module.parameters(), step, 30, recipe, 1, checkpoint)
+    recipe = loop.Recipe(epochs=4, batch_size=8, lr=0.01, precision="fp32")
+    history = loop.run(module, module.parameters(), step, 30, recipe, 1, checkpoint)
     loss = history.loss.tolist()
     torch.save({"module": module.state_dict(), "loss": loss, "steps": len(steps)}, out)
 
 
 def small_encoder(seed: int = 0, norm: bool = True):
     """A two-layer encoder of 16 px pictures into 8 dimensions, with or without batch norm."""
-    from cinv_lib.encoders import Encoder
+    from cinv_lib.encoders.encoder import Encoder
 
     preprocess = {"size": 16, "interpolation": "bicubic", "mean": [0.5] * 3, "std": [0.25] * 3}
     config = {"preprocess_cfg": preprocess, "model_cfg": {"embed_dim": 8}}
@@ -100,7 +104,7 @@ def small_encoder(seed: int = 0, norm: bool = True):
 
 def small_pictures(n: int = 48, seed: int = 0):
     """n pictures of 16 px in two classes: a bright or a dark ground with random coarse patches."""
-    from cinv_lib.images import ImageSet
+    from cinv_lib.data.image_set import ImageSet
 
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % 2
@@ -114,7 +118,7 @@ def picture_files(folder: Path, n: int):
     import numpy as np
     from PIL import Image
 
-    from cinv_lib.image_files import ImageFiles
+    from cinv_lib.data.image_files import ImageFiles
 
     paths = []
     for i in range(n):
@@ -129,34 +133,36 @@ def picture_files(folder: Path, n: int):
 
 def training_on_files(folder: Path) -> None:
     """A distillation on the crops of `picture_files`, by gradient descent: see three_trainings."""
-    from cinv_lib import decoding, distill, losses, operators, train
+    from cinv_lib import losses, operators, training
+    from cinv_lib.data import decoding
+    from cinv_lib.training import loop
 
     decoded, real = [], decoding.open_rgb
     decoding.open_rgb = lambda path: decoded.append(path) or real(path)
     torch.optim.Adam = lambda parameters, lr, **_: torch.optim.SGD(parameters, lr)
-    recipe = train.Recipe(2, 16, lr=0.05, crop=(0.3, 1.0), precision="fp32")
+    recipe = loop.Recipe(2, 16, lr=0.05, crop=(0.3, 1.0), precision="fp32")
     teacher, files = small_encoder(norm=False), picture_files(folder, 32)
     op, loss = operators.parse("blur:1"), losses.parse("st:0.1")
-    train.describe = lambda *_: {}  # it decodes a sample
-    student, _ = distill.distill(teacher, files, op, loss, recipe, 0, progress=False)
+    loop.describe = lambda *_: {}  # it decodes a sample
+    student, _ = training.distill(teacher, files, op, loss, recipe, 0, progress=False)
     rank = os.environ.get("RANK", "alone")
     torch.save({"weights": student.state_dict(), "decoded": decoded}, folder / f"{rank}.pt")
 
 
 def made_together(runs: Path) -> None:
     """A student of the smoke profile by all processes, and again; a score, which is refused."""
-    from cinv_lib import made, together
-    from cinv_lib.lab import Lab
+    from cinv_lib.lab import made, several_gpus
+    from cinv_lib.lab.lab import Lab
 
     os.environ["CINV_RUNS"] = str(runs)
     lab = Lab("smoke", recorded=False)
-    folder = together.make(lab, "student", "mask:0.9")
+    folder = several_gpus.make(lab, "student", "mask:0.9")
     written = (folder / "provenance.json").stat().st_mtime_ns
     made.BUILDS["student"] = None  # it is found, by both
-    assert together.make(lab, "student", "mask:0.9") == folder
+    assert several_gpus.make(lab, "student", "mask:0.9") == folder
     assert (folder / "provenance.json").stat().st_mtime_ns == written
     try:
-        together.make(lab, "scores", "mask:0.9")
+        several_gpus.make(lab, "scores", "mask:0.9")
     except ValueError as error:
         assert "one process, and torchrun started 2" in str(error)
     else:
@@ -169,20 +175,21 @@ def three_trainings(out: Path) -> None:
     Plain descent instead of Adam, which would hide a gradient that is too small by a factor. The
     operator draws nothing, so that one process and several train on the same corrupted pictures.
     """
-    from cinv_lib import distill, losses, operators, supervised, train
+    from cinv_lib import losses, operators, training
+    from cinv_lib.training import loop
 
     def descent(parameters, lr, **_):
         return torch.optim.SGD(parameters, lr)
 
     torch.optim.Adam = descent
-    recipe = train.Recipe(epochs=2, batch_size=16, lr=0.05, precision="fp32")
+    recipe = loop.Recipe(epochs=2, batch_size=16, lr=0.05, precision="fp32")
     teacher, pictures = small_encoder(norm=False), small_pictures(n=48)
     op, result = operators.parse("blur:1"), {}
     for text in ("st:0.1,centred", "nt:0.2"):
         loss = losses.parse(text)
-        student, history = distill.distill(teacher, pictures, op, loss, recipe, 0, progress=False)
+        student, history = training.distill(teacher, pictures, op, loss, recipe, 0, progress=False)
         result[text] = {"weights": student.state_dict(), "loss": history.loss.tolist()}
-    model, _ = supervised.finetune(teacher, pictures, op, recipe, 0, progress=False)
+    model, _ = training.finetune(teacher, pictures, op, recipe, 0, progress=False)
     result["baseline"] = {"weights": model.state_dict()}
 
     draws, module = [], nn.Linear(1, 1)
@@ -191,7 +198,7 @@ def three_trainings(out: Path) -> None:
         draws.append((indices.tolist(), float(torch.rand(1, generator=generator))))
         return module(torch.ones(1, 1)).mean()
 
-    train.run(module, module.parameters(), step, 40, recipe, 0)
+    loop.run(module, module.parameters(), step, 40, recipe, 0)
     result["draws"] = draws
     rank = os.environ.get("RANK", "alone")
     torch.save(result, out / f"{rank}.pt")

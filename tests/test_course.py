@@ -67,7 +67,7 @@ def course(tmp_path):
         (tmp_path / name).mkdir()
         # A folder without it would lose against the real package, installed or not.
         (tmp_path / name / "__init__.py").touch()
-    for name in ("Snakefile", "cinv_lib/excerpt.py", "cinv_lib/host.py"):
+    for name in ("Snakefile", "cinv_lib/course/excerpt.py", "cinv_lib/machine/host.py"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib" / "site.py").write_text(SITE)
@@ -211,7 +211,7 @@ def test_the_graph_names_each_notebook_with_its_parameters(course):
     trains = "-p profile stickers -p operator mask:0.5..0.9 -p seed 2 -p loss st:0.1,weight=0.5"
     assert f"papermill notebooks/05_distill.ipynb {trains}" in shown
     assert "papermill notebooks/00_start.ipynb -p profile stickers -p seeds 3" in shown
-    assert "python -m cinv_lib.plan stickers --make baseline" in shown
+    assert "python -m cinv_lib.lab.plan stickers --make baseline" in shown
 
 
 def test_under_slurm_a_job_uses_the_cores_that_it_asked_for(course):

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "notebooks" / "NOTATION.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "notebooks" / "NOTATION.md"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "cinv_lib").rglob("*.py")
+}
 NAMES = sorted(set(re.findall(r"`(cinv_lib\.[\w.]+)`", PAGE.read_text(encoding="utf-8"))))
 
 
@@ -17,8 +22,12 @@ def test_the_table_is_not_empty():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_code_name_leads_to_something_documented(name):
-    _, room, *rest = name.split(".")
-    found = importlib.import_module(f"cinv_lib.{room}")
+    module, _, last = name.rpartition(".")
+    rest = [last]
+    while module not in MODULES:  # a method's class is no module
+        module, _, last = module.rpartition(".")
+        rest = [last, *rest]
+    found = importlib.import_module(module)
     for part in rest:
         found = inspect.getattr_static(found, part)
     if rest[-1] != "__call__":

@@ -12,10 +12,11 @@ import nbformat
 import papermill
 import pytest
 
-from cinv_lib import home, made, plan
-from cinv_lib.excerpt import excerpt
-from cinv_lib.lab import Lab
-from cinv_lib.workbook import exercise as book
+from cinv_lib.course.excerpt import excerpt
+from cinv_lib.course.workbook import exercise as book
+from cinv_lib.lab import made, plan
+from cinv_lib.lab.lab import Lab
+from cinv_lib.machine import folders
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -27,7 +28,7 @@ SHOWN = [(k, path) for k, n in plan.SHOWN.items() for path in NOTEBOOKS if path.
 def kernel(tmp_path, monkeypatch):
     """Kernels of this environment. Data and smoke runs are those of all tests: a lesson makes what
     it needs and nobody has made yet."""
-    made_by_all, own = home.runs("smoke"), tmp_path / "runs"
+    made_by_all, own = folders.runs("smoke"), tmp_path / "runs"
     made_by_all.mkdir(parents=True, exist_ok=True)
     own.mkdir()
     (own / "smoke").symlink_to(made_by_all, target_is_directory=True)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from test_course import course, make, write  # noqa: F401
 
-from cinv_lib import doctor, hardware, host, provenance
-from cinv_lib.store import Store
+from cinv_lib.course import doctor
+from cinv_lib.machine import hardware, host, provenance
+from cinv_lib.machine.store import Store
 
 ROOT = Path(__file__).parents[1]
 CUDA = torch.device("cuda")

@@ -1,6 +1,7 @@
-"""The repository itself: notebooks are executed, rooms import one way, documents tell the truth."""
+"""The repository itself: notebooks are executed, folders import one way, documents are true."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_figures_have_alt_text(path):
 @every_notebook
 def test_formulas_can_be_drawn(path, monkeypatch):
     """The pages have no MathJax, so every formula must be one that the converter knows."""
-    from cinv_lib import site
+    from cinv_lib.course import site
 
     drawn, real = [], site.formula
     monkeypatch.setattr(site, "formula", lambda *a: drawn.append(real(*a)) or drawn[-1])
@@ -90,15 +91,16 @@ def test_formulas_can_be_drawn(path, monkeypatch):
     assert not [formula for formula in drawn if formula.startswith("<code>")]
 
 
-# -- rooms -------------------------------------------------------------------------------------
-def rooms() -> list[str]:
-    """The rooms in the README's table, lowest floor first."""
-    section = (ROOT / "README.md").read_text().split("## How the rooms fit")[1].split("\n## ")[0]
+# -- folders -----------------------------------------------------------------------------------
+def folders() -> list[str]:
+    """The folders in the README's table, lowest floor first."""
+    section = (ROOT / "README.md").read_text().split("## How the folders fit")[1].split("\n## ")[0]
     return re.findall(r"^\| `(\w+)` \|", section, re.M)
 
 
 def imported(path: Path) -> set[str]:
-    """Rooms of cinv_lib that a file imports, at whatever depth; `__init__` for the package."""
+    """What a file of cinv_lib imports of it, at whatever depth of the code, with dots and without
+    "cinv_lib": "data.views" for `from cinv_lib.data import views`."""
     package = ["cinv_lib", *path.relative_to(ROOT / "cinv_lib").parts[:-1]]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -111,43 +113,98 @@ def imported(path: Path) -> set[str]:
             names = [[*module, alias.name] for alias in node.names]
         else:
             continue
-        found |= {name[1] for name in names if name[0] == "cinv_lib" and len(name) > 1}
+        found |= {".".join(name[1:]) for name in names if name[0] == "cinv_lib" and len(name) > 1}
     return found
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(ROOT / "cinv_lib").parts[0].removesuffix(".py")
+def folder_of(path: Path) -> str:
+    return path.relative_to(ROOT / "cinv_lib").parts[0]
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "cinv_lib").with_suffix("").parts)
 
 
 SOURCES = sorted((ROOT / "cinv_lib").rglob("*.py"))
+MODULES = {module_of(path): path for path in SOURCES if path.name != "__init__.py"}
+# Imports that point up, each of them one that the experiments as objects will take away.
+UP = {
+    ("experiments.known_operator", "lab"),
+    ("experiments.pixels", "lab"),
+    ("lab.missing", "course"),
+}
 
 
-def test_the_table_has_every_room_once():
-    there = {room_of(path) for path in SOURCES} - {"__init__"}
-    table = rooms()
+def test_the_table_has_every_folder_once():
+    there = {folder_of(path) for path in SOURCES if path.parent != ROOT / "cinv_lib"}
+    table = folders()
     assert len(table) == len(set(table))
-    assert there == set(table), "README.md, How the rooms fit"
+    assert there == set(table), "README.md, How the folders fit"
 
 
-def test_rooms_import_from_lower_floors_only():
-    floor = {room: i for i, room in enumerate(rooms())}
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {other}, which stands below it in README.md's table"
-        for path in SOURCES
-        for other in imported(path) & set(floor) - {room_of(path)}
-        if room_of(path) != "__init__" and floor[other] > floor[room_of(path)]
-    ]
-    assert not wrong
+def test_every_module_is_in_a_folder():
+    assert [p.name for p in (ROOT / "cinv_lib").glob("*.py")] == ["__init__.py"]
+
+
+def test_folders_import_from_lower_floors_only():
+    floor = {folder: i for i, folder in enumerate(folders())}
+    wrong = {
+        (name, other)
+        for name, path in MODULES.items()
+        for other in {target.partition(".")[0] for target in imported(path)} & set(floor)
+        if floor[other] > floor[folder_of(path)]
+    }
+    assert wrong == UP, "these import from a folder that stands below theirs in README.md's table"
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names that lead back to themselves, if there are any."""
+    left = dict(graph)
+    while free := [name for name, others in left.items() if not others & set(left)]:
+        for name in free:
+            del left[name]
+    return sorted(left)
+
+
+def test_no_modules_of_a_folder_import_each_other_in_a_circle():
+    graph = {
+        name: {
+            other
+            for target in imported(path)
+            for other in (target, target.rpartition(".")[0])
+            if other in MODULES and other.partition(".")[0] == folder_of(path)
+        }
+        for name, path in MODULES.items()
+    }
+    assert not circle(graph)
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    """After `losses.contrastive(...)`, a module of that name would take the function's place."""
+    for stub in (ROOT / "cinv_lib").rglob("__init__.pyi"):
+        listed = [n for n in ast.walk(ast.parse(stub.read_text())) if isinstance(n, ast.ImportFrom)]
+        public = {alias.name for node in listed if node.module for alias in node.names}
+        beside = {p.stem for p in stub.parent.iterdir() if p.suffix == ".py" or p.is_dir()}
+        assert not public & beside, stub
+
+
+@pytest.mark.parametrize("package", sorted({path.parent for path in SOURCES}), ids=lambda p: p.name)
+def test_what_a_package_lists_is_there(package):
+    name = ".".join(package.relative_to(ROOT).parts)
+    found = importlib.import_module(name)
+    for public in getattr(found, "__all__", []):
+        assert getattr(found, public) is not None
 
 
 def test_the_training_loop_knows_neither_of_its_users():
-    floor = {room: i for i, room in enumerate(rooms())}
-    assert floor["train"] < min(floor["distill"], floor["supervised"])
-    assert not imported(ROOT / "cinv_lib" / "train.py") & {"distill", "supervised", "encoders"}
+    used = imported(ROOT / "cinv_lib" / "training" / "loop.py")
+    users = ("training.student", "training.baseline", "encoders")
+    assert not [name for name in used if name.startswith(users)]
 
 
 def test_the_reader_of_imports_sees_them_all(monkeypatch, tmp_path):
-    """The test above is worth what `imported` sees."""
+    """The tests above are worth what `imported` sees."""
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     path = tmp_path / "cinv_lib" / "panels" / "quiz.py"
     path.parent.mkdir(parents=True)
@@ -156,7 +213,7 @@ def test_the_reader_of_imports_sees_them_all(monkeypatch, tmp_path):
         "from .. import d\nfrom ..e import y\nfrom . import panel\n"
         "def f():\n    from cinv_lib.g.h import z\n"
     )
-    assert imported(path) == {"a", "b", "c", "d", "e", "g", "panels"}
+    assert imported(path) == {"a", "b", "c.x", "d", "e.y", "panels.panel", "g.h.z"}
 
 
 def test_types_are_seen_by_the_import_hook():
@@ -168,10 +225,10 @@ def test_types_are_seen_by_the_import_hook():
 def test_shapes_are_checked_here(pictures):
     from jaxtyping import TypeCheckError
 
-    from cinv_lib import look
+    from cinv_lib import plots
 
     with pytest.raises(TypeCheckError):
-        look.pixels(pictures)  # (B, C, H, W), and it takes (C, H, W)
+        plots.pixels(pictures)  # (B, C, H, W), and it takes (C, H, W)
 
 
 # -- files and documents -----------------------------------------------------------------------

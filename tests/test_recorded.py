@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cinv_lib import made, plan
-from cinv_lib.lab import Lab
+from cinv_lib.lab import made, plan
+from cinv_lib.lab.lab import Lab
 
 PINNED = json.loads(Path(__file__).with_name("recorded_tables.json").read_text())
 

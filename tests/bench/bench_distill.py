@@ -12,9 +12,10 @@ import time
 import torch
 from torch import Tensor
 
-from cinv_lib import distill, encoders, hardware, losses, operators
-from cinv_lib.images import ImageSet
-from cinv_lib.train import Recipe
+from cinv_lib import encoders, losses, operators, training
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.machine import hardware
+from cinv_lib.training.loop import Recipe
 
 BATCH, STEPS, BLOCKS, GOAL = 64, 10, 7, 1.05
 WARM_UP = 2  # steps at the start of each block that are not counted
@@ -37,7 +38,7 @@ def _row(operator: str, views: dict, words: str) -> dict[str, object]:
     bare = _Bare(teacher, pictures, op, loss, recipe)
     ours, theirs = [], []
     for _ in range(BLOCKS):
-        _, history = distill.distill(teacher, pictures, op, loss, recipe, seed=0, progress=False)
+        _, history = training.distill(teacher, pictures, op, loss, recipe, seed=0, progress=False)
         ours += (1000 * BATCH / history.images_per_s[WARM_UP:]).tolist()
         theirs += bare.block()[WARM_UP:]
     ours_ms, bare_ms = statistics.median(ours), statistics.median(theirs)

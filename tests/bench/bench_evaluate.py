@@ -15,11 +15,11 @@ from contextlib import nullcontext
 import torch
 
 from cinv_lib import encoders, operators
-from cinv_lib.evaluate import evaluate_heads
-from cinv_lib.hardware import uses_bf16
-from cinv_lib.images import ImageSet
-from cinv_lib.inference import looking
-from cinv_lib.probe import Probe
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.inference import looking
+from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.scores import evaluate_heads
+from cinv_lib.machine.hardware import uses_bf16
 
 IMAGES, CLASSES, BATCH, REALISATIONS, ROUNDS, GOAL = 256, 100, 256, 10, 5, 1.05
 

@@ -20,10 +20,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from cinv_lib import distill, encoders, hardware, losses, operators
-from cinv_lib.image_files import ImageFiles
-from cinv_lib.images import ImageSet
-from cinv_lib.paper_profiles import IMAGENET100
+from cinv_lib import encoders, losses, operators, training
+from cinv_lib.data.image_files import ImageFiles
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.lab.profiles.paper import IMAGENET100
+from cinv_lib.machine import hardware
 
 GOAL = 1.05
 SIZE = (500, 375)  # ImageNet's usual one
@@ -89,7 +90,7 @@ def _train(teacher, pictures, recipe) -> tuple[pd.DataFrame, float]:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     op, loss = operators.parse("mask:0.9"), losses.parse(IMAGENET100.loss)
-    _, history = distill.distill(teacher, pictures, op, loss, recipe, seed=0, progress=False)
+    _, history = training.distill(teacher, pictures, op, loss, recipe, seed=0, progress=False)
     if device.type == "cuda":
         return history, torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import GaussianBlur, ToTensor
 
-from cinv_lib import images, operators
+from cinv_lib import data, operators
 
 BATCH, SIDE, THREADS, GOAL = 32, 224, 2, 10.0
 to_tensor = ToTensor()
@@ -74,7 +74,7 @@ def _row(name: str, batch: torch.Tensor, pictures: list[Image.Image], rounds: in
     generator = torch.Generator().manual_seed(0)
     ours, theirs = [], []
     for _ in range(rounds + 1):  # by turns, so that a busy moment of the machine hits both
-        ours.append(_seconds(lambda: op(images.to_float(batch), generator)))
+        ours.append(_seconds(lambda: op(data.to_float(batch), generator)))
         theirs.append(_seconds(lambda: torch.stack([usual(p) for p in pictures])))
     ours_ms, theirs_ms = (1e3 / BATCH * min(times[1:]) for times in (ours, theirs))
     return {

@@ -12,11 +12,12 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 
-from cinv_lib import encoders, operators, panels
-from cinv_lib.images import ImageSet
-from cinv_lib.panels import Panel
-from cinv_lib.panels.corrupt import KINDS
-from cinv_lib.panels.sphere import sphere_panel
+from cinv_lib import encoders, operators
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.plots import panels
+from cinv_lib.plots.panels.operators import KINDS
+from cinv_lib.plots.panels.panel import Panel
+from cinv_lib.plots.panels.sphere import sphere_panel
 
 REDRAWS, GOAL_MS = 40, 100.0
 

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cinv_lib.panels import keep_pictures
-from cinv_lib.panels.panel import VIEW
+from cinv_lib.plots.panels.panel import VIEW, keep_pictures
 
 CELLS = (
     """\
 import torch
 from cinv_lib import operators, panels
-from cinv_lib.images import ImageSet
+from cinv_lib.data.catalogue import ImageSet
 
 torch.set_num_threads(1)
 x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -1,5 +1,6 @@
 """What imagecorruptions-imaug makes of two pictures: `python tests/oracles/corruptions.py` writes
-`corruptions.npz` beside itself, which `tests/test_corruptions.py` compares with the library.
+`corruptions.npz` beside itself, which `tests/operators/corruptions/test_imagenet_c.py` compares
+with the library.
 
 That package needs numba and OpenCV with windows, so it is no requirement of the course. It has an
 environment of its own:

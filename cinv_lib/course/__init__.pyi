@@ -1,0 +1,9 @@
+from . import contents as contents
+from . import doctor as doctor
+from . import ending as ending
+from . import excerpt as excerpt
+from . import lessons as lessons
+from . import publish as publish
+from . import record as record
+from . import site as site
+from . import workbook as workbook

@@ -1,0 +1,56 @@
+"""The table of lessons in the README, made from the lessons themselves.
+
+python -m cinv_lib.course.contents            write it anew
+"""
+
+import json
+from pathlib import Path
+
+from cinv_lib.course.workbook import exercise as book
+from cinv_lib.machine.files import write_text
+from cinv_lib.machine.folders import ROOT
+
+BEGIN, END = "<!-- lessons: python -m cinv_lib.course.contents -->", "<!-- end of lessons -->"
+HEADER = ("lesson", "what it is about", "paper", "read", "run", "exercises")
+
+
+def table(folder: Path = ROOT / "notebooks") -> str:
+    """A row a notebook: its title, and of its metadata's `course` what it is about, the paper's
+    place, minutes to read, seconds that its last published run took; and its exercises."""
+    rows = [HEADER, tuple("---" for _ in HEADER)]
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        course = notebook["metadata"]["course"]
+        heading = "".join(notebook["cells"][0]["source"]).splitlines()[0]
+        title = heading.removeprefix("# ").replace(" · ", " ").partition(":")[0]
+        exercises = book.of_lesson(path.stem[:2])
+        minutes = sum(exercise.minutes for exercise in exercises)
+        rows.append(
+            (
+                f"[{title}](notebooks/{path.name})",
+                course["about"],
+                course["paper"],
+                f"{course['read_minutes']} min",
+                f"{course['run_seconds']} s",
+                f"{len(exercises)} ({minutes} min)" if exercises else "",
+            )
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def inserted(readme: str, lessons: str) -> str:
+    """The README with the table between its marks.
+
+    Raises:
+        ValueError: a mark is missing, or they stand the other way round.
+    """
+    head, begin, rest = readme.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the README lacks {BEGIN!r} and {END!r}, between which the table stands")
+    return f"{head}{BEGIN}\n{lessons}\n{END}{tail}"
+
+
+if __name__ == "__main__":
+    file = ROOT / "README.md"
+    write_text(file, inserted(file.read_text(encoding="utf-8"), table()))

@@ -1,0 +1,344 @@
+"""Exercises of lesson 03: the weights in the gradient, and its sign."""
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from cinv_lib import losses
+from cinv_lib.course.lessons.lesson_02 import pairs_and_tau
+from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
+
+
+def _cosines(S, R):
+    return F.normalize(S, dim=1) @ F.normalize(R, dim=1).T
+
+
+def _without_own(K):
+    return K.masked_fill(torch.eye(len(K), dtype=torch.bool), -torch.inf)
+
+
+# -- 3.1 ---------------------------------------------------------------------------------------
+def my_weights(S, R, tau):
+    K = F.normalize(S, dim=1) @ F.normalize(R, dim=1).T
+    return torch.softmax(K / tau, dim=1)
+
+
+WEIGHTS = Exercise(
+    id="3.1",
+    title="the weights of the push",
+    minutes=5,
+    difficulty=1,
+    stub="""
+    def my_weights(S, R, tau):
+        # w[i, j] = exp(K(i, j)/tau - L_i), where L_i = log of the sum over j of exp(K(i, j)/tau).
+        return TODO
+    """,
+    reference=losses.pair_weights,
+    cases=pairs_and_tau,
+    wrong=(
+        Wrong(
+            lambda S, R, tau: (_cosines(S, R) / tau).softmax(0),
+            "your columns sum to one, and the rows should: L_i is the sum over the teachers j of "
+            "student i (dim 1).",
+        ),
+        Wrong(
+            lambda S, R, tau: (S @ R.T / tau).softmax(1),
+            "the rows of S and R are not normalised, so K is not a cosine.",
+        ),
+        Wrong(
+            lambda S, R, tau: (_cosines(S, R) * tau).softmax(1),
+            "you multiplied by tau; it divides.",
+        ),
+        Wrong(
+            lambda S, R, tau: (_cosines(S, R) / tau - losses.uniformity(S, R, tau)).exp(),
+            "you subtracted L_unif, the mean over the rows. Each row has its own L_i; only with "
+            "that does every row sum to one.",
+        ),
+        Wrong(
+            lambda S, R, tau: (_cosines(S, R) / tau).flatten().softmax(0).view(len(S), len(S)),
+            "the whole matrix sums to one; here each row does, for itself.",
+        ),
+        Wrong(
+            lambda S, R, tau: (_without_own(_cosines(S, R)) / tau).softmax(1),
+            "you left j = i out. Eq. 4 has it in the sum, so the own teacher takes weight as well.",
+        ),
+    ),
+    alternative=lambda S, R, tau: torch.stack(
+        [(row / tau).exp() / (row / tau).exp().sum() for row in _cosines(S, R)]
+    ),
+    hints=(
+        "exp(a - log b) = exp(a) / b. What is b here, and what do you know by the name of the "
+        "whole?",
+        "K is the product of normalised rows, as in lesson 02. L_i is one number a row.",
+        "It is the softmax of each row: `torch.softmax(K / tau, dim=1)`.",
+    ),
+    solution=my_weights,
+    why="exp(K(i, j)/τ) divided by its sum over j: the weights are a softmax, so each row is "
+    "positive and sums to one. The common wrong turn is to subtract the batch's L_unif in place of "
+    "the row's L_i. (The paper writes T for τ inside L_i, a slip of the pen.)",
+)
+
+
+# -- 3.2 ---------------------------------------------------------------------------------------
+def my_gradient(K, tau):
+    N = len(K)
+    w = torch.softmax(K / tau, dim=1)
+    return (w - torch.eye(N)) / (tau * N)
+
+
+def cosines_and_tau(generator: torch.Generator) -> list[Case]:
+    """Matrices K of cosines, each with a temperature; some students do not know their teacher."""
+    cases = []
+    for n, tau in ((3, 0.5), (5, 0.1), (12, 0.3)):
+        K = 0.4 * torch.randn(n, n, generator=generator, dtype=torch.float64)
+        K = (K + 0.3 * torch.eye(n)).tanh()  # into (-1, 1), without ties
+        cases.append(Case(f"N = {n}, tau = {tau}", (K, tau)))
+    return cases
+
+
+def _minus_eye(w, tau, scale=1.0):
+    return (w - torch.eye(len(w))) / (tau * len(w)) * scale
+
+
+GRADIENT = Exercise(
+    id="3.2",
+    title="the gradient, in closed form",
+    minutes=10,
+    difficulty=2,
+    stub="""
+    def my_gradient(K, tau):
+        # dL/dK, (N, N), of L = 1/N sum over i of (-K(i, i)/tau + log sum_j exp(K(i, j)/tau)).
+        # No autograd: the weights w, and one more matrix.
+        return TODO
+    """,
+    reference=my_gradient,
+    cases=cosines_and_tau,
+    wrong=(
+        Wrong(
+            lambda K, tau: ((K / tau).softmax(1) + torch.eye(len(K))) / (tau * len(K)),
+            "the sign of the pull: this is what the paper prints, -1/tau times the gradient of "
+            "L_MSE. But L_MSE is minus the mean of K(i, i) already, so its gradient comes with "
+            "a plus.",
+        ),
+        Wrong(
+            lambda K, tau: (K / tau).softmax(1) / (tau * len(K)),
+            "only the push is there; -K(i, i)/tau has a derivative as well, on the diagonal.",
+        ),
+        Wrong(
+            lambda K, tau: (torch.eye(len(K)) - (K / tau).softmax(1)) / (tau * len(K)),
+            "that is the step, minus the gradient: it goes down, and the gradient points up.",
+        ),
+        Wrong(
+            lambda K, tau: _minus_eye((K / tau).softmax(1), tau, len(K)),
+            "the mean over i is missing: divide by N.",
+        ),
+        Wrong(
+            lambda K, tau: _minus_eye((K / tau).softmax(1), tau, tau),
+            "the inner derivative is missing: K stands in the loss as K/tau, so divide by tau.",
+        ),
+        Wrong(
+            lambda K, tau: _minus_eye((_without_own(K) / tau).softmax(1), tau),
+            "your weights leave j = i out; in Eq. 4 the own teacher is in the sum.",
+        ),
+        Wrong(
+            lambda K, tau: _minus_eye((K / tau).softmax(0), tau),
+            "your weights sum to one over the students; they should over the teachers of each "
+            "student, as in 3.1.",
+        ),
+    ),
+    alternative=lambda K, tau: (
+        torch.stack([(row / tau).softmax(0) for row in K])
+        .index_put((torch.arange(len(K)),) * 2, torch.tensor(-1.0).to(K), accumulate=True)
+        .div(tau * len(K))
+    ),
+    hints=(
+        "Differentiate one row: first -K(i, i)/tau, then the logarithm of a sum. The second gives "
+        "something that you have just written.",
+        "d/dK(i, j) of log sum_j exp(K(i, j)/tau) is w_i(j)/tau. Of -K(i, i)/tau it is -1/tau where "
+        "j = i, and else 0.",
+        "`(w - torch.eye(N)) / (tau * N)` with w = softmax of the rows of K / tau.",
+    ),
+    solution=my_gradient,
+    why="Where j is not i the gradient is positive: the step makes K(i, j) smaller, by its weight. "
+    "Where j is i it is w_i(i) - 1, never positive: the pull and the push of the own teacher meet "
+    "there, and a student that has found its teacher is left alone. The common wrong turn is the "
+    "printed sign, with which every K(i, i) would be pushed down as well.",
+)
+
+
+# -- 3.3 ---------------------------------------------------------------------------------------
+def my_slope(loss, S, D, h):
+    return (loss(S + h * D) - loss(S - h * D)) / (2 * h)
+
+
+def losses_and_directions(generator: torch.Generator) -> list[Case]:
+    """Losses of a batch S (the teacher is inside), a direction of the same shape, a small h."""
+    cases = []
+    for n, d, tau in ((3, 4, 0.5), (6, 8, 0.3), (10, 5, 0.3)):
+        S, R, D = (torch.randn(n, d, generator=generator, dtype=torch.float64) for _ in "SRD")
+        # Rows of length 2: a step is small against S, and the slope is not.
+        S, D = (2 * F.normalize(rows, dim=1) for rows in (S, D))
+        loss = partial(losses.contrastive, R=R, tau=tau)
+        cases.append(Case(f"N = {n}, d = {d}, tau = {tau}, h = 0.001", (loss, S, D, 1e-3)))
+    return cases
+
+
+SLOPE = Exercise(
+    id="3.3",
+    title="the gradient, from two losses",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_slope(loss, S, D, h):
+        # The slope of loss along D (same shape as S), at S. You may only call loss(...).
+        # The error should be of the order of h squared.
+        return TODO
+    """,
+    reference=my_slope,
+    cases=losses_and_directions,
+    tolerance=1e-5,
+    wrong=(
+        Wrong(
+            lambda loss, S, D, h: (loss(S + h * D) - loss(S)) / h,
+            "a step to one side only: its error is of the order of h, not h squared. Take one step "
+            "forward and one back.",
+        ),
+        Wrong(
+            lambda loss, S, D, h: (loss(S + h * D) - loss(S - h * D)) / h,
+            "twice the slope: from S - hD to S + hD it is 2h.",
+        ),
+        Wrong(
+            lambda loss, S, D, h: (loss(S - h * D) - loss(S + h * D)) / (2 * h),
+            "the sign: forward minus backward.",
+        ),
+        Wrong(
+            lambda loss, S, D, h: loss(S + h * D) - loss(S - h * D),
+            "that is the change of the loss; the slope is the change divided by the way, 2h.",
+        ),
+        Wrong(
+            lambda loss, S, D, h: (loss(S + h) - loss(S - h)) / (2 * h),
+            "you moved every number of S by h; move S by h times D.",
+        ),
+        Wrong(
+            lambda loss, S, D, h: (loss(S + h * D) - 2 * loss(S) + loss(S - h * D)) / h**2,
+            "that is the second derivative, the curvature.",
+        ),
+    ),
+    alternative=lambda loss, S, D, h: (
+        (8 * (loss(S + h * D) - loss(S - h * D)) - (loss(S + 2 * h * D) - loss(S - 2 * h * D)))
+        / (12 * h)
+    ),
+    hints=(
+        "A slope is a difference of losses divided by the way between the two points.",
+        "Of loss(S + hD), expand in powers of h. What cancels if you subtract loss(S - hD)?",
+        "`(loss(S + h * D) - loss(S - h * D)) / (2 * h)`: the terms in h squared cancel.",
+    ),
+    solution=my_slope,
+    why="It knows nothing of derivatives, so it is a witness of its own: an error in a formula and "
+    "in autograd's use of it cannot fool it. The common wrong turn is the step to one side, or a "
+    "tiny h in float32: the difference then loses all its digits. Use float64.",
+)
+
+
+# -- 3.4 ---------------------------------------------------------------------------------------
+def my_limits(K):
+    N = len(K)
+    low = F.one_hot(K.argmax(dim=1), N).to(K.dtype)
+    high = torch.full_like(K, 1 / N)
+    return low, high
+
+
+def matrices(generator: torch.Generator) -> list[Case]:
+    """The matrices of 3.2, without temperatures."""
+    return [
+        Case(case.label.partition(",")[0], case.args[:1]) for case in cosines_and_tau(generator)
+    ]
+
+
+def _one_hot(places, K):
+    return F.one_hot(places, len(K)).to(K.dtype)
+
+
+def _even(K):
+    return torch.full_like(K, 1 / len(K))
+
+
+LIMITS = Exercise(
+    id="3.4",
+    title="the coldest and the hottest tau",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_limits(K):
+        # The weights (N, N) as tau goes to 0, and as tau goes to infinity. No tau is left.
+        low = TODO
+        high = TODO
+        return low, high
+    """,
+    reference=my_limits,
+    cases=matrices,
+    wrong=(
+        Wrong(
+            lambda K: (_even(K), _one_hot(K.argmax(1), K)),
+            "the two are exchanged: dividing by a small tau makes differences large.",
+        ),
+        Wrong(
+            lambda K: (torch.eye(len(K), dtype=K.dtype), _even(K)),
+            "as tau goes to 0 you give all to the own teacher. It goes to the nearest one, which is "
+            "another where the student errs.",
+        ),
+        Wrong(
+            lambda K: (_one_hot(K.argmax(0), K).T, _even(K)),
+            "you looked for the largest of each column; the rows sum to one, so look in each row.",
+        ),
+        Wrong(
+            lambda K: (_one_hot(K.argmin(1), K), _even(K)),
+            "you took the smallest cosine; the weight grows with the cosine.",
+        ),
+        Wrong(
+            lambda K: (_one_hot(K.argmax(1), K), torch.zeros_like(K)),
+            "K/tau goes to 0, but exp(0) is 1, not 0; and each row still sums to one.",
+        ),
+        Wrong(
+            lambda K: (_one_hot(K.argmax(1), K), torch.ones_like(K)),
+            "exp(K/tau) goes to 1, right; then each is divided by the sum of its row.",
+        ),
+        Wrong(
+            lambda K: (_one_hot(_without_own(K).argmax(1), K), _even(K)),
+            "as tau goes to 0 you give all to the hardest negative. The own teacher is in the row as "
+            "well, and takes all where it is nearest.",
+        ),
+    ),
+    alternative=lambda K: ((K / 1e-9).softmax(1), (K / 1e9).softmax(1)),
+    hints=(
+        "Which entries of a row survive exp(K/tau), compared with each other, if tau is tiny? And "
+        "what is K/tau if tau is huge?",
+        "Tiny: only the largest entry of each row, with weight one. Huge: all entries alike, and "
+        "they sum to one.",
+        "`F.one_hot(K.argmax(dim=1), N)` as floats, and a matrix full of 1/N.",
+    ),
+    solution=my_limits,
+    why="A softmax at low temperature is an argmax, at high temperature a mean. The common wrong "
+    "turn is the identity for tau to 0: that is so only where the student already finds its "
+    "teacher, and there pull and push cancel. What is left of the gradient at tiny tau comes from "
+    "the students that err.",
+)
+
+EXERCISES = (WEIGHTS, GRADIENT, SLOPE, LIMITS)
+
+PREDICTIONS = (
+    Prediction(
+        "3.A",
+        "At tau = 0.1, in the mean row: of all the weight on the 15 negatives, what share is on the "
+        "hardest three? (Shared evenly it would be 0.2.)",
+        tolerance=0.1,
+        digits=1,
+    ),
+    Prediction(
+        "3.B",
+        "The paper prints a minus before 1/tau times the gradient of L_MSE. Which sign will autograd "
+        "find?",
+        options=("minus, as printed", "plus"),
+    ),
+)

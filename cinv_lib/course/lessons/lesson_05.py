@@ -1,0 +1,347 @@
+"""Exercises of lesson 05: targets that stay put, the loss of one batch, the learning rate."""
+
+import math
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cinv_lib import losses, operators
+from cinv_lib.course.workbook.compare import difference
+from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
+from cinv_lib.training import loop
+
+TAU = 0.1
+
+
+def _seed(generator: torch.Generator) -> int:
+    return int(torch.randint(2**31, (), generator=generator))
+
+
+# -- 5.1 ---------------------------------------------------------------------------------------
+def small_teacher(seed: int) -> nn.Module:
+    """A teacher with a batch norm, as a training leaves it: in train mode, not frozen."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        R = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4))
+        with torch.no_grad():
+            for _ in range(20):
+                R(1 + 2 * torch.randn(64, 6))
+    return R
+
+
+def teacher_and_batches(generator: torch.Generator) -> list[Case]:
+    """A function that gives a teacher, each time a new and equal one; some batches."""
+    cases = []
+    for sizes in ((4,), (8, 8), (3, 5, 2)):
+        pictures = [torch.randn(n, 6, generator=generator) for n in sizes]
+        label = f"{len(sizes)} batch{'es' * (len(sizes) > 1)} of {', '.join(map(str, sizes))}"
+        cases.append(Case(label, (partial(small_teacher, _seed(generator)), pictures)))
+    return cases
+
+
+def my_targets(load, batches):
+    R = load().eval()
+    with torch.no_grad():
+        return [R(x) for x in batches]
+
+
+def judge_targets(got, load, batches):
+    """What is wrong with the targets: their values, or a gradient that they carry."""
+    wrong = difference(got, my_targets(load, batches), 1e-4)
+    if wrong is None and any(r.requires_grad for r in got):
+        return (
+            "the values are right, but they carry a gradient to R, which costs memory and might "
+            "train it: embed under `torch.no_grad()`, or freeze R by `requires_grad_(False)`"
+        )
+    return wrong
+
+
+def _in_train_mode(load, batches):
+    R = load()
+    with torch.no_grad():
+        return [R(x) for x in batches]
+
+
+def _warmed_up(load, batches):
+    R = load()
+    with torch.no_grad():
+        for x in batches:
+            R(x)
+        R.eval()
+        return [R(x) for x in batches]
+
+
+TARGETS = Exercise(
+    id="5.1",
+    title="targets that stay put",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_targets(load, batches):
+        # load() gives a teacher as a training leaves it: in train mode, not frozen. A list of its
+        # embeddings, one for each batch: a picture's must not depend on the other pictures.
+        return TODO
+    """,
+    reference=my_targets,
+    cases=teacher_and_batches,
+    judge=judge_targets,
+    wrong=(
+        Wrong(
+            _in_train_mode,
+            "R is in train mode: its batch norm subtracts the mean of the batch, so a picture's "
+            "target depends on its neighbours. `no_grad` and `requires_grad_(False)` do not change "
+            "that; `eval()` does.",
+        ),
+        Wrong(
+            _warmed_up,
+            "R has drifted: it saw batches in train mode before `eval()`, and each of them moved the "
+            "running mean and variance of its batch norm.",
+        ),
+        Wrong(
+            lambda load, batches: list(load()(torch.cat(batches)).split([len(x) for x in batches])),
+            "one large batch, but still in train mode: now a target depends on all the others.",
+        ),
+        Wrong(
+            lambda load, batches: [F.normalize(r, dim=1) for r in my_targets(load, batches)],
+            "you made the rows unit vectors; the loss does that itself, and R(x) is asked for.",
+        ),
+    ),
+    alternative=lambda load, batches: [r.detach() for r in map(load().eval(), batches)],
+    hints=(
+        "Two things must be switched off in R, and they have nothing to do with each other: the "
+        "gradient, and the batch statistics of its batch norm.",
+        "`R.eval()` makes batch norm use the statistics of its training; `torch.no_grad()` keeps "
+        "the gradient out.",
+        "Read R once, `R = load().eval()`, and return `[R(x) for x in batches]` under "
+        "`with torch.no_grad():`.",
+    ),
+    solution=my_targets,
+    why="`eval()` settles what R computes, `no_grad` what is remembered of it; neither does the work "
+    "of the other. The common wrong turn is to freeze the weights only. R's batch norm then goes on "
+    "adapting to what it sees. The authors' code does that: every picture's target depends on its "
+    "batch.",
+)
+
+
+# -- 5.2 ---------------------------------------------------------------------------------------
+class Tiny(nn.Module):
+    """A linear encoder of pictures (B, 3, 8, 8)."""
+
+    def __init__(self, weight: torch.Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x):
+        return x.flatten(1) @ self.weight.T
+
+
+def students_and_teachers(generator: torch.Generator) -> list[Case]:
+    """A teacher, a student that is a little beside it, an operator, a batch."""
+    cases = []
+    for n, text in ((4, "mask:0.5"), (8, "noise:0.5"), (16, "mask:0.9")):
+        weight, step = (torch.randn(12, 3 * 8 * 8, generator=generator) for _ in "RS")
+        S, R, x = (
+            Tiny(weight + 0.3 * step),
+            Tiny(weight),
+            torch.rand(n, 3, 8, 8, generator=generator),
+        )
+        own = torch.Generator().manual_seed(_seed(generator))
+        cases.append(Case(f"N = {n}, {text}", (S, R, operators.parse(text), x, own)))
+    return cases
+
+
+def student_loss(S, R, A, x, generator):
+    with torch.no_grad():
+        target = R(x)
+    return losses.contrastive(S(A(x, generator)), target, tau=0.1)
+
+
+def judge_loss(got, S, R, A, x, generator):
+    """What is wrong with the loss of a batch: its value, or whom its gradient reaches."""
+    wrong = difference(got, student_loss(S, R, A, x, generator), 1e-4)
+    if wrong:
+        return f"{wrong}. (Is the generator given to A?)" if wrong.startswith("you gave") else wrong
+    learns = [_has_gradient(got, encoder) for encoder in (S, R)]
+    if not learns[0]:
+        return (
+            "the value is right, but no gradient reaches S: only R belongs under `no_grad`, and the "
+            "loss has to stay a tensor"
+        )
+    if learns[1]:
+        return "the value is right, but a gradient reaches R: embed x under `torch.no_grad()`"
+    return None
+
+
+def _has_gradient(loss, encoder):
+    if not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+        return False
+    (gradient,) = torch.autograd.grad(loss, encoder.weight, retain_graph=True, allow_unused=True)
+    return gradient is not None
+
+
+def _contrastive(s, r):
+    return losses.contrastive(s, r, TAU)
+
+
+def _both_ruined(S, R, A, x, generator):
+    y = A(x, generator)
+    return _contrastive(S(y), R(y).detach())
+
+
+STUDENT_LOSS = Exercise(
+    id="5.2",
+    title="who sees what",
+    minutes=8,
+    difficulty=2,
+    stub="""
+    def student_loss(S, R, A, x, generator):
+        # The loss of a batch x of clean pictures, by losses.contrastive(..., tau=0.1). A takes a
+        # batch and the generator. S is to learn from it; R is not frozen here, and must not learn.
+        return TODO
+    """,
+    reference=student_loss,
+    cases=students_and_teachers,
+    judge=judge_loss,
+    wrong=(
+        Wrong(
+            _both_ruined,
+            "the teacher sees the ruined picture too: S would learn what R makes of ruined pictures, "
+            "and that S knows already. Its target is R(x).",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: _contrastive(S(x), R(x).detach()),
+            "the student sees the clean picture: there is nothing to invert.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: _contrastive(S(x), R(A(x, generator)).detach()),
+            "the two are exchanged: S should see A(x), and R should see x.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: _contrastive(R(x).detach(), S(A(x, generator))),
+            "the student comes first in the loss: each student picks its teacher. You let each "
+            "teacher pick its student.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: losses.alignment(S(A(x, generator)), R(x).detach()),
+            "that is the pull alone (Eq. 1); the contrastive loss pushes the other R(x) away as well.",
+        ),
+    ),
+    alternative=lambda S, R, A, x, generator: F.cross_entropy(
+        F.normalize(S(A(x, generator))) @ F.normalize(R(x).detach()).T / TAU, torch.arange(len(x))
+    ),
+    hints=(
+        "R is asked about the intact picture, S about the ruined one, and S is to say the same.",
+        "`S(A(x, generator))` is the guess, `R(x)` the target; the target is a constant.",
+        "Compute the target under `with torch.no_grad():` and return "
+        "`losses.contrastive(guess, target, tau=0.1)`.",
+    ),
+    solution=student_loss,
+    why="The target is what CLIP would have said of the intact picture, and it stays where it is. "
+    "The common wrong turn is to let the gradient into R. Where the optimiser has R's weights as "
+    "well, the two meet half way, and R is no longer CLIP; where not, it costs time and memory for "
+    "nothing.",
+)
+
+
+# -- 5.3 ---------------------------------------------------------------------------------------
+def steps_of_trainings(generator: torch.Generator) -> list[Case]:
+    """Steps of this lesson's training and of the paper's: the first, the last, and any."""
+    cases = []
+    for epochs, batches, lr in ((30, 32, 3e-3), (25, 495, 3e-4)):
+        last = epochs * batches - 1
+        inner = int(torch.randint(last // 4, 3 * last // 4, (), generator=generator))
+        inner += inner % batches == 0  # not where a schedule by epochs is right
+        for t in (0, inner, last):
+            label = f"{epochs} epochs of {batches} batches, step {t}"
+            cases.append(Case(label, (t, lr, epochs, batches)))
+    return cases
+
+
+def my_lr(t, lr, epochs, batches):
+    done = t / (epochs * batches)
+    return lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _cosine(lr, done):
+    return lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+SCHEDULE = Exercise(
+    id="5.3",
+    title="a cosine to zero",
+    minutes=6,
+    difficulty=1,
+    stub="""
+    def my_lr(t, lr, epochs, batches):
+        # The learning rate of step t = 0, 1, ... of a training of so many epochs of so many batches:
+        # half a wave of a cosine, from lr at the first step to 0 just after the last.
+        return TODO
+    """,
+    reference=lambda t, lr, epochs, batches: loop.cosine(lr, t, epochs * batches),
+    cases=steps_of_trainings,
+    tolerance=1e-9,  # learning rates are small
+    wrong=(
+        Wrong(
+            lambda t, lr, epochs, batches: _cosine(lr, t // batches / (epochs * batches)),
+            "the wave is as long as all steps, but moves on once an epoch, so the rate hardly falls. "
+            "The authors' code does this: their cosine is nearly a constant.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: _cosine(lr, t // batches / epochs),
+            "your rate is a staircase, one stair an epoch; here it changes at every step.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: _cosine(lr, t / batches),
+            "the wave is as long as one epoch: the rate falls to 0, and rises again in the next.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: 2 * _cosine(lr, t / (epochs * batches)),
+            "the half is missing: 1 + cos begins at 2.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: lr * math.cos(math.pi / 2 * t / (epochs * batches)),
+            "that is a quarter of a wave: it also goes from lr to 0, but is steepest at the end, where "
+            "half a wave is flat.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: _cosine(lr, t / (epochs * batches - 1)),
+            "your last step has the rate 0 and teaches nothing: 0 is reached just after it.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: lr * (1 - t / (epochs * batches)),
+            "that is a straight line.",
+        ),
+    ),
+    alternative=lambda t, lr, epochs, batches: (
+        lr * math.cos(math.pi * t / (2 * epochs * batches)) ** 2
+    ),
+    hints=(
+        "How much of the training is done at step t? A number from 0 to 1.",
+        "cos(π · done) goes from 1 to -1. Shift and scale it so that it goes from 1 to 0.",
+        "`lr * 0.5 * (1 + math.cos(math.pi * t / (epochs * batches)))`.",
+    ),
+    solution=my_lr,
+    why="Large steps first, small ones at the end, and no choice but lr. The common wrong turn is to "
+    "count the length in steps and the time in epochs. PyTorch's CosineAnnealingLR makes that easy: "
+    "T_max counts calls of `scheduler.step()`, whatever they are. Nothing fails; the rate just "
+    "stays where it was.",
+)
+
+EXERCISES = (TARGETS, STUDENT_LOSS, SCHEDULE)
+
+PREDICTIONS = (
+    Prediction(
+        "5.A",
+        "Before training, S is R, and sees pictures with 90 % of their pixels missing. Is its loss "
+        "above or below log 64, the loss of a student that finds all 64 equally likely?",
+        options=("above", "below"),
+    ),
+    Prediction(
+        "5.B",
+        "After the training: what is the mean cosine of S(A(x)) to R(x), on pictures that S has "
+        "never seen?",
+        options=("below 0.5", "0.5 to 0.9", "above 0.9"),
+    ),
+)

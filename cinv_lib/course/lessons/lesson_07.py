@@ -1,0 +1,328 @@
+"""Exercises of lesson 07: the baseline's step, who knows which pictures, a fair learning rate."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cinv_lib import operators
+from cinv_lib.course.workbook.compare import difference
+from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
+from cinv_lib.experiments import baseline_fit
+from cinv_lib.paper import results
+
+
+# -- 7.1 ---------------------------------------------------------------------------------------
+class Tower(nn.Module):
+    """A linear encoder of pictures (B, 3, 8, 8)."""
+
+    def __init__(self, weight: torch.Tensor):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x):
+        return x.flatten(1) @ self.weight.T
+
+
+def towers_and_heads(generator: torch.Generator) -> list[Case]:
+    """A small encoder, a head, an operator, a batch with its labels."""
+    cases = []
+    for n, text in ((4, "mask:0.5"), (8, "noise:0.5"), (16, "mask:0.9")):
+        encoder = Tower(torch.randn(12, 3 * 8 * 8, generator=generator) / 8)
+        head = nn.utils.skip_init(nn.Linear, 12, 5)
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+        x, labels = torch.rand(n, 3, 8, 8, generator=generator), torch.arange(n) % 5
+        own = torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        args = (encoder, head, operators.parse(text), x, labels, own)
+        cases.append(Case(f"N = {n}, {text}", args))
+    return cases
+
+
+def my_loss(encoder, head, A, x, labels, generator):
+    logits = head(encoder(A(x, generator)))
+    return F.cross_entropy(logits, labels)
+
+
+def judge_step(got, encoder, head, A, x, labels, generator):
+    """What is wrong with the loss of a batch: its value, or whom its gradient reaches."""
+    wrong = difference(got, my_loss(encoder, head, A, x, labels, generator), 1e-4)
+    if wrong:
+        return wrong
+    named = {"encoder": encoder.weight, "head": head.weight}
+    if not (isinstance(got, torch.Tensor) and got.requires_grad):
+        return "the value is right, but it has no gradient: return the tensor itself"
+    found = torch.autograd.grad(got, [*named.values()], retain_graph=True, allow_unused=True)
+    for name, gradient in zip(named, found, strict=True):
+        if gradient is None:
+            return f"the value is right, but no gradient reaches the {name}: end to end, both learn"
+    return None
+
+
+def _frozen(encoder, head, A, x, labels, generator):
+    with torch.no_grad():
+        embedded = encoder(A(x, generator))
+    return F.cross_entropy(head(embedded), labels)
+
+
+STEP = Exercise(
+    id="7.1",
+    title="end to end",
+    minutes=7,
+    difficulty=2,
+    stub="""
+    def my_loss(encoder, head, A, x, labels, generator):
+        # The baseline's loss on a batch x of clean pictures: cross-entropy of the head's logits on
+        # the encoder's embeddings. A takes a batch and the generator. Encoder and head both learn.
+        return TODO
+    """,
+    reference=my_loss,
+    cases=towers_and_heads,
+    judge=judge_step,
+    wrong=(
+        Wrong(
+            _frozen,
+            "the encoder is frozen: that is a linear probe. The baseline is trained end to end.",
+        ),
+        Wrong(
+            lambda encoder, head, A, x, labels, generator: F.cross_entropy(
+                head(encoder(x)), labels
+            ),
+            "it sees the clean pictures: the baseline gets what the student gets, A(x).",
+        ),
+        Wrong(
+            lambda encoder, head, A, x, labels, generator: F.cross_entropy(
+                head(encoder(A(x, generator))).softmax(1), labels
+            ),
+            "softmax twice: `F.cross_entropy` takes logits and does it itself.",
+        ),
+        Wrong(
+            lambda encoder, head, A, x, labels, generator: F.cross_entropy(
+                head(F.normalize(encoder(A(x, generator)))), labels
+            ),
+            "you made the embeddings unit vectors: the baseline's head takes them as they are.",
+        ),
+        Wrong(
+            lambda encoder, head, A, x, labels, generator: F.cross_entropy(
+                head(encoder(A(x, generator))), labels, reduction="sum"
+            ),
+            "this is the sum over the batch; with the mean, the learning rate means the same "
+            "whatever the size of the batch.",
+        ),
+    ),
+    alternative=lambda encoder, head, A, x, labels, generator: F.nll_loss(
+        head(encoder(A(x, generator))).log_softmax(1), labels
+    ),
+    hints=(
+        "Three functions one after the other, from the clean picture to the logits.",
+        "`head(encoder(A(x, generator)))` are the logits; the gradient has to pass through all.",
+        "`F.cross_entropy(logits, labels)` is the mean over the batch.",
+    ),
+    solution=my_loss,
+    why="One line, and no teacher: that is the whole baseline. Beside the student's step it lacks "
+    "R(x); instead of 128 numbers to hit, a picture has one label. The common wrong turn is to "
+    "freeze the encoder, out of the habit of probes: then the corruption is never learned.",
+)
+
+
+# -- 7.2 ---------------------------------------------------------------------------------------
+def counts(generator: torch.Generator) -> list[Case]:
+    """In how many draws two models recognise each of some pictures."""
+    cases = []
+    for n, draws in ((40, 3), (101, 10), (60, 4)):
+        difficulty = torch.rand(n, generator=generator)
+        a, b = (
+            (torch.rand(draws, n, generator=generator) < difficulty**power).sum(0)
+            for power in (1.0, 0.5)
+        )
+        cases.append(Case(f"{n} pictures, {draws} draws", (a, b, draws)))
+    return cases
+
+
+def my_exchange(a, b, draws):
+    more = 100 * (b - a) / draws
+    return more.clamp(min=0).mean(), (-more).clamp(min=0).mean()
+
+
+EXCHANGE = Exercise(
+    id="7.2",
+    title="gained and lost",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_exchange(a, b, draws):
+        # a, b: (N,), in how many of the draws models a and b recognise each picture. From a to b,
+        # in points of top-1: (gained, lost). A picture counts for one of the two, by how much more
+        # often b or a recognises it.
+        return TODO
+    """,
+    reference=baseline_fit.exchange,
+    cases=counts,
+    wrong=(
+        Wrong(
+            lambda a, b, draws: (
+                100 * (b > a).double().mean().item(),
+                100 * (a > b).double().mean().item(),
+            ),
+            "you counted pictures; one that b recognises once more often is not a whole picture "
+            "gained. Weigh each by how many of the draws.",
+        ),
+        Wrong(
+            lambda a, b, draws: baseline_fit.exchange(b, a, draws),
+            "the two are exchanged: gained is what b has and a has not.",
+        ),
+        Wrong(
+            lambda a, b, draws: tuple(v / 100 for v in baseline_fit.exchange(a, b, draws)),
+            "these are shares, from 0 to 1; top-1 is in percent.",
+        ),
+        Wrong(
+            lambda a, b, draws: tuple(v * draws for v in baseline_fit.exchange(a, b, draws)),
+            "the draws are not divided out: a picture gained in every draw should weigh 1.",
+        ),
+        Wrong(
+            lambda a, b, draws: (
+                max(
+                    baseline_fit.exchange(a, b, draws)[0] - baseline_fit.exchange(a, b, draws)[1],
+                    0.0,
+                ),
+                max(
+                    baseline_fit.exchange(a, b, draws)[1] - baseline_fit.exchange(a, b, draws)[0],
+                    0.0,
+                ),
+            ),
+            "you took the mean first and then asked for its sign: gains and losses have cancelled. "
+            "Clamp each picture, then take the mean.",
+        ),
+    ),
+    alternative=lambda a, b, draws: tuple(
+        100 * (m - n)[m > n].sum().item() / (draws * len(a)) for m, n in ((b, a), (a, b))
+    ),
+    hints=(
+        "A picture's difference, b - a, counts for the gains where it is positive.",
+        "`(b - a).clamp(min=0)` is a picture's gain in draws; the loss is that of `a - b`.",
+        "Divide by the draws, take the mean over the pictures, times 100.",
+    ),
+    solution=my_exchange,
+    why="Gained less lost is the difference of the two top-1, so nothing is counted twice. The common "
+    "wrong turn is to look at the difference alone: two models with equal top-1 may know different "
+    "pictures, and then each has something to learn from the other.",
+)
+
+
+# -- 7.3 ---------------------------------------------------------------------------------------
+def sweeps(generator: torch.Generator) -> list[Case]:
+    """Rates in some order; the best at an edge, inside, and beside one that was not tried."""
+    nan = math.nan
+    cases = [
+        ("best inside", (3e-3, 3e-4, 1e-2, 1e-3), (72.9, 62.7, 57.7, 73.5)),
+        ("best at the upper edge", (3e-4, 1e-3, 3e-3, 1e-2), (50.0, 60.0, 70.0, 71.0)),
+        ("best at the lower edge", (1e-2, 1e-3, 3e-3, 3e-2), (40.0, 61.0, 50.0, 1.0)),
+        ("an outer rate was not tried", (3e-4, 1e-3, 3e-3, 1e-2), (nan, 75.0, 70.0, 60.0)),
+        ("two were not tried", (3e-3, 3e-4, 1e-2, 1e-3), (75.0, nan, 50.0, 70.0)),
+    ]
+    shift = torch.rand((), generator=generator, dtype=torch.float64)
+    return [
+        Case(words, (torch.tensor(rates).double(), torch.tensor(top1).double() + shift))
+        for words, rates, top1 in cases
+    ]
+
+
+def my_choice(rates, top1):
+    rates, top1 = rates[~top1.isnan()], top1[~top1.isnan()]
+    best = rates[top1.argmax()]
+    return best, bool(rates.min() < best < rates.max())
+
+
+def _nan_as_best(rates, top1):
+    best = rates[top1.argmax()]
+    return best.item(), bool(rates.min() < best < rates.max())
+
+
+def _untried_as_bracket(rates, top1):
+    best = rates[top1.nan_to_num(-1).argmax()]
+    return best.item(), bool(rates.min() < best < rates.max())
+
+
+def _by_place(rates, top1):
+    rates, top1 = rates[~top1.isnan()], top1[~top1.isnan()]
+    place = int(top1.argmax())
+    return rates[place].item(), 0 < place < len(rates) - 1
+
+
+CHOICE = Exercise(
+    id="7.3",
+    title="the best of those that were tried",
+    minutes=6,
+    difficulty=1,
+    stub="""
+    def my_choice(rates, top1):
+        # rates, top1: (n,), in any order; top1 is NaN where a rate was not tried. The best rate of
+        # those that were, and whether both a lower and a higher one were tried too: True or False.
+        return TODO
+    """,
+    reference=results.best_rate,
+    cases=sweeps,
+    wrong=(
+        Wrong(
+            _nan_as_best,
+            "`argmax` takes NaN for the largest: leave out what was not tried before you compare.",
+        ),
+        Wrong(
+            _untried_as_bracket,
+            "a rate that was not tried stands at the edge and brackets nothing.",
+        ),
+        Wrong(
+            _by_place,
+            "you looked at its place in the list; the rates come in any order, so compare them with "
+            "the lowest and the highest.",
+        ),
+        Wrong(
+            lambda rates, top1: (results.best_rate(rates, top1)[0], True),
+            "you said that every best rate is bracketed; one at the edge may not be the best there is.",
+        ),
+        Wrong(
+            lambda rates, top1: (
+                top1[~top1.isnan()].max().item(),
+                results.best_rate(rates, top1)[1],
+            ),
+            "this is the best score; asked for is the rate that has it.",
+        ),
+    ),
+    alternative=lambda rates, top1: (
+        lambda tried: (
+            max(tried, key=tried.get),
+            max(tried, key=tried.get) not in (min(tried), max(tried)),
+        )
+    )({r: s for r, s in zip(rates.tolist(), top1.tolist(), strict=True) if s == s}),
+    hints=(
+        "First throw out what was not tried, from both.",
+        "`tried = ~top1.isnan()`; then `rates[tried]` and `top1[tried]`.",
+        "The best is `rates[top1.argmax()]`; it is bracketed if `rates.min() < best < rates.max()`.",
+    ),
+    solution=my_choice,
+    why="A baseline whose best rate lies at the edge of what was tried has not had its chance: try one "
+    "further. The common wrong turn is to tune one's own method until it is bracketed, and to give "
+    "the baseline the first rate that trains.",
+)
+
+EXERCISES = (STEP, EXCHANGE, CHOICE)
+
+PREDICTIONS = (
+    Prediction(
+        "7.A",
+        "At 90 % of the pixels missing, the paper's baseline from the full ImageNet leads that from "
+        "ImageNet-100 by 3.4 points. By how many points does the start from the full world lead "
+        "here? (Negative: the narrow start leads.)",
+        tolerance=3.0,
+        digits=0,
+    ),
+    Prediction(
+        "7.B",
+        "Pictures of the training set, with 90 % of their pixels missing in a new draw: who names "
+        "more of them, the baseline, trained end to end on their labels, or the student with its "
+        "probe?",
+        options=("the baseline", "the student"),
+    ),
+)

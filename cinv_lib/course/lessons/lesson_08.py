@@ -1,0 +1,313 @@
+"""Exercises of lesson 08: unknown severity."""
+
+import math
+
+import torch
+
+from cinv_lib import operators
+from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
+from cinv_lib.experiments import unknown_severity
+
+
+# -- 8.1 ---------------------------------------------------------------------------------------
+def ranges(generator: torch.Generator) -> list[Case]:
+    """Many pictures, and ranges that do not start at 0."""
+    cases = []
+    for n, lo, hi in ((2000, 0.5, 0.95), (3000, 0.1, 0.3), (1500, 1.0, 5.0)):
+        seed = int(torch.randint(2**31, (), generator=generator))
+        own = torch.Generator().manual_seed(seed)
+        cases.append(Case(f"{n} pictures, {lo} to {hi}", (n, lo, hi, own)))
+    return cases
+
+
+def judge_severities(got, n, lo, hi, generator):
+    """What is wrong with severities that should be uniform from lo to hi, one a picture."""
+    if not isinstance(got, torch.Tensor) or got.shape != (n,):
+        shape = tuple(got.shape) if isinstance(got, torch.Tensor) else f"a {type(got).__name__}"
+        return f"it gave {shape}, expected {n} numbers, one for each picture"
+    if not bool((got >= lo).all() & (got <= hi).all()):
+        return f"it runs from {got.min():.2f} to {got.max():.2f}; expected {lo} to {hi}"
+    if got.unique().numel() < n / 2:
+        return f"{n} pictures have {got.unique().numel()} different severities"
+    if torch.equal(got, got.sort().values):
+        return "the severities are in order: no chance is in them"
+    u = ((got.double() - lo) / (hi - lo)).sort().values
+    off = (u - (torch.arange(n) + 0.5) / n).abs().max().item() * math.sqrt(n)
+    if off > 2.2:  # Kolmogorov and Smirnov: once in 10,000 samples
+        return "they are in the range, but not uniform over it"
+    return None
+
+
+def my_severities(n, lo, hi, generator):
+    return lo + (hi - lo) * torch.rand(n, generator=generator)
+
+
+SEVERITIES = Exercise(
+    id="8.1",
+    title="a severity for each picture",
+    minutes=4,
+    difficulty=1,
+    stub="""
+    def my_severities(n, lo, hi, generator):
+        # n numbers, uniform from lo to hi, each picture its own; chance comes from the generator.
+        return TODO
+    """,
+    reference=lambda n, lo, hi, generator: operators.GaussianNoise((lo, hi)).draw(n, generator),
+    cases=ranges,
+    judge=judge_severities,
+    wrong=(
+        Wrong(
+            lambda n, lo, hi, generator: (
+                lo + (hi - lo) * torch.rand(1, generator=generator).expand(n)
+            ),
+            "one severity for the whole batch: each picture draws its own, so that every batch holds "
+            "easy and hard ones.",
+        ),
+        Wrong(
+            lambda n, lo, hi, generator: hi * torch.rand(n, generator=generator),
+            "you start at 0, not at lo: stretch to the width hi - lo, then shift by lo.",
+        ),
+        Wrong(
+            lambda n, lo, hi, generator: lo + hi * torch.rand(n, generator=generator),
+            "you stretch by hi; the range is hi - lo wide, so this reaches beyond hi.",
+        ),
+        Wrong(
+            lambda n, lo, hi, generator: torch.linspace(lo, hi, n),
+            "an even grid has no chance in it: the first picture would always be the easiest.",
+        ),
+        Wrong(
+            lambda n, lo, hi, generator: (
+                (lo + hi) / 2 + (hi - lo) / 6 * torch.randn(n, generator=generator)
+            ).clamp(lo, hi),
+            "a normal distribution crowds the middle of the range; the paper's is uniform.",
+        ),
+    ),
+    alternative=lambda n, lo, hi, generator: torch.empty(n).uniform_(lo, hi, generator=generator),
+    hints=(
+        "`torch.rand(n, generator=generator)` gives n numbers, uniform from 0 to 1.",
+        "Stretch them to the width of the range, then shift them to where it begins.",
+        "`lo + (hi - lo) * torch.rand(n, generator=generator)`.",
+    ),
+    solution=my_severities,
+    why="The severity is drawn anew for every picture at every step, and the student is not told "
+    "which it is. The common wrong turn is one severity a batch: right on average, but the pictures "
+    "that a student is compared with in the loss are then all as ruined as its own.",
+)
+
+
+# -- 8.2 ---------------------------------------------------------------------------------------
+def sizes(generator: torch.Generator) -> list[Case]:
+    """Shares and two sizes of a picture."""
+    cases = [Case("p = 0.96, 224 px and 64 px", (0.96, 224, 64))]
+    for side, other in ((224, 64), (64, 224), (32, 48)):
+        p = round(0.9 + 0.09 * torch.rand((), generator=generator).item(), 3)
+        cases.append(Case(f"p = {p}, {side} px and {other} px", (p, side, other)))
+    return cases
+
+
+def my_same_pixels(p, side, other):
+    left = (1 - p) * side**2
+    return 1 - left / other**2
+
+
+SAME_PIXELS = Exercise(
+    id="8.2",
+    title="as many pixels at another size",
+    minutes=5,
+    difficulty=1,
+    stub="""
+    def my_same_pixels(p, side, other):
+        # A share p is missing of a picture side x side. Which share has to be missing of one that
+        # is other x other, for as many pixels to be left?
+        return TODO
+    """,
+    reference=unknown_severity.same_pixels,
+    cases=sizes,
+    wrong=(
+        Wrong(
+            lambda p, side, other: 1 - (1 - p) * side / other,
+            "you compare widths; a picture has width times height pixels.",
+        ),
+        Wrong(
+            lambda p, side, other: p * side**2 / other**2,
+            "as many pixels are missing; asked is that as many are left.",
+        ),
+        Wrong(
+            lambda p, side, other: (1 - p) * side**2 / other**2,
+            "this is the share that is left; the severity is the share that is missing.",
+        ),
+        Wrong(
+            lambda p, side, other: 1 - (1 - p) * other**2 / side**2,
+            "the two sizes are exchanged.",
+        ),
+    ),
+    alternative=lambda p, side, other: (other**2 - side**2 + p * side**2) / other**2,
+    hints=(
+        "How many pixels are left of the first picture? A number, not a share.",
+        "Which share of the second picture's other² pixels is that number? The rest is missing.",
+        "`1 - (1 - p) * side**2 / other**2`.",
+    ),
+    solution=my_same_pixels,
+    why="The severity of a mask is a share, but what a network sees is a number of pixels. The common "
+    "wrong turn is to think that .96 is as hard at 64 pixels as at 224: a twelfth of the pixels is "
+    "left.",
+)
+
+
+# -- 8.3 and 8.4 -------------------------------------------------------------------------------
+def curves(generator: torch.Generator) -> list[Case]:
+    """Unevenly spaced severities; curve a begins above curve b and ends below it."""
+    cases = []
+    for n in (4, 6, 9):
+        steps = 0.02 + torch.rand(n, generator=generator, dtype=torch.float64) ** 2
+        severities = 0.3 + steps.cumsum(0) / steps.sum() * 0.69
+        b = 80 - 70 * torch.rand(n, generator=generator, dtype=torch.float64).sort().values
+        fall = torch.rand(n, generator=generator, dtype=torch.float64).sort(descending=True).values
+        lead = 12 * (fall - fall[-1]) / (fall[0] - fall[-1]) - 5
+        cases.append(Case(f"{n} severities", (severities, b + lead, b)))
+    return cases
+
+
+def my_mean_lead(severities, a, b):
+    area = torch.trapezoid(a - b, severities)
+    return area / (severities[-1] - severities[0])
+
+
+MEAN_LEAD = Exercise(
+    id="8.3",
+    title="the area between two curves",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_mean_lead(severities, a, b):
+        # Accuracies a and b at increasing severities (n,), not evenly spaced; straight lines in
+        # between. The area between the curves, a above b, over the width of the interval.
+        return TODO
+    """,
+    reference=unknown_severity.mean_lead,
+    cases=curves,
+    wrong=(
+        Wrong(
+            lambda severities, a, b: (a - b).mean(),
+            "the mean over the points: where severities lie close together it counts them too often.",
+        ),
+        Wrong(
+            lambda severities, a, b: torch.trapezoid(a - b, severities),
+            "this is the area; divide by the width, and it is a number of points.",
+        ),
+        Wrong(
+            lambda severities, a, b: (
+                torch.trapezoid((a - b).abs(), severities) / (severities[-1] - severities[0])
+            ),
+            "you took absolute values: where b leads, the area counts against a.",
+        ),
+        Wrong(
+            lambda severities, a, b: torch.trapezoid(a - b) / (severities[-1] - severities[0]),
+            "the trapezoids are all 1 wide: give the severities to `torch.trapezoid` too.",
+        ),
+        Wrong(
+            lambda severities, a, b: (
+                ((a - b)[:-1] * severities.diff()).sum() / (severities[-1] - severities[0])
+            ),
+            "you took the height at the left end of each interval; between two points the lead goes "
+            "along a straight line, so its mean is that of both ends.",
+        ),
+    ),
+    alternative=lambda severities, a, b: (
+        (((a - b)[1:] + (a - b)[:-1]) / 2 * severities.diff()).sum()
+        / (severities[-1] - severities[0])
+    ),
+    hints=(
+        "The area under a - b between two neighbours is a trapezoid: mean height times width.",
+        "`torch.trapezoid(heights, places)` adds them up.",
+        "Divide by `severities[-1] - severities[0]`.",
+    ),
+    solution=my_mean_lead,
+    why="One number for a whole figure, which does not depend on where somebody happened to measure. "
+    "The common wrong turn is the mean over the points: measure five more times where your method "
+    "leads, and it leads by more.",
+)
+
+
+def my_crossing(severities, a, b):
+    lead = a - b
+    k = int((lead < 0).nonzero()[0, 0])
+    share = lead[k - 1] / (lead[k - 1] - lead[k])
+    return severities[k - 1] + share * (severities[k] - severities[k - 1])
+
+
+def _first_below(severities, a, b):
+    return int((a - b < 0).nonzero()[0, 0])
+
+
+def _exchanged(severities, a, b):
+    k, lead = _first_below(severities, a, b), a - b
+    share = -lead[k] / (lead[k - 1] - lead[k])
+    return severities[k - 1] + share * (severities[k] - severities[k - 1])
+
+
+CROSSING = Exercise(
+    id="8.4",
+    title="where the lead is lost",
+    minutes=8,
+    difficulty=2,
+    stub="""
+    def my_crossing(severities, a, b):
+        # Curve a begins above curve b and is below it at the end. At which severity do the
+        # straight lines between the points cross first?
+        return TODO
+    """,
+    reference=unknown_severity.crossing,
+    cases=curves,
+    wrong=(
+        Wrong(
+            lambda severities, a, b: severities[_first_below(severities, a, b)],
+            "this is the first measured severity at which a is below; they cross before it.",
+        ),
+        Wrong(
+            lambda severities, a, b: severities[_first_below(severities, a, b) - 1],
+            "this is the last measured severity at which a is above; they cross after it.",
+        ),
+        Wrong(
+            lambda severities, a, b: severities[
+                _first_below(severities, a, b) - 1 : _first_below(severities, a, b) + 1
+            ].mean(),
+            "the middle between the two points; the lines cross nearer to the smaller lead.",
+        ),
+        Wrong(
+            _exchanged,
+            "the two leads are exchanged: the crossing is nearer to the point with the smaller one.",
+        ),
+    ),
+    alternative=lambda severities, a, b: (
+        lambda k, d: (severities[k - 1] * d[k] - severities[k] * d[k - 1]) / (d[k] - d[k - 1])
+    )(_first_below(severities, a, b), a - b),
+    hints=(
+        "Look at the lead a - b: between which two severities does it change its sign?",
+        "With the lead going from h > 0 to -g < 0, the line is at 0 after the share h / (h + g).",
+        "`k = int((lead < 0).nonzero()[0, 0])` is the first point below; its neighbour is k - 1.",
+    ),
+    solution=my_crossing,
+    why="Two similar triangles. The library's `unknown_severity.crossing` also says NaN where the lead is "
+    "never lost. The common wrong turn is to name a measured severity, which makes the crossing a "
+    "matter of the grid.",
+)
+
+EXERCISES = (SEVERITIES, SAME_PIXELS, MEAN_LEAD, CROSSING)
+
+PREDICTIONS = (
+    Prediction(
+        "8.A",
+        "Of masks that leave 3 % of the pixels, beyond all that was trained on, the paper's student "
+        "recognises 27.6 points more than its baseline. By how many points does it lead here? "
+        "(Negative: the baseline leads.)",
+        tolerance=3.0,
+        digits=0,
+    ),
+    Prediction(
+        "8.B",
+        "And the other way: from 50 % missing, the mildest that it has seen, to 30 %. What does the "
+        "student's accuracy do, if a change of less than one point is none?",
+        options=("rises", "stays", "falls"),
+    ),
+)

@@ -1,0 +1,408 @@
+"""Exercises of lesson 13: two corruptions from their definitions, and how a benchmark is counted."""
+
+import numpy as np
+import torch
+
+from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
+from cinv_lib.evaluation import statistics
+from cinv_lib.experiments import common_corruptions
+from cinv_lib.operators.corruptions import blur, noise
+
+REACH = 8  # pixels from the middle of a kernel to its border
+
+
+# -- 13.1 --------------------------------------------------------------------------------------
+def lights(generator: torch.Generator) -> list[Case]:
+    """Pictures of four grey levels, one a row of many pixels; several numbers of photons."""
+    cases = []
+    for photons in (250, 50, 15):
+        levels = torch.randint(40, 256, (4,), generator=generator) / 255
+        x = levels.view(1, 4, 1).expand(3, 4, 4000).contiguous()
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        drawn = torch.Generator().manual_seed(seed)
+        cases.append(Case(f"white is {photons} photons", (x, photons, drawn)))
+    return cases
+
+
+def my_shot_noise(x, photons, generator):
+    return torch.poisson(x * photons, generator) / photons
+
+
+def _shot_noise(x, photons, generator):
+    """The library's own, which takes uint8 pictures (H, W, 3) and numpy's generators."""
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    levels = (x * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    y = noise.shot_noise(levels, np.random.default_rng(seed), photons) / 255
+    return torch.from_numpy(y).to(x.dtype).permute(2, 0, 1)
+
+
+def _judge_shot_noise(got, x, photons, generator) -> str | None:
+    y = torch.as_tensor(got).double()
+    if y.shape != x.shape:
+        return f"its shape is {tuple(y.shape)}, expected that of the picture, {tuple(x.shape)}"
+    if not bool(y.isfinite().all()):
+        return "some of it is NaN or infinite"
+    n, light = x[:, 0].numel(), x[0, :, 0].double()
+    mean, variance = y.mean(dim=(0, 2)), y.transpose(0, 1).flatten(1).var(dim=1)
+    for level, m, v in zip(light.tolist(), mean.tolist(), variance.tolist(), strict=True):
+        expected = level / photons
+        if abs(m - level) > 6 * (expected / n) ** 0.5:
+            return (
+                f"where the light is {level:.3f} its mean is {m:.3f}: noise leaves the mean alone"
+            )
+        if abs(v / expected - 1) > 0.1:
+            return (
+                f"where the light is {level:.3f} its variance is {v:.5f}, expected {expected:.5f}"
+            )
+    counts = y * photons
+    if float((counts - counts.round()).abs().max()) > 1e-3:
+        return "times `photons` it is no whole number: half a photon was counted"
+    return None
+
+
+def _normal(x, generator):
+    return torch.randn(x.shape, generator=generator)
+
+
+SHOT = Exercise(
+    id="13.1",
+    title="shot noise",
+    minutes=5,
+    difficulty=1,
+    stub="""
+    def my_shot_noise(x, photons, generator):
+        # x: a picture in [0, 1]. Light comes in photons: white is `photons` of them on average, and
+        # each pixel and channel counts its own. What was counted, with white as 1; not clipped.
+        return TODO
+    """,
+    reference=_shot_noise,
+    judge=_judge_shot_noise,
+    cases=lights,
+    wrong=(
+        Wrong(
+            lambda x, photons, generator: torch.poisson(x * photons, generator),
+            "these are the photons that were counted. White is `photons` of them, so divide by that.",
+        ),
+        Wrong(
+            lambda x, photons, generator: torch.poisson(x, generator),
+            "`photons` is not used: every picture is counted in single photons.",
+        ),
+        Wrong(
+            lambda x, photons, generator: x + torch.poisson(x * photons, generator) / photons,
+            "the count already has the picture in it: its mean is x. Added to x it is twice as "
+            "bright.",
+        ),
+        Wrong(
+            lambda x, photons, generator: x + _normal(x, generator) / photons**0.5,
+            "this is Gaussian noise, as strong in the dark as in the light. A count varies as much as "
+            "it is large: its variance is its mean.",
+        ),
+        Wrong(
+            lambda x, photons, generator: x + (x / photons).sqrt() * _normal(x, generator),
+            "mean and variance are right, but nobody counts half photons: draw from `torch.poisson`.",
+        ),
+    ),
+    alternative=lambda x, photons, generator: (
+        sum(torch.poisson(x * photons / 2, generator) for _ in range(2)) / photons
+    ),
+    hints=(
+        "A number of independent rare arrivals has the Poisson distribution. Its mean says all.",
+        "The mean count of a pixel is `x * photons`; `torch.poisson(means, generator)` draws counts.",
+        "Then back to the scale where white is 1: divide by `photons`.",
+    ),
+    solution=my_shot_noise,
+    why="A Poisson count has variance equal to its mean, so the result has mean x and variance "
+    "x / photons: the brighter, the noisier, and relative to the light the less noisy. The common "
+    "wrong turn is Gaussian noise of one strength, which is what the student was trained on.",
+)
+
+
+# -- 13.2 --------------------------------------------------------------------------------------
+def radii(generator: torch.Generator) -> list[Case]:
+    """The published radii at 64 pixels from severity 2 on, and two others."""
+    drawn = (torch.randint(13, 28, (2,), generator=generator) / 4).tolist()
+    return [Case(f"radius {r:g}", (float(r),)) for r in (1, 1.5, 2.5, 3, *drawn)]
+
+
+def my_disk(radius):
+    d = torch.arange(-8, 9)
+    disk = (d**2 + d[:, None] ** 2 <= radius**2).float()
+    return disk / disk.sum()
+
+
+def _disk(radius):
+    """What the library makes of one white pixel; its rim all but hard."""
+    dot = np.zeros((2 * REACH + 1, 2 * REACH + 1, 3), dtype=np.uint8)
+    dot[REACH, REACH] = 255
+    made = blur.defocus_blur(dot, np.random.default_rng(0), radius, 0.01)[..., 0] / 255
+    made[made < 1e-6] = 0  # cv2 convolves by Fourier transforms, which leaves 1e-17 instead
+    return torch.from_numpy(made).float()
+
+
+def _inside(distance, radius):
+    """A kernel that is even where the distance from the middle is at most the radius."""
+    d = torch.arange(-REACH, REACH + 1).float()
+    kernel = (distance(d, d[:, None]) <= radius).float()
+    return kernel / kernel.sum()
+
+
+def _round(dx, dy):
+    return (dx**2 + dy**2).sqrt()
+
+
+DISK = Exercise(
+    id="13.2",
+    title="a lens out of focus",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_disk(radius):
+        # The kernel of defocus blur, (17, 17): even on the pixels whose centre is at most `radius`
+        # from the centre of the middle pixel, 0 elsewhere. A grey picture stays as it is.
+        return TODO
+    """,
+    reference=_disk,
+    cases=radii,
+    wrong=(
+        Wrong(
+            lambda radius: (_inside(_round, radius) > 0).float(),
+            "it sums to the number of its pixels, so the picture gets that many times as bright.",
+        ),
+        Wrong(
+            lambda radius: _inside(lambda dx, dy: torch.maximum(dx.abs(), dy.abs()), radius),
+            "this is a square. A lens is round: compare the distance, not each coordinate.",
+        ),
+        Wrong(
+            lambda radius: _inside(lambda dx, dy: dx.abs() + dy.abs(), radius),
+            "this is a square on its corner: |dx| + |dy| is the way along the streets, not the "
+            "distance.",
+        ),
+        Wrong(
+            lambda radius: _inside(lambda dx, dy: _round(dx, dy) + 1e-6, radius),
+            "pixels at exactly the radius are left out; at most means <=.",
+        ),
+        Wrong(
+            lambda radius: _inside(_round, radius / 2),
+            "you took the radius for the diameter.",
+        ),
+        Wrong(
+            lambda radius: (_inside(_round, radius) > 0).float() / (torch.pi * radius**2),
+            "pi r² is the area of the circle, not the number of pixels in it, so grey does not stay "
+            "grey. Divide by the sum.",
+        ),
+        Wrong(
+            lambda radius: (
+                (_inside(_round, radius) > 0).float() / len(range(-REACH, REACH + 1)) ** 2
+            ),
+            "you divided by all pixels of the kernel, most of which are 0; divide by its sum.",
+        ),
+    ),
+    alternative=lambda radius: _inside(_round, radius),
+    hints=(
+        "Offsets from the middle: `d = torch.arange(-8, 9)`; as a row and as a column they make a "
+        "table.",
+        "`d**2 + d[:, None] ** 2 <= radius**2` is True on the disk.",
+        "As floats, divided by their sum.",
+    ),
+    solution=my_disk,
+    why="Out of focus, a point becomes a disk, the lens's own shape, and each point of the scene adds "
+    "its disk: a convolution that sums to one. The common wrong turn is to divide by pi r², which is "
+    "far from the count of pixels when the disk is small.",
+)
+
+
+# -- 13.3 --------------------------------------------------------------------------------------
+def contests(generator: torch.Generator) -> list[Case]:
+    """Differences of several trainings on many types, each type with a lead of its own."""
+    cases = []
+    for seeds, types in ((3, 19), (5, 60), (3, 200)):
+        lead = 4 * torch.randn(types, generator=generator, dtype=torch.float64)
+        rows = lead + torch.randn(seeds, types, generator=generator, dtype=torch.float64)
+        rows[:, 0] = torch.linspace(-1, 1, seeds) + 0.01  # at least one is undecided
+        cases.append(Case(f"{seeds} seeds, {types} types", (rows,)))
+    return cases
+
+
+def my_count(differences):
+    mean = differences.mean(dim=0)
+    error = differences.std(dim=0) / len(differences) ** 0.5
+    wins = int((mean > 2 * error).sum())
+    losses = int((mean < -2 * error).sum())
+    return wins, losses, len(mean) - wins - losses
+
+
+def _counted(mean, error):
+    """(holds, does not hold, not decided), by the rule of the ledger."""
+    verdicts = [
+        statistics.verdict(float(m), float(e), 0.0) for m, e in zip(mean, error, strict=True)
+    ]
+    wins, losses = (verdicts.count(verdict) for verdict in ("holds", "does not hold"))
+    return wins, losses, len(verdicts) - wins - losses
+
+
+def _count(differences):
+    return _counted(differences.mean(0), differences.std(0) / len(differences) ** 0.5)
+
+
+COUNT = Exercise(
+    id="13.3",
+    title="won, lost, not decided",
+    minutes=7,
+    difficulty=2,
+    stub="""
+    def my_count(differences):
+        # differences: (seeds, types), student minus baseline, in points. How many types are won, lost
+        # and not decided: won where the mean over seeds exceeds twice its standard error, lost
+        # where it is as far below 0.
+        return TODO
+    """,
+    reference=_count,
+    cases=contests,
+    wrong=(
+        Wrong(
+            lambda differences: _counted(
+                differences.mean(0), torch.zeros_like(differences.mean(0))
+            ),
+            "no error is used: a lead that another training would turn round is counted as won.",
+        ),
+        Wrong(
+            lambda differences: _counted(differences.mean(0), differences.std(0)),
+            "this is how much *one* training varies. The mean of n varies less, by the root of n.",
+        ),
+        Wrong(
+            lambda differences: _counted(
+                differences.mean(0),
+                differences.std(0, correction=0) / len(differences) ** 0.5,
+            ),
+            "the standard deviation divides by n. With the mean taken from the same few seeds it has "
+            "to be n - 1 (`correction=1`, the default).",
+        ),
+        Wrong(
+            lambda differences: _counted(
+                differences.mean(0), differences.std(0) / (2 * len(differences) ** 0.5)
+            ),
+            "one standard error is asked for, and not two.",
+        ),
+        Wrong(
+            lambda differences: _counted(
+                differences.mean(0), differences.std(1).mean() + 0 * differences.mean(0)
+            ),
+            "this is the spread over types, from fog to noise. The error of a type is over seeds "
+            "(dim 0).",
+        ),
+    ),
+    alternative=lambda differences: tuple(
+        int((sign == differences.mean(0).sign().where(_clear(differences), 0.0)).sum())
+        for sign in (1, -1, 0)
+    ),
+    hints=(
+        "First the mean and the standard deviation of each column: `dim=0`.",
+        "The standard error of a mean of n values is the standard deviation over the root of n.",
+        "`(mean > 2 * error).sum()` are won, `(mean < -2 * error).sum()` lost, the rest undecided.",
+    ),
+    solution=my_count,
+    why="Nineteen contests are counted, so chance decides some: with three seeds, of 19 types "
+    "without any difference one or two would look won, and as many lost. The common wrong turn is to count signs. And with one seed "
+    "there is no error, nothing exceeds NaN, and nothing is decided.",
+)
+
+
+def _clear(differences):
+    squares = (differences - differences.mean(0)).square().sum(0)
+    n = len(differences)
+    return differences.mean(0).square() > 4 * squares / (n * (n - 1))
+
+
+# -- 13.4 --------------------------------------------------------------------------------------
+def tables(generator: torch.Generator) -> list[Case]:
+    """Errors in percent, rising with the severity; types that are easy and types that are hard."""
+    cases = []
+    for types in (2, 4, 19):
+
+        def drawn(types=types):
+            shape = (types, 1)
+            hard = 5 + 60 * torch.rand(shape, generator=generator, dtype=torch.float64)
+            return hard + torch.linspace(0, 30, 5) * torch.rand(shape, generator=generator)
+
+        cases.append(Case(f"{types} types, 5 severities", (drawn(), drawn())))
+    return cases
+
+
+def my_mce(errors, baseline):
+    ratios = errors.sum(dim=1) / baseline.sum(dim=1)
+    return 100 * ratios.mean()
+
+
+MCE = Exercise(
+    id="13.4",
+    title="mean corruption error",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_mce(errors, baseline):
+        # Both (types, severities), in percent. The corruption error of a type: the errors summed over
+        # its severities, divided by the baseline's. mCE: the mean over types, in percent.
+        return TODO
+    """,
+    reference=lambda errors, baseline: torch.tensor(
+        common_corruptions.mean_corruption_error(errors, baseline), dtype=errors.dtype
+    ),
+    cases=tables,
+    wrong=(
+        Wrong(
+            lambda errors, baseline: 100 * (errors / baseline).mean(),
+            "you divided at each severity. There the baseline's error may be tiny, and one ratio "
+            "would outweigh the rest: sum over severities first.",
+        ),
+        Wrong(
+            lambda errors, baseline: 100 * errors.sum() / baseline.sum(),
+            "this is a ratio of means over everything: hard types count most. mCE is the mean of "
+            "ratios, one a type.",
+        ),
+        Wrong(
+            lambda errors, baseline: (errors.sum(1) / baseline.sum(1)).mean(),
+            "it is a share; mCE is in percent.",
+        ),
+        Wrong(
+            lambda errors, baseline: 100 * (baseline.sum(1) / errors.sum(1)).mean(),
+            "the fraction stands on its head: errors above, the baseline's below.",
+        ),
+        Wrong(
+            lambda errors, baseline: 100 * ((100 - errors).sum(1) / (100 - baseline).sum(1)).mean(),
+            "you turned errors into accuracies. A ratio of accuracies is not the ratio of errors.",
+        ),
+        Wrong(
+            lambda errors, baseline: (errors - baseline).mean(),
+            "this is a difference in points; mCE divides.",
+        ),
+    ),
+    alternative=lambda errors, baseline: (
+        100 * (errors.mean(dim=1) / baseline.mean(dim=1)).sum() / len(errors)
+    ),
+    hints=(
+        "Two means, in a certain order: what happens within a type, and what happens over types?",
+        "Within a type, sum the errors over the severities (dim 1), here and for the baseline.",
+        "`errors.sum(1) / baseline.sum(1)` has one ratio a type; then the mean, times 100.",
+    ),
+    solution=my_mce,
+    why="The ratio makes types comparable: an error of 40 % is good on a hard type and bad on an easy "
+    "one. The common wrong turn is to divide at every severity, where an easy severity 1 has almost "
+    "no error to divide by.",
+)
+
+EXERCISES = (SHOT, DISK, COUNT, MCE)
+
+PREDICTIONS = (
+    Prediction(
+        "13.A",
+        "In Table 14 the student beats the clean baseline on 6 of 19 types. On how many here (means, "
+        "whatever their errors)?",
+        tolerance=1.0,
+        digits=0,
+    ),
+    Prediction(
+        "13.B",
+        "In which family does the student do best against the clean baseline?",
+        options=("noise", "blur", "weather", "digital"),
+    ),
+)

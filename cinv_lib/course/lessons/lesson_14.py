@@ -1,0 +1,184 @@
+"""Exercises of lesson 14: open problems. Those on its teachers are in `teachers`."""
+
+import torch
+
+from cinv_lib import losses  # noqa: F401 - losses: for the solution of 14.3
+from cinv_lib.course.lessons import teachers
+from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
+from cinv_lib.evaluation import attack
+from cinv_lib.experiments import blind
+
+
+# -- 14.1 --------------------------------------------------------------------------------------
+def scored(generator: torch.Generator) -> list[Case]:
+    """Top-1 by operator: the specialist is ahead of the wrong one, the blind student anywhere."""
+    cases = []
+    for k in (1, 3, 5):
+        wrong = 1 + 30 * torch.rand(k, generator=generator, dtype=torch.float64)
+        own = wrong + 20 + 40 * torch.rand(k, generator=generator, dtype=torch.float64)
+        share = torch.rand(k, generator=generator, dtype=torch.float64)
+        share[0] += 1 + 0.1 * k  # of the first operator the blind student beats the specialist
+        cases.append(Case(f"{k} operators", (wrong + share * (own - wrong), own, wrong)))
+    return cases
+
+
+def my_break_even(blind, own, wrong):
+    return (blind - wrong) / (own - wrong)
+
+
+BREAK_EVEN = Exercise(
+    id="14.1",
+    title="how good a router has to be",
+    minutes=5,
+    difficulty=2,
+    stub="""
+    def my_break_even(blind, own, wrong):
+        # Top-1 by operator, tensors of one shape: of the blind student, of the operator's own
+        # specialist, of a wrong one. The share of pictures that a router has to send to the right
+        # specialist, so that its top-1 is the blind student's. (Its errors hit any picture alike.)
+        return TODO
+    """,
+    reference=blind.break_even,
+    cases=scored,
+    wrong=(
+        Wrong(
+            lambda blind, own, wrong: blind / own,
+            "pictures that go astray are not all lost: the wrong specialist names some of them.",
+        ),
+        Wrong(
+            lambda blind, own, wrong: (own - blind) / (own - wrong),
+            "that is the share which may go astray; the one that has to arrive is 1 minus it.",
+        ),
+        Wrong(
+            lambda blind, own, wrong: (blind - wrong) / own,
+            "each picture sent right gains what its specialist has over the wrong one: divide by "
+            "that difference.",
+        ),
+        Wrong(
+            lambda blind, own, wrong: ((blind - wrong) / (own - wrong)).clamp(0, 1),
+            "do not cut it at 0 and 1: above 1 says that no router can be worth it, and by how much.",
+        ),
+        Wrong(
+            lambda blind, own, wrong: (blind - wrong).mean() / (own - wrong).mean(),
+            "one number for all operators; each has its own break-even.",
+        ),
+    ),
+    alternative=lambda blind, own, wrong: 1 - (own - blind) / (own - wrong),
+    hints=(
+        "Of the pictures, a share s gets the top-1 of `own`, the rest that of `wrong`.",
+        "s own + (1 - s) wrong = blind. Solve for s.",
+        "s (own - wrong) = blind - wrong.",
+    ),
+    solution=my_break_even,
+    why="Between two specialists top-1 is a straight line in the share that arrives, and the blind "
+    "student is a point on its axis. A router whose errors fall on pictures that are lost anyway needs "
+    "less. The common wrong turn is blind / own, as if a wrong specialist named nothing.",
+)
+
+
+# -- 14.2 --------------------------------------------------------------------------------------
+def on_the_way(generator: torch.Generator) -> list[Case]:
+    """Pictures with numbers at 0 and 1, places in their ball, small gradients; a step can be as
+    large as the ball is wide."""
+    cases = []
+    for budget, size in ((8 / 255, 2 / 255), (0.1, 0.15), (0.3, 0.3)):
+        x = (1.4 * torch.rand(2, 3, 4, 4, generator=generator) - 0.2).clamp(0, 1)
+        away = 2 * torch.rand(x.shape, generator=generator) - 1
+        z = (x + budget * away).clamp(0, 1)
+        gradient = 1e-3 * torch.randn(x.shape, generator=generator)
+        cases.append(Case(f"budget {budget:.3f}, step {size:.3f}", (z, x, gradient, size, budget)))
+    return cases
+
+
+def my_step(z, x, gradient, size, budget):
+    z = z + size * gradient.sign()
+    return z.clamp(x - budget, x + budget).clamp(0, 1)
+
+
+def _shrunk(z, x, gradient, size, budget):
+    change = z + size * gradient.sign() - x
+    longest = change.abs().amax(dim=(1, 2, 3), keepdim=True)
+    return (x + change * (budget / longest).clamp(max=1)).clamp(0, 1)
+
+
+STEP = Exercise(
+    id="14.2",
+    title="one step of an attack",
+    minutes=6,
+    difficulty=2,
+    stub="""
+    def my_step(z, x, gradient, size, budget):
+        # z: (B, 3, H, W), where the attack on the pictures x is. gradient: of the loss at z.
+        # Move every number of z by `size` in the direction that raises the loss; go back to within
+        # `budget` of x, number by number; go back into [0,1].
+        return TODO
+    """,
+    reference=attack.step,
+    cases=on_the_way,
+    wrong=(
+        Wrong(
+            lambda z, x, g, size, budget: (
+                (z - size * g.sign()).clamp(x - budget, x + budget).clamp(0, 1)
+            ),
+            "this goes down the loss: the attacker wants it to rise.",
+        ),
+        Wrong(
+            lambda z, x, g, size, budget: (z + size * g).clamp(x - budget, x + budget).clamp(0, 1),
+            "a gradient of .001 moves nothing: every number moves by `size`, and only the "
+            "gradient's sign counts.",
+        ),
+        Wrong(
+            lambda z, x, g, size, budget: (z + size * g.sign()).clamp(0, 1),
+            "nothing holds it near x: after some steps it is another picture.",
+        ),
+        Wrong(
+            lambda z, x, g, size, budget: (
+                (z + size * g.sign()).clamp(z - budget, z + budget).clamp(0, 1)
+            ),
+            "the ball is round x, not round z: so it would move on at every step.",
+        ),
+        Wrong(
+            lambda z, x, g, size, budget: (z + size * g.sign()).clamp(x - budget, x + budget),
+            "some numbers have left [0,1]: no picture file can hold them.",
+        ),
+        Wrong(
+            _shrunk,
+            "you shrank the whole change until its largest number fits. The budget is for each "
+            "number: cut those that exceed it, and leave the others.",
+        ),
+    ),
+    alternative=lambda z, x, g, size, budget: torch.minimum(
+        torch.maximum(z + size * torch.sign(g), (x - budget).clamp(min=0)),
+        (x + budget).clamp(max=1),
+    ),
+    hints=(
+        "Three moves, one after the other. The first is `z + size * gradient.sign()`.",
+        "`clamp` takes tensors too: a lower and an upper end for each number.",
+        "`.clamp(x - budget, x + budget)`, and then `.clamp(0, 1)`.",
+    ),
+    solution=my_step,
+    why="If each number may change by the budget and no more, what raises a linear loss most is a "
+    "change of every number by all of it; that is why the sign is taken. The two cuts are "
+    "projections onto boxes that have x in common, so the second does not undo the first. The common "
+    "wrong turn is to use the gradient itself, whose size is the model's and not the attacker's.",
+)
+
+
+EXERCISES = (BREAK_EVEN, STEP, *teachers.EXERCISES)
+
+PREDICTIONS = (
+    Prediction(
+        "14.A",
+        "One student for three operators, against a specialist for each, of as many epochs. How many "
+        "points of top-1 does it lose in the mean?",
+        tolerance=2.0,
+        digits=1,
+    ),
+    Prediction(
+        "14.B",
+        "90 % of the pixels are missing, and an attacker may change those that are left by 8 grey "
+        "levels of 255. Who then names more: the student or the baseline?",
+        options=("the student", "the baseline", "not decided"),
+    ),
+    *teachers.PREDICTIONS,
+)

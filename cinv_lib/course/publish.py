@@ -1,0 +1,96 @@
+"""Run lessons with the parameters that they stand with, and keep their outputs in `notebooks/`.
+
+What differs between two runs, or means nothing outside its kernel, is taken out: stderr,
+papermill's notes, live views of widgets (the picture beside each stays).
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import nbformat
+import papermill
+
+from cinv_lib.machine.files import write_text
+from cinv_lib.machine.folders import ROOT
+from cinv_lib.plots.panels.panel import keep_pictures
+
+NOTEBOOKS = ROOT / "notebooks"
+
+
+def publish(numbers: Iterable[str], folder: Path = NOTEBOOKS) -> None:
+    """Execute the lessons of these numbers, in place. A lesson that fails is left as it was.
+
+    Raises:
+        ValueError: there is no lesson of a number, or no number. Then nothing is run.
+        papermill.PapermillExecutionError: a cell raised.
+    """
+    there = {path.stem[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    wanted = [number.zfill(2) for number in numbers]
+    unknown = [number for number in wanted if number not in there]
+    if unknown or not wanted:
+        asked = f"no lesson {', '.join(unknown)}" if unknown else "no lesson was named"
+        raise ValueError(f"{asked}; there are {', '.join(there)} (--lessons NN)")
+    for number in wanted:
+        run(there[number])
+
+
+def run(path: Path) -> None:
+    """Execute one notebook and write it with its outputs and the seconds that it took."""
+    before = nbformat.read(path, as_version=4)
+    start = time.perf_counter()
+    with nothing_attempted():
+        done = papermill.execute_notebook(
+            str(path), None, {}, kernel_name="python3", cwd=str(path.parent), log_output=False
+        )
+    seconds = time.perf_counter() - start
+    cleaned(done)
+    course = dict(before.metadata.get("course", {})) | {"run_seconds": round(seconds)}
+    kept = {key: before.metadata[key] for key in ("kernelspec",) if key in before.metadata}
+    done.metadata = nbformat.from_dict(kept | {"course": course})
+    write_text(path, nbformat.writes(done) + "\n")
+    print(f"{path.stem}: {seconds:.0f} s")
+
+
+@contextmanager
+def nothing_attempted() -> Iterator[None]:
+    """Kernels started meanwhile know nothing of what this reader has done."""
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
+        os.environ["CINV_PROGRESS"] = f"{folder}/progress.json"
+        yield
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> None:
+    """Take out of an executed notebook what should not be kept, in place."""
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        cell.metadata.pop("widgets", None)
+        if "tags" in cell.metadata and not cell.metadata.tags:
+            del cell.metadata["tags"]
+        if cell.cell_type == "code":
+            kept = [o for o in cell.outputs if getattr(o, "name", "") != "stderr"]
+            cell.outputs = [o for o in kept if not _is_bar(o)]
+    keep_pictures(notebook)
+
+
+def _is_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a progress bar: a widget without a picture."""
+    data = output.get("data", {})
+    return "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
+
+
+def main() -> None:
+    """Entry point of `python -m cinv_lib.course.publish --lessons NN ...`."""
+    parser = argparse.ArgumentParser("python -m cinv_lib.course.publish", description=__doc__)
+    parser.add_argument("--lessons", nargs="+", metavar="NN", default=[], help="to publish")
+    publish(parser.parse_args().lessons)
+
+
+if __name__ == "__main__":
+    main()

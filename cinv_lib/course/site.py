@@ -1,0 +1,272 @@
+"""A run as web pages: `python -m cinv_lib.course.site runs/stickers` writes `index.html` into it.
+
+Executed lessons become plain pages that need no network and no script: formulas are MathML, which
+browsers draw and screen readers read, and every figure keeps its alt text. The index links them,
+the results, the trainings and the figures.
+"""
+
+import base64
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import nbformat
+from jinja2 import pass_context
+from latex2mathml.converter import convert as mathml
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from cinv_lib.paper.export import results
+
+STYLE = Path(__file__).with_name("site.css")
+WIDGET = "application/vnd.jupyter.widget-view+json"
+NO_ALT = "figure without a description"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a lesson: its file, relative to the run's folder, and its alt text."""
+
+    file: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """An executed lesson as a page of the site."""
+
+    name: str
+    title: str
+    minutes: float | None
+    pictures: tuple[Picture, ...]
+
+    @property
+    def page(self) -> str:
+        """The page's file name."""
+        return f"{self.name}.html"
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown cells to HTML, formulas to MathML."""
+
+    def inline_math(self, body: str) -> str:
+        return formula(body, "inline")
+
+    def block_math(self, body: str) -> str:
+        return formula(body, "block")
+
+    def latex_environment(self, name: str, body: str) -> str:
+        return formula(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
+
+
+class _Exporter(HTMLExporter):
+    """nbconvert's bare template: the body of a page, without scripts or styles."""
+
+    template_name = "basic"
+
+    @pass_context
+    def markdown2html(self, context, source):
+        attachments = context.get("cell", {}).get("attachments", {})
+        renderer = _Renderer(escape=False, attachments=attachments, exclude_anchor_links=True)
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def formula(tex: str, display: str) -> str:
+    """TeX as MathML; TeX that the converter does not know stays readable as code."""
+    try:
+        # it knows align* and not aligned, which is the same within a formula
+        made = mathml(re.sub(r"\b(align|gather)ed\b", r"\1*", tex.strip()), display=display)
+    except Exception:  # its errors have no common class
+        made = "\\"
+    # what it does not know it passes on: commands with their backslash, column marks bare
+    return f"<code>{escape(tex)}</code>" if "\\" in made or ">&<" in made else made
+
+
+def build(run: Path) -> Path:
+    """Write the pages, the figures, the results and the index of a run; returns the index.
+
+    Raises:
+        FileNotFoundError: the run has no executed notebook.
+    """
+    notebooks = sorted((run / "notebooks").glob("*.ipynb"))
+    if not notebooks:
+        raise FileNotFoundError(f"no executed notebook in {run / 'notebooks'}; run `make course`")
+    executed = [(path.stem, nbformat.read(path, as_version=4)) for path in notebooks]
+    lessons = [lesson(run, name, notebook) for name, notebook in executed]
+    for i, (_, notebook) in enumerate(executed):
+        before, after = lessons[i - 1] if i else None, (*lessons, None)[i + 1]
+        write(run / lessons[i].page, lesson_page(lessons[i], notebook, before, after))
+    results(run)
+    index = run / "index.html"
+    write(index, index_page(run, lessons))
+    return index
+
+
+def lesson(run: Path, name: str, notebook: nbformat.NotebookNode) -> Lesson:
+    """Write a notebook's figures under `figures/`; its outputs then refer to the files."""
+    pictures = []
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        for output in outputs:
+            png = output.get("data", {}).get("image/png")
+            if png is None:
+                continue
+            alt = " ".join(alt_text(output).split())
+            picture = Picture(f"figures/{name[:2]}-{len(pictures) + 1}.png", alt)
+            write(run / picture.file, base64.b64decode(png))
+            output.metadata["filenames"] = {"image/png": picture.file}
+            output.metadata["image/png"] = {"alt": alt}
+            pictures.append(picture)
+        still_outputs(outputs)
+    seconds = notebook.metadata.get("papermill", {}).get("duration")
+    minutes = seconds / 60 if isinstance(seconds, int | float) else None
+    return Lesson(name, title(notebook, name), minutes, tuple(pictures))
+
+
+def alt_text(output: nbformat.NotebookNode) -> str:
+    """The alt text that `plots.show` stored with a figure."""
+    of_png = output.metadata.get("image/png", {})
+    return of_png.get("alt") or output.metadata.get("alt") or NO_ALT
+
+
+def still_outputs(outputs: list) -> None:
+    """Sliders do not move on a page, and finished progress bars say nothing: replace, drop."""
+    for output in list(outputs):
+        data = output.get("data", {})
+        if WIDGET not in data:
+            continue
+        if "Panel" in data.get("text/plain", ""):
+            text = "<p class='panel'>An interactive panel stands here: see it with make lab.</p>"
+            output["data"] = nbformat.from_dict({"text/html": text})
+        else:
+            outputs.remove(output)
+
+
+def title(notebook: nbformat.NotebookNode, name: str) -> str:
+    """The first heading of a notebook, without its number and markup; else its file name."""
+    for cell in notebook.cells:
+        found = (
+            re.search(r"^#\s+(.+)$", cell.source, re.M) if cell.cell_type == "markdown" else None
+        )
+        if found:
+            return re.sub(r"^\d+\s*[·:.–-]\s*|[*_`$]", "", found[1]).strip()
+    return name.replace("_", " ")
+
+
+def lesson_page(
+    lesson: Lesson, notebook: nbformat.NotebookNode, before: Lesson | None, after: Lesson | None
+) -> str:
+    """A lesson's page, with links to the lessons beside it."""
+    body, _ = _Exporter().from_notebook_node(notebook)
+    links = [link("index.html", "All lessons")]
+    links += [link(before.page, f"← {before.title}")] if before else []
+    links += [link(after.page, f"{after.title} →")] if after else []
+    return page(lesson.title, f"<article>{body}</article>", links)
+
+
+def index_page(run: Path, lessons: Sequence[Lesson]) -> str:
+    """The table of lessons, what stopped, the results, the trainings and the figures."""
+    rows = [
+        f"<tr><td>{escape(lesson.name[:2])}</td>"
+        f"<th scope='row'>{link(lesson.page, lesson.title)}</th>"
+        f"<td>{'' if lesson.minutes is None else f'{lesson.minutes:.1f}'}</td>"
+        f"<td>{link(f'notebooks/{lesson.name}.ipynb', 'notebook')}</td></tr>"
+        for lesson in lessons
+    ]
+    total = sum(lesson.minutes or 0 for lesson in lessons)
+    body = (
+        f"<h1>The course, run with the profile {escape(run.name)}</h1>"
+        f"<p>{len(lessons)} lessons, {total:.0f} minutes on this machine.</p>"
+        "<h2>Lessons</h2><table><thead><tr><th scope='col'>No.</th><th scope='col'>Lesson</th>"
+        "<th scope='col'>Minutes</th><th scope='col'>File</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+    body += listing("Stopped with an error", stopped(run), run)
+    body += listing("Results", sorted((run / "results").rglob("*.json")), run)
+    body += listing("Trainings", sorted((run / "trainings").glob("*.ipynb")), run)
+    figures = [
+        f"<figure><a href='{quote(lesson.page)}'><img src='{quote(p.file)}' alt='{escape(p.alt)}'"
+        f" loading='lazy'></a><figcaption>{lesson.name[:2]}: {escape(p.alt)}</figcaption></figure>"
+        for lesson in lessons
+        for p in lesson.pictures
+    ]
+    if figures:
+        body += f"<h2>Figures</h2><div class='gallery'>{''.join(figures)}</div>"
+    return page(f"Course: {run.name}", f"<article>{body}</article>", [])
+
+
+def stopped(run: Path) -> list[Path]:
+    """Notebooks that ended in an error, as the Snakefile leaves them, and their logs."""
+    failed = sorted((run / "logs").glob("*.failed.ipynb"))
+    logs = [path.with_name(path.name.replace(".failed.ipynb", ".log")) for path in failed]
+    return [*failed, *(log for log in logs if log.is_file())]
+
+
+def listing(heading: str, files: Sequence[Path], run: Path) -> str:
+    """A heading and a list of links to files; nothing if there are none."""
+    if not files:
+        return ""
+    names = [file.relative_to(run).as_posix() for file in files]
+    links = [f"<li>{link(n, n)} {summary(f)}</li>" for n, f in zip(names, files, strict=True)]
+    return f"<h2>{heading}</h2><ul>{''.join(links)}</ul>"
+
+
+def summary(file: Path) -> str:
+    """A few words on a JSON file: how many records or which keys; else nothing."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8")) if file.suffix == ".json" else None
+    except ValueError:
+        return "(not readable as JSON)"
+    if isinstance(content, list):
+        return f"({len(content)} records)"
+    if isinstance(content, dict):
+        return escape(f"({', '.join(map(str, list(content)[:6]))})")
+    return ""
+
+
+def link(target: str, text: str) -> str:
+    """An HTML link to a file of the run."""
+    return f"<a href='{quote(target)}'>{escape(text)}</a>"
+
+
+def page(title: str, body: str, links: Sequence[str]) -> str:
+    """A whole page around a body."""
+    navigation = f"<nav aria-label='Lessons'>{' '.join(links)}</nav>" if links else ""
+    return (
+        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{STYLE.read_text()}</style>\n</head>\n<body>\n"
+        f"<a class='skip' href='#main'>Skip to the text</a>\n{navigation}\n"
+        f"<main id='main'>{body}</main>\n{navigation}\n</body>\n</html>\n"
+    )
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(partial, path)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry point of `python -m cinv_lib.course.site RUN`."""
+    if len(arguments) != 1:
+        print("usage: python -m cinv_lib.course.site runs/PROFILE", file=sys.stderr)
+        return 2
+    try:
+        print(build(Path(arguments[0])))
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

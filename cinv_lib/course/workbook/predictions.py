@@ -1,0 +1,99 @@
+"""Predictions: the reader commits to a guess before the result is shown, and is scored."""
+
+import math
+from typing import Any
+
+from IPython.display import display
+
+from cinv_lib.course.workbook import exercise as book
+from cinv_lib.course.workbook import progress_record
+from cinv_lib.course.workbook.exercise import Prediction
+from cinv_lib.course.workbook.page import Page
+from cinv_lib.course.workbook.todo import TODO, has_todo
+
+
+def predict(id: str, guess: Any = TODO) -> None:
+    """Commit to a guess; until the result has been shown it may be changed.
+
+    Raises:
+        KeyError: there is no such prediction.
+    """
+    display(committed(book.find_prediction(id), guess))
+
+
+def reveal(id: str, truth: Any) -> None:
+    """Show the result beside the guess, and score the guess.
+
+    Raises:
+        KeyError: there is no such prediction.
+    """
+    display(revealed(book.find_prediction(id), truth))
+
+
+def committed(prediction: Prediction, guess: Any) -> Page:
+    """What `predict` shows."""
+    name = f"Prediction {prediction.id}"
+    before = progress_record.load()["predictions"].get(prediction.id, {})
+    if "points" in before:
+        page = Page(f"{name}: your guess {before['guess']} has been scored", "right")
+        return page.line(prediction.question)
+    if has_todo(guess):
+        page = Page(f"{name}: no guess yet").line(prediction.question)
+        if prediction.options:
+            page.items(repr(option) for option in prediction.options)
+        return page.line("Put your guess in place of `TODO` and run the cell before you go on.")
+    wrong = _unfit(prediction, guess)
+    if wrong:
+        return Page(f"{name}: that is no guess", "wrong").line(prediction.question).line(wrong)
+    kept = guess if prediction.options else float(guess)
+
+    def note(entry: dict) -> None:
+        if "points" not in entry:  # another notebook may have shown the result meanwhile
+            entry["guess"] = kept
+
+    kept = progress_record.change("predictions", prediction.id, note)["guess"]
+    return Page(f"{name}: your guess is {kept}").line(prediction.question)
+
+
+def revealed(prediction: Prediction, truth: Any) -> Page:
+    """What `reveal` shows."""
+    name = f"Prediction {prediction.id}"
+    truth = truth if prediction.options else float(truth)
+    shown = truth if prediction.options else f"{truth:.{prediction.digits}f}"
+    entry = progress_record.load()["predictions"].get(prediction.id, {})
+    if "guess" not in entry or _unfit(prediction, entry["guess"]):
+        return Page(f"{name}: the answer is {shown}; no guess was made").line(prediction.question)
+    if "points" not in entry:
+        points = score(prediction, entry["guess"], truth)
+        entry = progress_record.change(
+            "predictions",
+            prediction.id,
+            lambda e: e.update(points=points, at=progress_record.now()),
+        )
+    points = entry["points"]
+    verdict = {1.0: "right", 0.5: "near"}.get(points, "not this time")
+    page = Page(
+        f"{name}: you said {entry['guess']}, it is {shown}: {verdict}, {points:g} of 1 point",
+        "right" if points else "wrong",
+    )
+    return page.line(prediction.question)
+
+
+def score(prediction: Prediction, guess: Any, truth: Any) -> float:
+    """1 for a right guess, a half for a number within three tolerances, else 0."""
+    if prediction.options:
+        return float(guess == truth)
+    off = round(abs(guess - truth) / prediction.tolerance, 6)  # 3.1 - 3 is more than 0.1
+    return 1.0 if off <= 1 else 0.5 if off <= 3 else 0.0
+
+
+def _unfit(prediction: Prediction, guess: Any) -> str:
+    if prediction.options:
+        there = ", ".join(map(repr, prediction.options))
+        fit = isinstance(guess, str) and guess in prediction.options
+        return "" if fit else f"you gave {guess!r}, expected one of {there}."
+    try:
+        fit = math.isfinite(float(guess))
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # RuntimeError: torch's
+        fit = False
+    return "" if fit else f"you gave {guess!r}, expected a number."

@@ -1,0 +1,91 @@
+"""Sets of labelled pictures, every one by name.
+
+Pictures rest as uint8 and become floats in [0,1] a batch at a time, on the device (`to_float`).
+The random views that training takes of them are in `views`.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from cinv_lib.data import bundled, image_files, prepared
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.views import resized
+
+LARGEST = 8  # GB of pictures that `load` decodes into memory
+
+
+def load(name: str, split: str, n: int | None = None) -> ImageSet:
+    """A set by its name, drawn or read from disk or an installed package: nothing is downloaded.
+
+    name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
+    "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse labels),
+    "digits" (scikit-learn), "faces" (scikit-image); of data_prep's, in their own size "cifar10",
+    "cifar100", "stl10", "stl10-unlabelled", and decoded to 224 pixels (short side 256, centre)
+    "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY", "covid".
+    split: "train" or "val", always the same pictures. n: how many of each class; None takes all, or
+    the set's own number.
+    Raises ValueError for a set or split that is not there, too large an n, or more pictures than
+    fit in memory (image_files.load leaves them on disk); FileNotFoundError for a set that
+    data_prep has not made, with the command that does.
+
+    >>> load("digits", "val", n=2).images.shape
+    torch.Size([20, 3, 64, 64])
+    """
+    if split not in ("train", "val"):
+        raise ValueError(f"unknown split {split!r}: expected train or val")
+    if n is not None and n < 1:
+        raise ValueError(f"{n} pictures of each class asked for; expected at least 1")
+    if name in bundled.SETS:
+        whole = ImageSet(*bundled.SETS[name](split), name=name, provenance=bundled.FROM[name])
+        return whole if n is None else whole.per_class(n)
+    if name in prepared.COMMAND:
+        *parts, provenance = prepared.read(name, split)
+        whole = ImageSet(*parts, name=name, provenance=provenance)
+        return whole if n is None else whole.per_class(n)
+    if name.partition("/")[0] in image_files.COMMAND:
+        return _decoded(image_files.load(name, split), n)
+    from cinv_lib.data.stickers import (  # with fonts and filters seconds to import: if needed
+        coarse,
+        sets,
+    )
+
+    known = sorted({known for known, _ in sets.SERIES} | set(coarse.TASKS))
+    if name not in known:
+        names = ", ".join([*known, *bundled.SETS, *prepared.COMMAND, *image_files.COMMAND])
+        raise ValueError(f"unknown image set {name!r}: expected one of {names}")
+    drawn = coarse.image_set if name in coarse.TASKS else sets.image_set
+    images, labels, class_names, provenance = drawn(name, split, n)
+    return ImageSet(images, labels, tuple(class_names), name=name, provenance=provenance)
+
+
+def to_train(name: str, n: int | None = None) -> Pictures:
+    """The training pictures of a set, n of each class or all: as `load`, but files stay files, as
+    a random crop is cut from the whole picture, and a hundred thousand do not fit in memory."""
+    if name.partition("/")[0] not in image_files.COMMAND:
+        return load(name, "train", n)
+    files = image_files.load(name, "train")
+    return files if n is None else files.per_class(n)
+
+
+def at_side(images: ImageSet, side: int) -> ImageSet:
+    """The pictures at another size, bilinear, rounded to uint8; already so, or too many to keep
+    so in memory (`LARGEST`), the set as it is: who embeds them resizes a batch at a time."""
+    if images.images.shape[-1] == side or image_files.gigabytes(len(images), side) > LARGEST:
+        return images
+    parts = [resized(to_float(x), side).mul_(255).round_() for x in images.images.split(256)]
+    return replace(images, images=torch.cat([x.clamp_(0, 255).to(torch.uint8) for x in parts]))
+
+
+def _decoded(files: image_files.ImageFiles, n: int | None) -> ImageSet:
+    """Files as pictures in memory, as evaluation sees them."""
+    files = files if n is None else files.per_class(n)
+    if image_files.gigabytes(len(files)) > LARGEST:
+        raise ValueError(
+            f"{files.name}: {len(files):,} pictures are {image_files.gigabytes(len(files))} GB "
+            f"decoded, expected at most {LARGEST}. Take some of each class (n=...), or leave them "
+            f'on disk: image_files.load("{files.name}", split).views(...)'
+        )
+    pictures = files.decode(progress=len(files) > 1000)
+    return ImageSet(pictures, files.labels, files.class_names, files.name, files.provenance)

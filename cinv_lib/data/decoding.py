@@ -1,0 +1,122 @@
+"""Decoding: a picture file as RGB, cut as evaluation cuts it, or at a random crop of an epoch;
+and the reader's own picture, whatever it is.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cinv_lib.data.views import crop_boxes, generator_of
+
+
+def from_file(source: str | Path | bytes | memoryview, size: int) -> Float[Tensor, "1 3 S S"]:
+    """Read a picture from a path, or from a file's bytes (an upload), as RGB (1, 3, size, size).
+
+    Grey, 16-bit, palette, CMYK and animated (first frame) pictures are converted, transparency is
+    laid on white, a phone's orientation mark is obeyed. The largest centred square is resized
+    (bicubic, antialiased). Raises FileNotFoundError, or ValueError for what is not a whole picture.
+    """
+    if size < 1:
+        raise ValueError(f"size {size} is out of range; expected at least 1 pixel")
+    is_path = isinstance(source, str | Path)
+    name = str(source) if is_path else f"the uploaded file ({len(bytes(source)):,} bytes)"
+    if is_path and not Path(source).is_file():
+        raise FileNotFoundError(f"no picture at {source}: check the path")
+    try:
+        with Image.open(source if is_path else io.BytesIO(bytes(source))) as opened:
+            opened.load()
+            picture = to_rgb(ImageOps.exif_transpose(opened))
+    except UnidentifiedImageError as e:
+        raise ValueError(
+            f"{name} is not a picture that can be read here; save it as JPEG or PNG"
+        ) from e
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise ValueError(
+            f"{name} cannot be read as a picture ({e}): it may be cut short, damaged or too large; "
+            f"save or download it again as JPEG or PNG"
+        ) from e
+    square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(square, dtype=np.float32) / 255)
+    return pixels.permute(2, 0, 1)[None].contiguous()
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any of PIL's modes to RGB; transparency is laid on white."""
+    if picture.mode.startswith(("I", "F")):  # 16-bit or more: PIL's convert would clip at 255
+        values = np.asarray(picture, dtype=np.float64)
+        top = 65535 if picture.mode.startswith("I") else 1 if values.max() <= 1 else 255
+        picture = Image.fromarray((values / top * 255).clip(0, 255).round().astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
+
+
+class Views(Dataset):
+    """Picture i of some files under its crop of one epoch; with the scale (1, 1) its centre."""
+
+    def __init__(self, paths: tuple[str, ...], seed: int, epoch: int, size: int, scale: tuple):
+        # One array: a tuple of strings would be copied into each worker, reference counts and all.
+        self.paths = np.array(paths, dtype=np.bytes_)
+        self.seed, self.epoch, self.size, self.scale = seed, epoch, size, scale
+
+    def __getitem__(self, i: int) -> Tensor:
+        picture = open_rgb(self.paths[i].decode())
+        if self.scale == (1.0, 1.0):
+            return tensor(centre(picture, round(self.size * 256 / 224), self.size))
+        generator = generator_of(self.seed, self.epoch, i)
+        ratio = (3 / 4, 4 / 3)
+        boxes = crop_boxes(1, picture.height, picture.width, generator, self.scale, ratio)
+        left, top, width, height = boxes[0].int().tolist()
+        cut = picture.crop((left, top, left + width, top + height))
+        return tensor(cut.resize((self.size, self.size), Image.Resampling.BILINEAR))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def open_rgb(path: str | Path) -> Image.Image:
+    """A picture file of any mode as RGB. Its orientation mark is *not* obeyed, as in torchvision.
+
+    Raises FileNotFoundError (absent, or a link to what is absent) or ValueError (not a picture,
+    cut short), each naming the file.
+    """
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            return to_rgb(opened)
+    except FileNotFoundError as e:
+        target = f", a link to {os.readlink(path)}," if os.path.islink(path) else ""
+        raise FileNotFoundError(
+            f"picture {path}{target} is absent: if the source was moved, run data_prep again"
+        ) from e
+    except UnidentifiedImageError as e:
+        raise ValueError(f"{path} is not a picture; copy it again from its source") from e
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise ValueError(
+            f"{path} cannot be read as a picture ({e}): copy it again from its source"
+        ) from e
+
+
+def centre(picture: Image.Image, short: int, crop: int) -> Image.Image:
+    """Short side resized to `short` pixels (bilinear, antialiased), then the middle square."""
+    width, height = picture.size
+    if min(width, height) != short:
+        long = int(short * max(width, height) / min(width, height))
+        width, height = (short, long) if width <= height else (long, short)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - crop) / 2), round((height - crop) / 2)
+    return picture.crop((left, top, left + crop, top + crop))
+
+
+def tensor(picture: Image.Image) -> UInt8[Tensor, "3 H W"]:
+    """Its pixels."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,127 @@
+"""Labelled pictures in memory, and what every set of labelled pictures can do.
+
+Pictures rest as uint8 and become floats in [0,1] a batch at a time, on the device (`to_float`).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from cinv_lib.data.views import generator_of
+
+
+class Labelled:
+    """Pictures with labels 0 .. K-1, indices into class_names (a class may be empty).
+
+    What inherits from it has the three attributes and `subset`.
+    """
+
+    labels: Int64[Tensor, " N"]
+    class_names: tuple[str, ...]
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Int64[Tensor, " M"]) -> "Labelled":
+        """The pictures at `indices`, in that order."""
+        raise NotImplementedError
+
+    def _check_labels(self, n: int) -> None:
+        """Raises ValueError unless there are n labels, int64, each with a class name."""
+        labels = self.labels
+        if labels.dtype != torch.int64 or labels.shape != (n,):
+            raise ValueError(
+                f"{self.name}: labels are {labels.dtype} {tuple(labels.shape)}; expected int64 "
+                f"({n},), one for each image"
+            )
+        k = len(self.class_names)
+        if n and not 0 <= int(labels.min()) <= int(labels.max()) < k:
+            raise ValueError(
+                f"{self.name}: labels run from {int(labels.min())} to {int(labels.max())}; "
+                f"expected 0 to {k - 1}, as there are {k} class names"
+            )
+
+    def _check_indices(self, indices: Int64[Tensor, " M"]) -> None:
+        """Raises IndexError for an index that is not there."""
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self):
+            raise IndexError(
+                f"{self.name}: indices run from {int(indices.min())} to {int(indices.max())}; "
+                f"expected 0 to {len(self) - 1}"
+            )
+
+    def per_class(self, n: int) -> "Labelled":
+        """The first n pictures of each class, in the order of the set.
+
+        Raises ValueError when n < 1 or a class that is there has fewer than n.
+        """
+        counts = self.labels.bincount(minlength=len(self.class_names))
+        fewest = int(counts[counts > 0].min()) if len(self) else 0
+        if not 1 <= n <= fewest:
+            rarest = self.class_names[int(counts.masked_fill(counts == 0, len(self) + 1).argmin())]
+            raise ValueError(
+                f"{self.name}: {n} pictures of each class asked for; expected 1 to {fewest}, as "
+                f"{rarest!r} has no more"
+            )
+        return self.subset(torch.cat([rows[:n] for rows in self._rows()]).sort().values)
+
+    def fraction(self, f: float | int, seed: int) -> Int64[Tensor, " M"]:
+        """Indices, in order, of a share f in (0,1] of each class, at least one picture of each.
+
+        ceil(f n) of a class of n, as in the authors' label fractions (Fig. 3). Nested: for one
+        seed, every index at f = .1 is also there at f = .5. Raises ValueError for another f.
+        """
+        if not 0 < f <= 1:
+            raise ValueError(f"fraction {f!r} is out of range; expected 0 < f <= 1, as .1 for 10 %")
+        generator = generator_of(seed)
+        chosen = [torch.empty(0, dtype=torch.int64)]
+        for rows in self._rows():
+            shuffled = rows[torch.randperm(len(rows), generator=generator)]
+            # 7 % of 100 is 7, although .07 * 100 is a little more in floating point
+            chosen.append(shuffled[: math.ceil(f * len(rows) - 1e-9)])
+        return torch.cat(chosen).sort().values
+
+    def _rows(self) -> list[Tensor]:
+        """The indices of each class, in order."""
+        labels = self.labels.cpu()
+        return list(labels.argsort(stable=True).split(labels.bincount().tolist()))
+
+
+@dataclass(frozen=True)
+class ImageSet(Labelled):
+    """Labelled pictures of one size. Raises ValueError where the parts do not fit together.
+
+    images: uint8 RGB; labels: 0 .. K-1, indices into class_names (K of them; a class may be empty);
+    provenance: one sentence on where the pictures come from.
+    """
+
+    images: UInt8[Tensor, "N 3 H W"]
+    labels: Int64[Tensor, " N"]
+    class_names: tuple[str, ...]
+    name: str
+    provenance: str
+
+    def __post_init__(self):
+        images = self.images
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(
+                f"{self.name}: images are {images.dtype} {tuple(images.shape)}; expected RGB uint8 "
+                f"(N, 3, H, W): repeat a grey channel three times, multiply [0,1] by 255"
+            )
+        self._check_labels(len(images))
+
+    def subset(self, indices: Int64[Tensor, " M"]) -> "ImageSet":
+        """The pictures at `indices`, in that order. Raises IndexError for one that is not there."""
+        self._check_indices(indices)
+        indices = indices.to(self.images.device)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+
+def to_float(images: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """uint8 0 .. 255 to float32 in [0,1]. Raises ValueError for another dtype."""
+    if images.dtype != torch.uint8:
+        raise ValueError(f"to_float takes uint8 pictures, not {images.dtype}: are they floats yet?")
+    return images.float().div_(255)

@@ -1,0 +1,120 @@
+"""The embedded world: pictographs on photographs, 64 x 64, and its splits.
+
+The whole world is the teacher's "web". Stickers-100 and Stickers-100B are disjoint sets of 100 of
+its classes, as ImageNet-100 and ImageNet-100B are of ImageNet's. The label-shift classes are near
+twins of five classes of Stickers-100 and belong to neither set (the paper's Table 3).
+
+Pictures are drawn by `drawing.render` from a series number and an index, so nothing is downloaded;
+what has been drawn once is kept as uint8 under the data folder.
+"""
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from cinv_lib.data.stickers import drawing, glyphs
+from cinv_lib.machine.folders import home
+
+SHIFT = {  # near twin outside Stickers-100 -> the class of Stickers-100 whose label it gets
+    "umbrella with rain drops": "umbrella",
+    "eighth note": "quarter note",
+    "solid flag": "outline flag",
+    "solid chess knight": "outline chess knight",
+    "solid telephone": "outline telephone",
+}
+# (set, split) -> number of the series of pictures. The teacher's web is series 0.
+SERIES = {
+    ("stickers-100", "train"): 1,
+    ("stickers-100", "val"): 2,
+    ("stickers-100b", "train"): 3,
+    ("stickers-100b", "val"): 4,
+    ("stickers-shift", "val"): 5,
+    ("stickers", "train"): 6,
+    ("stickers", "val"): 7,
+}
+PER_CLASS = {"train": 20, "val": 20}
+
+
+@cache
+def classes(name: str) -> tuple[int, ...]:
+    """Glyph numbers of a set's classes, in the order of its labels.
+
+    Raises ValueError for an unknown set. For "stickers-shift": the class of each target label.
+    """
+    names = glyphs.glyphs().names
+    if name == "stickers":
+        return tuple(range(len(names)))
+    number = {n: i for i, n in enumerate(names)}
+    sources, targets = ([number[n] for n in side] for side in (SHIFT, SHIFT.values()))
+    others = [i for i in range(len(names)) if i not in sources and i not in targets]
+    draw = drawing.uniforms(100, torch.tensor(others), 1)[:, 0]  # one fixed random order
+    shuffled = [others[i] for i in draw.argsort().tolist()]
+    if name in ("stickers-100", "stickers-shift"):
+        return tuple(sorted(targets + shuffled[:95]))
+    if name == "stickers-100b":
+        return tuple(sorted(shuffled[95:195]))
+    known = sorted({n for n, _ in SERIES})
+    raise ValueError(f"no set {name!r} in the embedded world; there are {', '.join(known)}")
+
+
+def _labels(name: str, per_class: int) -> tuple[Tensor, Tensor]:
+    """Label and glyph of each picture. Picture i has class i mod K: the first n*K pictures are
+    the same whatever `per_class` is."""
+    ids = torch.tensor(classes(name))
+    if name != "stickers-shift":
+        labels = torch.arange(len(ids)).repeat(per_class)
+        return labels, ids[labels]
+    number = {n: i for i, n in enumerate(glyphs.glyphs().names)}
+    sources = torch.tensor([number[n] for n in SHIFT]).repeat(per_class)
+    targets = torch.tensor([classes(name).index(number[n]) for n in SHIFT.values()])
+    return targets.repeat(per_class), sources
+
+
+def draw_all(series: int, ids: Int64[Tensor, "N"], train: bool) -> UInt8[Tensor, "N 3 64 64"]:
+    """Pictures 0 .. N-1 of a series, showing the given glyphs."""
+    out = torch.empty(len(ids), 3, drawing.SIZE, drawing.SIZE, dtype=torch.uint8)
+    for rows in torch.arange(len(ids)).split(512):
+        out[rows] = drawing.render(series, rows, ids[rows], train).images
+    return out
+
+
+def _version() -> str:
+    """Changes when the code that draws changes, so that no stale picture is ever read."""
+    folder = Path(__file__).parent
+    code = b"".join((folder / f).read_bytes() for f in ("glyphs.py", "drawing.py", "sets.py"))
+    return hashlib.sha256(code).hexdigest()[:10]
+
+
+def image_set(
+    name: str, split: str, per_class: int | None = None
+) -> tuple[UInt8[Tensor, "N 3 64 64"], Int64[Tensor, "N"], tuple[str, ...], str]:
+    """Images, labels, class names and provenance of a set; drawn once, then read from disk.
+
+    Raises ValueError for a set or split that is not there, with those that are.
+    """
+    if (name, split) not in SERIES:
+        known = ", ".join(f"{n}/{s}" for n, s in SERIES)
+        raise ValueError(f"no split {name}/{split} in the embedded world; there are {known}")
+    per_class = per_class or PER_CLASS[split]
+    path = home() / "stickers" / f"{name}-{split}-{per_class}-{_version()}.npz"
+    if not path.exists():
+        labels, ids = _labels(name, per_class)
+        images = draw_all(SERIES[name, split], ids, train=split == "train")
+        names = [glyphs.glyphs().names[i] for i in classes(name)]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with open(part, "wb") as file:
+            np.savez(file, images=images.numpy(), labels=labels.numpy(), names=np.array(names))
+        os.replace(part, path)
+    with np.load(path) as saved:
+        images, labels = torch.from_numpy(saved["images"]), torch.from_numpy(saved["labels"])
+        names = tuple(str(n) for n in saved["names"])
+    side = "left" if split == "train" else "right"
+    made = f"drawn by stickers.py, series {SERIES[name, split]}, backgrounds from the {side} side"
+    return images, labels, names, made

@@ -1,0 +1,5 @@
+"""R and S: encoders by name or path, their weights and shapes."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,176 @@
+"""The shape of an encoder as a plain dictionary, and the checks on it.
+
+`{"model_cfg": ..., "preprocess_cfg": {size, mean, std, interpolation}}` is open_clip's own layout
+(`open_clip_config.json`), so that open_clip reads what we write. A tower without text has in
+addition a "kind": "modified-resnet" or "torchvision-resnet101".
+"""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torchvision
+from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
+from open_clip.modified_resnet import ModifiedResNet
+from torch import nn
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+CLIP_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
+TOWER_FILES = ("config.json", "model.safetensors")
+EMBEDDED = {
+    "stickers-clip": CLIP_FILES,
+    "stickers-clip-vit": CLIP_FILES,  # its image tower is a vision transformer (lesson 14)
+    "stickers-supervised": TOWER_FILES,  # knows all classes of the world
+    "stickers-100-supervised": TOWER_FILES,  # knows the labelled 100, from 20 pictures of each
+}
+
+# Written out on purpose: what these towers were trained with, to check the libraries against.
+OPENAI_PREPROCESS = {
+    "size": 224,
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+    "interpolation": "bicubic",
+}
+IMAGENET_PREPROCESS = {
+    "size": 224,
+    "mean": (0.485, 0.456, 0.406),
+    "std": (0.229, 0.224, 0.225),
+    "interpolation": "bilinear",
+}
+# The weights of the paper's baseline: what torchvision's pretrained=True meant in 2021.
+RESNET101 = torchvision.models.ResNet101_Weights.IMAGENET1K_V1
+
+
+def named(name: str) -> dict[str, Any]:
+    """The configuration of a known shape. Raises ValueError for an unknown one, naming some."""
+    if name == "resnet101":
+        return {
+            "kind": "torchvision-resnet101",
+            "model_cfg": {"embed_dim": 2048},
+            "preprocess_cfg": dict(IMAGENET_PREPROCESS),
+        }
+    if EMBEDDED.get(name) == CLIP_FILES:
+        return read(WEIGHTS / name / CLIP_FILES[0])
+    if name in EMBEDDED:  # the same image tower, without the text
+        clip = named("stickers-clip")
+        model_cfg = {k: clip["model_cfg"][k] for k in ("embed_dim", "vision_cfg")}
+        return {**clip, "kind": "modified-resnet", "model_cfg": model_cfg}
+    model_cfg = open_clip.get_model_config(name)
+    if model_cfg is None:
+        near = [m for m in open_clip.list_models() if m.startswith(name[:4])][:4]
+        raise ValueError(
+            f"unknown encoder {name!r}: expected {', '.join(EMBEDDED)}, resnet101/imagenet, a "
+            f"folder written by encoders.save, or ARCHITECTURE/TAG of open_clip such as "
+            f"{', '.join(near) or 'RN101-quickgelu/openai'}"
+        )
+    if "hf_model_name" in model_cfg["text_cfg"] or "multimodal_cfg" in model_cfg:
+        raise ValueError(
+            f"{name}: its text tower is not open_clip's own; take another architecture, "
+            f"such as RN101-quickgelu"
+        )
+    size = model_cfg["vision_cfg"].get("image_size", 224)
+    return {"model_cfg": model_cfg, "preprocess_cfg": {**OPENAI_PREPROCESS, "size": size}}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read open_clip_config.json, or config.json of a tower; fills in size and interpolation.
+
+    Raises FileNotFoundError or ValueError naming the file and what it should hold.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        model_cfg, preprocess = config["model_cfg"], config["preprocess_cfg"]
+        size = model_cfg.get("vision_cfg", {}).get("image_size", 224)
+        complete = {"size": size, "interpolation": "bicubic", **preprocess}
+        if complete["size"] in ([size, size], (size, size)):
+            complete["size"] = size
+        if len(complete["mean"]) != 3 or len(complete["std"]) != 3 or complete["size"] != size:
+            raise ValueError(f"expected 3 means, 3 stds, size {size}; found {preprocess}")
+        complete.update(mean=tuple(complete["mean"]), std=tuple(complete["std"]))
+        int(model_cfg["embed_dim"])
+    except FileNotFoundError as e:
+        raise FileNotFoundError(
+            f"{path} is absent: expected the encoder's configuration beside its weights, "
+            f"as encoders.save writes it"
+        ) from e
+    except (KeyError, ValueError, TypeError, AttributeError) as e:
+        raise ValueError(
+            f"{path} is not an encoder's configuration ({type(e).__name__}: {e}); expected JSON "
+            f'with "model_cfg" (embed_dim, vision_cfg, text_cfg) and "preprocess_cfg" (mean, std)'
+        ) from e
+    return {**config, "preprocess_cfg": complete}
+
+
+def build(name: str, config: dict[str, Any]) -> nn.Module:
+    """The module of this shape, random weights: a whole CLIP, or a tower where there is no text."""
+    kind, cfg = config.get("kind", "clip"), copy.deepcopy(config["model_cfg"])
+    if kind == "clip":
+        custom = cfg.pop("custom_text", False)
+        clip = (CustomTextCLIP if custom else CLIP)(**cfg)
+        set_model_preprocess_cfg(clip, config["preprocess_cfg"])
+        return clip
+    if kind == "modified-resnet":
+        vision = cfg["vision_cfg"]
+        return ModifiedResNet(
+            layers=vision["layers"],
+            output_dim=cfg["embed_dim"],
+            heads=vision["width"] * 32 // vision.get("head_width", 64),
+            image_size=vision["image_size"],
+            width=vision["width"],
+        )
+    if kind == "torchvision-resnet101":
+        tower = torchvision.models.resnet101(weights=None)
+        tower.fc = nn.Identity()
+        return tower
+    raise ValueError(
+        f"{name}: kind {kind!r} in its configuration; expected clip, modified-resnet or "
+        f"torchvision-resnet101"
+    )
+
+
+def published(architecture: str, tag: str, config: dict[str, Any]) -> dict[str, Any]:
+    """open_clip's record of published weights, once activation and preprocessing are checked.
+
+    Raises ValueError when the tag is unknown, or the architecture's activation is not the one
+    that the weights were trained with: open_clip only warns, and then the *text* features are wrong
+    (image features of a ResNet are not), so that a zero-shot classifier fails silently.
+    """
+    record = open_clip.get_pretrained_cfg(architecture, tag)
+    if not record:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
+        raise ValueError(f"{architecture}/{tag}: no published weights {tag!r}; known tags: {tags}")
+    check_activation(
+        f"{architecture}/{tag}", architecture, bool(record.get("quick_gelu", False)), config
+    )
+    size = config["preprocess_cfg"]["size"]
+    found = {"size": size} | {k: record[k] for k in ("mean", "std", "interpolation")}
+    if tag == "openai":
+        check_preprocess(f"{architecture}/{tag}", found, {**OPENAI_PREPROCESS, "size": size})
+    config["preprocess_cfg"] = found
+    return record
+
+
+def check_activation(name: str, architecture: str, quick: bool, config: dict[str, Any]) -> None:
+    """Raise ValueError unless the architecture has QuickGELU exactly when the weights need it."""
+    if bool(config["model_cfg"].get("quick_gelu", False)) == quick:
+        return
+    needed, other = ("QuickGELU", "GELU") if quick else ("GELU", "QuickGELU")
+    stem = architecture.removesuffix("-quickgelu")
+    right = f"{stem}-quickgelu" if quick else stem
+    raise ValueError(
+        f"{name}: these weights were trained with {needed}, but {architecture} is built with "
+        f"{other} and its text features would be wrong; use {name.replace(architecture, right, 1)}"
+    )
+
+
+def check_preprocess(name: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise ValueError unless size, mean, std and interpolation are those of the training."""
+    for key, value in expected.items():
+        got = tuple(found[key]) if key in ("mean", "std") else found[key]
+        if got != value:
+            raise ValueError(
+                f"{name}: the installed library gives {key} = {got}, but these weights were "
+                f"trained with {value}; install the versions of requirements.txt"
+            )

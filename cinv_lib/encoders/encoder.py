@@ -1,0 +1,253 @@
+"""Image encoders: the teacher R, the student S, and the supervised stand-ins.
+
+Every encoder takes pictures in [0,1] and normalises with its own mean and standard deviation
+inside `forward`. A corruption is applied *before*, in [0,1] (noise is not clipped), so that a
+missing pixel is black whatever the encoder.
+
+CLIP models are whole open_clip models: only the image tower embeds pictures and only it is trained
+in a student, but the text tower travels along, so that a saved student is a CLIP again and can be
+asked in words (`text_embeddings`).
+"""
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from cinv_lib.encoders import config as encoder_config
+from cinv_lib.encoders import published, weight_files
+from cinv_lib.encoders.config import CLIP_FILES, EMBEDDED, TOWER_FILES
+
+
+class Encoder(nn.Module):
+    """An image tower with its own normalisation.
+
+    clip: the whole open_clip model, or None for a tower trained with labels only.
+    tower: the module that embeds normalised pictures (`clip.visual` where there is a clip).
+    image_size: side S of the pictures it takes; dim: length d of the embedding.
+    config: what `save` writes, enough to build the same shape again (see `config`).
+    """
+
+    clip: nn.Module | None
+
+    def __init__(self, name: str, config: dict[str, Any], clip=None, tower=None):
+        super().__init__()
+        if (clip is None) == (tower is None):
+            raise ValueError("an Encoder wraps a clip or a bare tower, one of the two")
+        self.name = name
+        self.config = copy.deepcopy(config)
+        preprocess = config["preprocess_cfg"]
+        self.image_size = int(preprocess["size"])
+        self.interpolation = str(preprocess["interpolation"])
+        self.dim = int(config["model_cfg"]["embed_dim"])
+        self.clip = clip
+        # One of the two is registered: a tower under two names would be in the state twice.
+        self._tower = tower
+        for key in ("mean", "std"):
+            value = torch.tensor(preprocess[key], dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(key, value, persistent=False)
+
+    @property
+    def tower(self) -> nn.Module:
+        return self._tower if self.clip is None else self.clip.visual
+
+    def forward(self, x: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B d"]:
+        """Embed x, float (B, 3, S, S): pictures in [0,1], or corrupted ones, unclipped.
+
+        Returns the tower's embedding (B, d), *not* L2-normalised.
+        Raises ValueError for another size, channel count or dtype.
+        """
+        size = self.image_size
+        if x.shape[1:] != (3, size, size) or not x.is_floating_point():
+            raise ValueError(
+                f"{self.name} takes float pictures of shape (B, 3, {size}, {size}) in [0,1], not "
+                f"{tuple(x.shape)} {x.dtype}; resize to {size} px RGB and use data.to_float"
+            )
+        return self.tower((x - self.mean) / self.std)
+
+
+def fresh(name: str, seed: int) -> Encoder:
+    """An encoder of a known shape with random weights, in eval mode: a function of the seed.
+
+    name: one of the embedded, as "stickers-clip"; "resnet101"; or an open_clip architecture such as
+    "RN101-quickgelu". Torch's global random state is left as it was.
+
+    >>> fresh("stickers-clip", seed=0)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 128])
+    """
+    return _build(name, encoder_config.named(name), seed)
+
+
+def load(
+    name: str | Path, *, weights: str | Path | None = None, cache_dir: str | None = None
+) -> Encoder:
+    """An encoder with its weights, float32, in eval mode, on the CPU.
+
+    name:
+      "stickers-clip", "stickers-supervised", "stickers-100-supervised": the embedded ones
+        (cinv_lib/weights);
+      "RN101-quickgelu/openai": any open_clip ARCHITECTURE/TAG, from the local Hugging Face cache
+        (or `cache_dir`), else downloaded;
+      "RN101-quickgelu" with weights=PATH: an open_clip architecture and a file (.safetensors,
+        .pt, or OpenAI's own RN101.pt);
+      "resnet101/imagenet": torchvision's, classifier removed; or with weights=PATH;
+      a folder written by `save`, or the .safetensors file in such a folder.
+
+    Raises FileNotFoundError (absent weights; within three seconds where the hub is out of reach) or
+    ValueError (unknown name, truncated file, other architecture, wrong activation). Each names what
+    was looked for and what to do.
+    """
+    text = str(name)
+    if text in EMBEDDED:
+        config_file, shipped = (encoder_config.WEIGHTS / text / f for f in EMBEDDED[text])
+        if weights is None and not shipped.is_file():
+            raise FileNotFoundError(
+                f"{shipped} is absent, although it ships with the course: `git checkout -- "
+                f"{shipped}` brings it back, `python -m data_prep teacher` trains it again"
+            )
+        return _filled(text, encoder_config.read(config_file), Path(weights or shipped))
+    if weights is None and (Path(text).is_dir() or text.endswith(".safetensors")):
+        return _load_saved(Path(text))
+    shape, _, tag = text.partition("/")
+    config = encoder_config.named(shape)
+    if shape == "resnet101":
+        path = Path(weights) if weights else _published_resnet101(text, cache_dir)
+        return _filled(text, config, path)
+    record = encoder_config.published(shape, tag, config) if tag else None
+    if weights is None and record is None:
+        tags = open_clip.list_pretrained_tags_by_model(shape)
+        raise ValueError(
+            f"{text!r} names a shape without weights: add a tag ({text}/{tags[0] if tags else '..'}"
+            f"), a file (weights=PATH), or use encoders.fresh({text!r}, seed)"
+        )
+    if weights is None:
+        return _filled(text, config, published.open_clip_weights(text, record, cache_dir))
+    weights = Path(weights)
+    if weights.is_file() and weight_files.is_torchscript(weights):
+        # Only OpenAI published CLIP in this form, and always with QuickGELU.
+        encoder_config.check_activation(text, shape, True, config)
+    beside = weights.parent / CLIP_FILES[0]
+    if beside.is_file():
+        quick = bool(encoder_config.read(beside)["model_cfg"].get("quick_gelu", False))
+        encoder_config.check_activation(text, shape, quick, config)
+    return _filled(text, config, weights)
+
+
+def student_of(teacher: Encoder) -> Encoder:
+    """A copy of the teacher whose image tower can be trained and whose text tower cannot."""
+    student = copy.deepcopy(teacher).requires_grad_(False)
+    student.tower.requires_grad_(True)
+    student.name = f"student of {teacher.name}"
+    return student
+
+
+def save(encoder: Encoder, directory: str | Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Write an encoder so that `load(directory)` gives it back; each file is written atomically.
+
+    dtype: torch.float32 (exact) or torch.float16 (half the size).
+    A CLIP is written in open_clip's layout: `open_clip.create_model("local-dir:DIRECTORY")` reads
+    it, and for an architecture that open_clip knows so does
+    `create_model(ARCHITECTURE, pretrained="DIRECTORY/open_clip_model.safetensors")`.
+    Raises ValueError (dtype; a weight too large for float16) or OSError (disk full).
+    """
+    directory = Path(directory)
+    if dtype not in (torch.float32, torch.float16):
+        raise ValueError(f"save takes dtype torch.float32 or torch.float16, not {dtype}")
+    config_file, weights_file = TOWER_FILES if encoder.clip is None else CLIP_FILES
+    module = encoder.tower if encoder.clip is None else encoder.clip
+    text = json.dumps(encoder.config, indent=2) + "\n"
+    weight_files.write(module.state_dict(), directory / weights_file, dtype)
+    weight_files.write_bytes(text.encode(), directory / config_file)
+    return directory
+
+
+@torch.no_grad()
+def text_embeddings(
+    encoder: Encoder, names: Sequence[str], templates: Sequence[str] = ("a photo of a {}",)
+) -> Float[Tensor, "K d"]:
+    """Embed each name in each template, average the normalised embeddings, normalise again.
+
+    Returns (K, d), rows of length one: the weights of a zero-shot classifier over K classes.
+    Raises ValueError when the encoder has no text tower, or a name has no word that it knows.
+    """
+    if encoder.clip is None:
+        raise ValueError(f"{encoder.name} was trained with labels only and has no text tower")
+    if not names or not templates or any("{}" not in t for t in templates):
+        raise ValueError(f"expected names and templates with {{}}, not {names!r}, {templates!r}")
+    tokenizer, vocabulary = _tokenizer(encoder)
+    total = torch.zeros(len(names), encoder.dim, device=encoder.mean.device)
+    for template in templates:
+        tokens = tokenizer([template.format(name) for name in names])
+        if not bool((tokens.amax(dim=1) == vocabulary - 1).all()):
+            # The text tower reads its answer at the highest id, which must be the end token.
+            raise ValueError(f"{encoder.name}: the tokenizer does not fit {vocabulary} words")
+        chunks = tokens.to(total.device).split(256)
+        total += torch.cat([encoder.clip.encode_text(t, normalize=True) for t in chunks])
+    return F.normalize(total, dim=-1)
+
+
+def _tokenizer(encoder: Encoder):
+    """The tokenizer that fits the text tower, and the size of its vocabulary."""
+    cfg = encoder.config["model_cfg"]["text_cfg"]
+    length, size = cfg.get("context_length", 77), cfg.get("vocab_size", 49408)
+    if size == 49408:  # CLIP's byte-pair encoding, as OpenAI and open_clip use it
+        return open_clip.SimpleTokenizer(context_length=length), size
+    from cinv_lib.encoders import words  # the embedded world's own words
+
+    return words.tokenizer(length), size
+
+
+def _load_saved(path: Path) -> Encoder:
+    folder = path if path.is_dir() else path.parent
+    for config_file, weights_file in (CLIP_FILES, TOWER_FILES):
+        if (folder / config_file).is_file():
+            weights = folder / weights_file if path.is_dir() else path
+            return _filled(str(path), encoder_config.read(folder / config_file), weights)
+    if not path.is_dir():
+        weight_files.read(path)  # absent or truncated: say that first
+    raise FileNotFoundError(
+        f"{folder} holds neither {CLIP_FILES[0]} nor {TOWER_FILES[0]}: expected a folder written "
+        f"by encoders.save; for a file alone, name its shape: "
+        f'load("RN101-quickgelu", weights={str(path)!r})'
+    )
+
+
+def _published_resnet101(text: str, cache_dir: str | None) -> Path:
+    if text != "resnet101/imagenet":
+        raise ValueError(f"{text!r}: expected resnet101/imagenet, or resnet101 with weights=PATH")
+    transform = encoder_config.RESNET101.transforms()
+    found = {
+        "size": transform.crop_size[0],
+        "mean": transform.mean,
+        "std": transform.std,
+        "interpolation": transform.interpolation.value,
+    }
+    encoder_config.check_preprocess(text, found, encoder_config.IMAGENET_PREPROCESS)
+    return published.from_url(encoder_config.RESNET101.url, text, cache_dir)
+
+
+def _filled(name: str, config: dict[str, Any], path: Path) -> Encoder:
+    """Build the shape and fill it from a file; the file is read first, as it fails faster."""
+    state = weight_files.read(path)
+    encoder = _build(name, config)
+    if config.get("kind") == "torchvision-resnet101":  # published with its classifier
+        state = {k: v for k, v in state.items() if not k.startswith("fc.")}
+    module = encoder.tower if encoder.clip is None else encoder.clip
+    weight_files.load_into(module, state, path, name)
+    return encoder
+
+
+def _build(name: str, config: dict[str, Any], seed: int = 0) -> Encoder:
+    """Build the shape in `config` with random weights from `seed`, in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = encoder_config.build(name, config)
+    has_text = config.get("kind", "clip") == "clip"
+    return Encoder(name, config, **{"clip" if has_text else "tower": module}).eval()

@@ -1,0 +1,116 @@
+"""Networks that only look: eval mode, batch norms folded into the convolutions before them.
+
+In eval mode a batch norm is a fixed scale and shift of each channel, and so can be part of the
+convolution's own weights: a fifth of the time of a ResNet's forward on a CPU is saved, more than
+drawing the corruptions costs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Shaped
+from open_clip import modified_resnet
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import resnet
+
+from cinv_lib.data.image_set import to_float
+from cinv_lib.data.views import resized
+from cinv_lib.machine import hardware
+
+# Their `forward` puts bn1 after conv1, and so on; other classes may use the names otherwise.
+KNOWN = (
+    modified_resnet.ModifiedResNet,
+    modified_resnet.Bottleneck,
+    resnet.ResNet,
+    resnet.BasicBlock,
+    resnet.Bottleneck,
+)
+
+
+@contextmanager
+def looking(callables: Sequence[Callable]) -> Iterator[None]:
+    """Every module among `callables` in eval mode and folded; afterwards each is as it was.
+
+    >>> tower = resnet.resnet18().train()
+    >>> with looking([tower]):
+    ...     tower.training, isinstance(tower.bn1, nn.BatchNorm2d)
+    (False, False)
+    >>> tower.training, isinstance(tower.bn1, nn.BatchNorm2d)
+    (True, True)
+    """
+    modules = {part: None for c in callables if isinstance(c, nn.Module) for part in c.modules()}
+    training = [part for part in modules if part.training]
+    replaced: list[tuple[nn.Module, str, nn.Module]] = []
+    try:
+        for part in training:
+            part.training = False
+        for part in modules:
+            for parent, conv, bn in _pairs(part):
+                folded = _folded(parent._modules[conv], parent._modules[bn])
+                for name, new in ((conv, folded), (bn, nn.Identity())):
+                    replaced.append((parent, name, parent._modules[name]))
+                    parent._modules[name] = new
+        yield
+    finally:
+        for parent, name, old in reversed(replaced):
+            parent._modules[name] = old
+        for part in training:
+            part.training = True
+
+
+def _pairs(block: nn.Module) -> list[tuple[nn.Module, str, str]]:
+    """(parent, name of a convolution, name of the batch norm after it) in one block."""
+    if not isinstance(block, KNOWN):
+        return []
+    pairs = [(block, f"conv{k}", f"bn{k}") for k in (1, 2, 3)]
+    if isinstance(shortcut := getattr(block, "downsample", None), nn.Sequential):
+        names = list(shortcut._modules)
+        pairs += [(shortcut, *pair) for pair in pairwise(names)]
+    return [
+        (parent, conv, bn)
+        for parent, conv, bn in pairs
+        if _plain(parent._modules.get(conv), nn.Conv2d)
+        and _plain(parent._modules.get(bn), nn.BatchNorm2d)
+        and parent._modules[bn].track_running_stats  # else it uses the batch's, in eval mode too
+    ]
+
+
+def _plain(module: nn.Module | None, kind: type) -> bool:
+    """Exactly of this kind, and nobody listens to it: a hook would miss what it waits for."""
+    return type(module) is kind and not (module._forward_hooks or module._forward_pre_hooks)
+
+
+def _folded(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
+    return fuse_conv_bn_eval(conv, bn).to(memory_format=torch.channels_last)
+
+
+def side_of(callables: Sequence[Callable]) -> int | None:
+    """The side of the pictures that the first of them takes which says so (`image_size`); None
+    where none does."""
+    modules = (part for c in callables if isinstance(c, nn.Module) for part in c.modules())
+    sides = (getattr(part, "image_size", None) for part in modules)
+    return next((side for side in sides if isinstance(side, int)), None)
+
+
+def device_of(callables: Sequence[Callable]) -> torch.device:
+    """Where the first of them that has weights has them; the CPU where none has."""
+    for module in (c for c in callables if isinstance(c, nn.Module)):
+        for tensor in (*module.parameters(), *module.buffers()):
+            return tensor.device
+    return torch.device("cpu")
+
+
+@torch.no_grad()
+def embedded(
+    encoder: nn.Module, pictures: Shaped[Tensor, "N 3 H W"], batch_size: int = 256
+) -> Float[Tensor, "N d"]:
+    """Embeddings of pictures, uint8 or in [0,1], in the precision in which `evaluate` looks."""
+    device, side = device_of([encoder]), side_of([encoder])
+    bf16 = hardware.uses_bf16("auto", device)
+    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        parts = (part.to(device) for part in pictures.split(batch_size))
+        shown = (to_float(part) if part.dtype == torch.uint8 else part for part in parts)
+        return torch.cat([encoder(resized(part, side)).float() for part in shown])

@@ -1,0 +1,106 @@
+"""Published weights: from the local cache, or downloaded; out of reach, it says so at once.
+
+The hub's own client retries for most of a minute before it gives up. Here the local cache is looked
+at first, then one request with a short timeout decides whether a download is worth starting.
+"""
+
+import re
+import shlex
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PROBE_SECONDS = 2.0
+
+
+def open_clip_weights(name: str, record: dict[str, Any], cache_dir: str | None) -> Path:
+    """The file of open_clip's `record` of published weights (see config.published)."""
+    if not record.get("hf_hub"):
+        return from_url(record["url"], name, cache_dir)
+    repo, _, filename = record["hf_hub"].rpartition("/")
+    # An entry that ends in "/" means open_clip's usual names; safetensors before pickles.
+    usual = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    return from_hub(repo, (filename,) if filename else usual, name, cache_dir)
+
+
+def from_hub(repo: str, filenames: tuple[str, ...], name: str, cache_dir: str | None) -> Path:
+    """The first of `filenames` in the Hugging Face cache, else downloaded with a progress bar.
+
+    Raises FileNotFoundError, within three seconds when the hub is out of reach, with what to do.
+    """
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+
+    for filename in filenames:
+        cached = try_to_load_from_cache(repo, filename, cache_dir=cache_dir)
+        if isinstance(cached, str):
+            return Path(cached)
+    filename = filenames[0]
+    looked = cache_dir or constants.HF_HUB_CACHE
+    url = f"{constants.ENDPOINT}/{repo}/resolve/main/{filename}"
+    how = f"hf download {repo} {filename} --local-dir clip-weights"
+    if constants.is_offline_mode():
+        raise _unavailable(name, looked, "HF_HUB_OFFLINE is set", how, filename)
+    obstacle = unreachable(url)
+    if obstacle:
+        raise _unavailable(name, looked, f"{constants.ENDPOINT} {obstacle}", how, filename)
+    try:
+        return Path(hf_hub_download(repo, filename, cache_dir=cache_dir))
+    except Exception as e:
+        why = f"the download broke off ({type(e).__name__}: {e})"
+        raise _unavailable(name, looked, why, how, filename) from e
+
+
+def from_url(url: str, name: str, cache_dir: str | None) -> Path:
+    """A file of torch's own cache, else downloaded into it; otherwise as `from_hub`."""
+    folder = Path(cache_dir) if cache_dir else Path(torch.hub.get_dir()) / "checkpoints"
+    filename = url.rsplit("/", 1)[-1]
+    # torch and open_clip publish files as NAME-SHA256START.EXT
+    found = re.search(r"-([0-9a-f]{8,64})\.", filename)
+    digest = found[1] if found else None
+    if (folder / filename).is_file():
+        return folder / filename
+    how = f"curl -L --create-dirs -o clip-weights/{filename} {shlex.quote(url)}"
+    obstacle = unreachable(url)
+    if obstacle:
+        raise _unavailable(name, folder, f"{url} {obstacle}", how, filename)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(folder / filename), hash_prefix=digest)
+    except Exception as e:
+        why = f"the download broke off ({type(e).__name__}: {e})"
+        raise _unavailable(name, folder, why, how, filename) from e
+    return folder / filename
+
+
+def _unavailable(name: str, looked, why: str, how: str, filename: str) -> FileNotFoundError:
+    base = name.split("/")[0]
+    return FileNotFoundError(
+        f"{name}: the weights are not on this machine (looked in {looked}) and {why}. "
+        f"On a machine with network run `{how}`, copy the folder here, and call "
+        f'encoders.load("{base}", weights="clip-weights/{filename}").'
+    )
+
+
+def unreachable(url: str, seconds: float = PROBE_SECONDS) -> str | None:
+    """Ask once for the head of `url`: None if it answers, else a few words saying why not."""
+    answer: list[str | None] = [f"does not answer within {seconds:g} s"]
+
+    def ask() -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=seconds):
+                answer[0] = None
+        except urllib.error.HTTPError as e:
+            answer[0] = f"answers {e.code} {e.reason}"
+        except Exception as e:  # a broken answer is none of the usual kinds
+            answer[0] = f"is out of reach ({getattr(e, 'reason', e)})"
+
+    # In a thread: the look-up of a host name does not obey the timeout.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds + 0.5)
+    return answer[0]

@@ -1,0 +1,174 @@
+"""Realisations: draws of a corruption that can be drawn again.
+
+Realisation number r of a set is a function of (stream, seed, r) and of the images' places in the
+set. It is drawn in blocks of 64 images, each from a generator of its own, so it is the same, bit
+for bit, whatever the batches in which a model then looks at it, and any block can be drawn alone.
+A CPU and a GPU draw different numbers.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from cinv_lib.data.image_files import ImageFiles, Pictures
+from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.views import resized
+from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import device_of, looking, side_of
+from cinv_lib.machine import hardware
+from cinv_lib.machine.hardware import decoders, resident
+from cinv_lib.operators.base import Operator
+
+BLOCK = 64  # images drawn from one generator; another number means other draws
+# The same seed must not give a probe's training views the draws that it is later scored on.
+STREAMS = {"evaluation": 0, "views": 1}
+Draw = Callable[[Float[Tensor, "b 3 H W"], torch.Generator], Float[Tensor, "b 3 H W"]]
+
+
+def reseed(generator: torch.Generator, stream: str, seed: int, realisation: int, block: int):
+    """Sets the generator to the start of one block's own sequence, and returns it."""
+    if min(seed, realisation, block) < 0:
+        raise ValueError(f"seed {seed}, realisation {realisation}: expected 0 or more")
+    key = np.random.SeedSequence([STREAMS[stream], seed, realisation, block])
+    return generator.manual_seed(int(key.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def draw_blocks(
+    draw: Draw,
+    x: Float[Tensor, "B 3 H W"],
+    first: int,
+    seed: int,
+    realisation: int,
+    stream: str = "evaluation",
+    generator: torch.Generator | None = None,
+) -> Iterator[Float[Tensor, "b 3 H W"]]:
+    """`draw(block, generator)` for each block of `x`, whose first image is number `first`.
+
+    Raises:
+        ValueError: `first` is not the first image of a block.
+    """
+    if first % BLOCK:
+        raise ValueError(f"first image {first}: expected a multiple of {BLOCK}, a block's start")
+    generator = torch.Generator(x.device) if generator is None else generator
+    for number, block in enumerate(x.split(BLOCK), start=first // BLOCK):
+        yield draw(block, reseed(generator, stream, seed, realisation, number))
+
+
+def batches(
+    draw: Draw,
+    images: Pictures,
+    realisations: int,
+    seed: int,
+    stream: str,
+    batch_size: int,
+    device: torch.device,
+    side: int | None = None,
+    crop: tuple[float, float] = (1.0, 1.0),
+) -> Iterator[tuple[int, int, Float[Tensor, "b 3 H W"]]]:
+    """(realisation, number of the first image, batch) for every realisation of every image.
+
+    Images are decoded once for all realisations. A batch is overwritten by a later one: the
+    system need not find new memory for each, which would take longer than the copy.
+
+    Args:
+        side: pixels a side of what `draw` gets; None for the images' own.
+        crop: of files, the share of the area that a random crop keeps. It is another one in each
+            realisation, so they are then decoded for each, and realisations come one by one.
+    """
+    generator, chunk = torch.Generator(device), BLOCK * max(1, batch_size // BLOCK)
+    rounds = [(range(realisations), _chunks(images, chunk, device))]
+    if isinstance(images, ImageFiles) and crop != (1.0, 1.0):
+        rounds = (
+            ([r], _cropped(images, chunk, seed, r, side, crop, device)) for r in range(realisations)
+        )
+    for numbers, chunks in rounds:
+        for first, pixels in chunks:
+            clean = resized(to_float(pixels.to(device, non_blocking=True)), side)
+            joined = torch.empty_like(clean)
+            for r in numbers:
+                blocks = list(draw_blocks(draw, clean, first, seed, r, stream, generator))
+                x = blocks[0] if len(blocks) == 1 else torch.cat(blocks, out=joined)
+                for at, batch in enumerate(x.split(batch_size)):
+                    yield r, first + at * batch_size, batch
+
+
+Chunks = Iterator[tuple[int, UInt8[Tensor, "b 3 H W"]]]
+
+
+def _chunks(images: Pictures, size: int, device: torch.device) -> Chunks:
+    """(number of the first image, images), `size` at a time; of files the next are decoded while
+    these are looked at."""
+    starts = range(0, len(images), size)
+    if not isinstance(images, ImageFiles):
+        pool = resident(images.images, device)
+        yield from ((first, pool[first : first + size]) for first in starts)
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        rows = torch.arange(len(images)).split(size)
+        coming = ahead.submit(images.decode, rows[0])
+        for k, first in enumerate(starts):
+            pixels = coming.result()
+            if k + 1 < len(rows):
+                coming = ahead.submit(images.decode, rows[k + 1])
+            yield first, pixels
+
+
+def _cropped(
+    files: ImageFiles,
+    size: int,
+    seed: int,
+    realisation: int,
+    side: int | None,
+    crop: tuple[float, float],
+    device: torch.device,
+) -> Chunks:
+    """The same of a random crop of each picture, as training sees it."""
+    rows, workers = torch.arange(len(files)).split(size), decoders(device)
+    loader = files.views(rows, None, seed, realisation, side or 224, crop, workers)
+    yield from zip(range(0, len(files), size), loader, strict=True)
+
+
+def corrupted(
+    op: Operator,
+    images: ImageSet,
+    seed: int,
+    realisation: int,
+    device: torch.device | str | None = None,
+) -> Iterator[Float[Tensor, "b 3 H W"]]:
+    """One realisation of a whole set: blocks of up to 64 corrupted images, float, in order.
+
+    device: where to draw; None for where the images are.
+
+    >>> from cinv_lib.data.catalogue import load
+    >>> from cinv_lib.operators import parse
+    >>> first, *_ = corrupted(parse("mask:0.9"), load("digits", "val", 7), seed=0, realisation=3)
+    >>> first.shape
+    torch.Size([64, 3, 64, 64])
+    """
+    device = images.images.device if device is None else torch.device(device)
+    for first in range(0, len(images), BLOCK):
+        x = to_float(images.images[first : first + BLOCK].to(device))
+        yield from draw_blocks(op, x, first, seed, realisation)
+
+
+@torch.no_grad()
+def realised(
+    encoder: Encoder, images: ImageSet, op: Operator, realisations: int, seed: int = 0
+) -> Float[Tensor, "R N d"]:
+    """Embeddings of the same draws of a corruption as `evaluate` scores."""
+    device = device_of([encoder])
+    bf16 = hardware.uses_bf16("auto", device)
+    made = None
+    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        side = side_of([encoder])
+        drawn = batches(op, images, realisations, seed, "evaluation", 256, device, side)
+        for r, first, x in drawn:
+            rows = encoder(x).float()
+            if made is None:
+                made = torch.empty(realisations, len(images), rows.shape[1], device=device)
+            made[r, first : first + len(x)] = rows
+    return made

@@ -1,0 +1,14 @@
+from . import ablation as ablation
+from . import adversarial as adversarial
+from . import base as base
+from . import baseline_fit as baseline_fit
+from . import baseline_starts as baseline_starts
+from . import blind as blind
+from . import common_corruptions as common_corruptions
+from . import few_labels as few_labels
+from . import known_operator as known_operator
+from . import label_shift as label_shift
+from . import loss_bias as loss_bias
+from . import pixels as pixels
+from . import transfer as transfer
+from . import unknown_severity as unknown_severity

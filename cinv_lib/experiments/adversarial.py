@@ -1,0 +1,202 @@
+"""Adversarial inputs (paper, Section 5): how does the student do when they are chosen against it?
+
+The corruption comes first: A(x) is drawn and stays. Then an attacker who knows the model changes
+the pixels of A(x) a little (`attack`); either those alone that a mask has left, which comes to the
+same as a change of x before the mask, or all.
+
+An attack can only show that a model is *not* robust: a high accuracy may be the attack's fault.
+`checks` looks for signs of that (Athalye, Carlini and Wagner 2018, Section 3.1). All is computed in
+float32, since bfloat16 would round the gradients.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.inference import device_of, looking, side_of
+from cinv_lib.evaluation.attack import Model, noise, pgd, slope
+from cinv_lib.evaluation.draws import batches
+from cinv_lib.evaluation.metrics import top_k
+from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import Identity
+
+METHODS = {  # keys as in `known_operator.METHODS`
+    "student": "student S",
+    "baseline": "baseline",
+    "clip_zero_shot": "CLIP R, in words",  # sees the clean picture: what there is without A
+}
+RIVALS = {"student": "baseline", "baseline": "student"}  # see the same A(x): attacks can transfer
+COLUMNS = [
+    "method", "pixels", "budget", "top1", "noise", "longer", "transfer", "slope", "flat",
+]  # fmt: skip
+CHECKS = {  # from, to, what; of top-1 the least favourable budget, in points
+    "unbounded budget": (0, 1, "top-1 without a bound"),
+    "larger budgets": (-100, 1, "rise with the budget"),
+    "noise": (0, 100, "noise minus attack"),
+    "twice the steps": (-3, 1, "change by twice the steps"),
+    "transfer": (1, 100, "rival's minus own attack"),
+    "slope": (0.95, 1.05, "slope over gradient"),
+    "flat": (0, 1, "gradients that are 0 (%)"),
+}
+UNBOUNDED = 255  # grey levels: every picture is within reach
+BATCH = 100  # pictures attacked at once
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is attacked and how.
+
+    severity: of the operator; per_class: pictures; budgets: in grey levels, of 255; steps of PGD;
+    checked: the budget at which the costly checks are made.
+
+    Raises ValueError where 0, UNBOUNDED or `checked` is not among the budgets.
+    """
+
+    severity: float = 0.9
+    per_class: int = 2
+    budgets: tuple[int, ...] = (0, 2, 4, 8, 16, UNBOUNDED)
+    steps: int = 10
+    checked: int = 8
+
+    def __post_init__(self) -> None:
+        for budget in (0, UNBOUNDED, self.checked):
+            if budget not in self.budgets:
+                raise ValueError(f"budgets {self.budgets}: expected {budget} too, for the checks")
+
+
+def known(seen: Float[Tensor, "B 3 H W"]) -> Bool[Tensor, "B 1 H W"]:
+    """The pixels of A(x) that a mask has left: those that are not black in every channel."""
+    return (seen != 0).any(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model, what it is shown, where that may change, and the seed of the attack's chance."""
+
+    model: Model
+    x: Float[Tensor, "B 3 H W"]
+    labels: Int64[Tensor, " B"]
+    where: Bool[Tensor, "B 1 H W"]
+    seed: int
+
+    def attacked(self, budget: float, steps: int, stop: bool = True) -> Float[Tensor, "B 3 H W"]:
+        """As `pgd` does it, from the same random directions whatever the model and the budget."""
+        generator = torch.Generator().manual_seed(self.seed)
+        parts = (part.split(BATCH) for part in (self.x, self.labels, self.where))
+        return torch.cat(
+            [
+                pgd(self.model, x, labels, budget, generator, steps, where, stop)
+                for x, labels, where in zip(*parts, strict=True)
+            ]
+        )
+
+    @torch.no_grad()
+    def top1(self, z: Float[Tensor, "B 3 H W"]) -> float:
+        """Percent of the pictures z that are named rightly."""
+        return top_k(torch.cat([self.model(part) for part in z.split(BATCH)]), self.labels, 1)
+
+    def shaken(self, budget: float) -> float:
+        """top1 under `noise` of the budget."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return self.top1(noise(self.x, budget, generator, self.where))
+
+
+def measure(
+    groups: Mapping[str, tuple[Callable, Callable]],
+    val: Pictures,
+    op: Operator,
+    protocol: Protocol,
+    seed: int,
+) -> pd.DataFrame:
+    """Attack each model at each budget: through the pixels that are known, and through all.
+
+    Args:
+        groups: an encoder and its head for each of METHODS, with frozen weights. CLIP sees the
+            clean picture; the "known" pixels are the same as for the others.
+        val: of which `protocol.per_class` a class are attacked, under the first draw of `op`.
+
+    Returns:
+        COLUMNS, a row for each method, pixels ("known", "all") and budget. top1, and in percent
+        too: noise, under random signs of the budget; at the budget `protocol.checked` also longer,
+        after twice the steps, and transfer, on pictures that were made against the rival. At
+        budget 0, slope and flat as in `slope`. NaN where nothing was measured.
+    """
+    device, val = device_of([e for e, _ in groups.values()]), val.per_class(protocol.per_class)
+    side, labels = side_of([e for e, _ in groups.values()]), val.labels.to(device)
+    clean, seen = (
+        torch.cat([x.clone() for *_, x in batches(o, val, 1, seed, "evaluation", 64, device, side)])
+        for o in (Identity(), op.at(protocol.severity))
+    )
+    shown = {name: clean if name == "clip_zero_shot" else seen for name in METHODS}
+    everywhere = torch.ones_like(seen[:, :1], dtype=torch.bool)
+    rows, bounded = [], [b for b in protocol.budgets if 0 < b < UNBOUNDED]
+    asked = {"known": (known(seen), protocol.budgets), "all": (everywhere, bounded)}
+    bar = tqdm(total=sum(len(b) for _, b in asked.values()), desc=f"attacks, {op}", leave=False)
+    with bar, looking([part for pair in groups.values() for part in pair]):
+        for pixels, (where, budgets) in asked.items():
+            targets = {
+                name: Target(_joined(*pair), shown[name], labels, where, seed)
+                for name, pair in groups.items()
+            }
+            for budget in budgets:
+                rows += _rows(targets, budget, protocol, pixels)
+                bar.update()
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+
+
+def _rows(
+    targets: Mapping[str, Target], budget: int, protocol: Protocol, pixels: str
+) -> list[dict[str, object]]:
+    share, steps = budget / 255, protocol.steps
+    checked = RIVALS if pixels == "known" and budget == protocol.checked else {}
+    found = {name: t.attacked(share, steps, name not in checked) for name, t in targets.items()}
+    rows = []
+    for name, target in targets.items():
+        row = {"method": name, "pixels": pixels, "budget": budget, "top1": target.top1(found[name])}
+        if budget == 0:
+            few = target.x[:BATCH], target.labels[:BATCH]
+            row["slope"], row["flat"] = slope(target.model, *few)
+        else:
+            row["noise"] = target.shaken(share)
+        if name in checked:
+            row["longer"] = target.top1(target.attacked(share, 2 * steps))
+            row["transfer"] = target.top1(found[checked[name]])
+        rows.append(row)
+    return rows
+
+
+def _joined(encoder: Callable, head: Callable) -> Model:
+    return lambda x: head(encoder(x.contiguous(memory_format=torch.channels_last)))
+
+
+def checks(scores: pd.DataFrame) -> pd.DataFrame:
+    """Signs of a bad attack, in the mean over the seeds of `scores`, which `measure` gave.
+
+    Returns:
+        Indexed by method and check: value; low and high, between which it should be; passes.
+    """
+    means = scores.groupby(["pixels", "method", "budget"]).mean(numeric_only=True).loc["known"]
+    rows = {}
+    for method in RIVALS:
+        at = means.loc[method]
+        bounded, checked = at[(at.index > 0) & (at.index < UNBOUNDED)], at[at.longer.notna()]
+        values = {
+            "unbounded budget": at.top1[UNBOUNDED],
+            "larger budgets": at.top1.diff().max(),
+            "noise": (bounded.noise - bounded.top1).min(),
+            "twice the steps": (checked.longer - checked.top1).item(),
+            "transfer": (checked.transfer - checked.top1).item(),
+            "slope": at.slope[0],
+            "flat": at.flat[0],
+        }
+        for name, value in values.items():
+            low, high, sentence = CHECKS[name]
+            found = {"value": value, "low": low, "high": high, "passes": low <= value <= high}
+            rows[METHODS[method], sentence] = found
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["method", "check"])

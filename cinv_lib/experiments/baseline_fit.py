@@ -1,0 +1,76 @@
+"""What classifiers make of the pictures that they were fitted to, and of others, clean and
+corrupted: where the accuracy of one goes that another has.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.evaluation.draws import realised
+from cinv_lib.evaluation.metrics import top_k
+from cinv_lib.evaluation.scores import Group
+from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import Identity
+
+
+def measure(
+    groups: Sequence[Group],
+    sets: Mapping[str, ImageSet],
+    op: Operator,
+    realisations: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Look at sets of pictures, corrupted by `op` (the draws of `evaluate`) and clean.
+
+    Returns:
+        A row for each method, set ("pictures"), "corrupted" or "clean" ("seen") and realisation:
+        top1 in percent, loss (mean cross-entropy). Clean pictures are drawn once.
+        A row for each picture of the last set, corrupted: label, draws, and for each method in how
+        many of the draws it is right.
+    """
+    rows, counts = [], {}
+    for name, images in sets.items():
+        labels = images.labels.cpu()
+        for seen, A in (("clean", Identity()), ("corrupted", op)):
+            draws = realisations if A.is_random else 1
+            for method, logits in answers(groups, images, A, draws, seed).items():
+                where = {"method": method, "pictures": name, "seen": seen}
+                for r, of_draw in enumerate(logits):
+                    loss = F.cross_entropy(of_draw, labels).item()
+                    top1 = top_k(of_draw, labels, 1)
+                    rows.append(where | {"realisation": r, "top1": top1, "loss": loss})
+                counts[method] = (logits.argmax(2) == labels).sum(0).tolist()
+        pictures = pd.DataFrame({"label": labels.tolist(), "draws": draws} | counts)
+    return pd.DataFrame(rows), pictures
+
+
+@torch.no_grad()
+def answers(
+    groups: Sequence[Group], images: ImageSet, op: Operator, realisations: int, seed: int
+) -> dict[str, Float[Tensor, "R N K"]]:
+    """Logits, on the CPU, of every head of every encoder at each picture of each draw."""
+    found = {}
+    for encoder, heads in groups:
+        embedded = realised(encoder, images, op, realisations, seed)
+        for name, head in heads.items():
+            found[name] = torch.stack([head(of_draw).cpu() for of_draw in embedded])
+    return found
+
+
+def exchange(a: Num[Tensor, " N"], b: Num[Tensor, " N"], draws: int) -> tuple[float, float]:
+    """(gained, lost): from a to b, in points of top-1; b's top-1 less a's is gained - lost.
+
+    a, b: in how many of the draws each picture is recognised. A picture counts on one side only,
+    so two models that know different pictures exchange much, whatever the difference of their
+    accuracies.
+
+    >>> exchange(torch.tensor([3, 0]), torch.tensor([1, 3]), draws=4)
+    (37.5, 25.0)
+    """
+    more = 100 * (b - a).double() / draws
+    return more.clamp(min=0).mean().item(), (-more).clamp(min=0).mean().item()

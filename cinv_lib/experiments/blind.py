@@ -1,0 +1,153 @@
+"""One student for several operators at once, which is not told which of them it meets (Section 5:
+the method "requires some prior knowledge of the type of distortions").
+
+It is compared with a specialist for each operator; with a router, a small classifier that guesses
+the operator from the picture and asks that specialist; and with the wrong specialist, which shows
+what there is to lose.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from cinv_lib import evaluation, operators
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.inference import device_of, side_of
+from cinv_lib.evaluation import probe
+from cinv_lib.evaluation.scores import Contestant
+
+METHODS = {
+    "specialist": "its own specialist",
+    "routed": "the specialist that the router picks",
+    "blind": "the blind student",
+    "wrong": "another operator's specialist",
+}
+COLUMNS = ["method", "operator", "model", "realisation", "top1", "top5", "sent"]
+RECIPE = probe.ProbeRecipe(epochs=20, lr=0.1, batch_size=256)  # of the router: three numbers in
+
+
+class Signs(nn.Module):
+    """What gives an operator away: the share of black pixels, the mean difference of neighbours,
+    the standard deviation.
+
+    Of the picture as a file would hold it, clipped to [0,1]: that noise is not clipped here is of
+    the simulation, and no router should live on it. image_size: side of the pictures.
+    """
+
+    def __init__(self, image_size: int | None = None):
+        super().__init__()
+        self.image_size = image_size
+
+    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3"]:
+        x = x.float().clamp(0, 1)
+        black = (x == 0).all(dim=1).float().mean(dim=(1, 2))
+        across = (x[..., 1:] - x[..., :-1]).abs().mean(dim=(1, 2, 3))
+        down = (x[..., 1:, :] - x[..., :-1, :]).abs().mean(dim=(1, 2, 3))
+        return torch.stack([black, (across + down) / 2, x.std(dim=(1, 2, 3))], dim=1)
+
+
+def fit_router(
+    train: Pictures,
+    names: Sequence[str],
+    seed: int,
+    side: int | None = None,
+    device: torch.device | str = "cpu",
+) -> nn.Sequential:
+    """Corrupted pictures to logits of the operators `names`: `Signs` and a softmax regression.
+
+    It is fitted to one corruption of every training picture by each operator. side: of the pictures
+    in pixels, None for their own.
+    """
+    signs = Signs(side)
+    views = (
+        probe.features(signs, train, operators.parse(op), 1, seed, precision="fp32", device=device)
+        for op in names
+    )
+    x, of = torch.cat([v[0] for v in views]), torch.arange(len(names)).repeat_interleave(len(train))
+    mean, std = x.mean(dim=0), x.std(dim=0) + 1e-6  # of one scale for the fit; undone after it
+    head = probe.fit(((x - mean) / std)[None], of, len(names), RECIPE, seed)
+    weight = head.weight.detach() / std
+    fitted = probe.Probe(weight, head.bias.detach() - weight @ mean)
+    return nn.Sequential(signs, fitted).eval().requires_grad_(False)
+
+
+def routed(router: nn.Module, specialists: Sequence[Contestant]) -> evaluation.Model:
+    """A model that shows each picture to the one specialist that the router picks."""
+
+    def exact(x: Tensor) -> torch.autocast:  # `evaluate` too has encoders alone in bfloat16
+        return torch.autocast(x.device.type, enabled=False)
+
+    def model(x: Tensor) -> Tensor:
+        with exact(x):
+            chosen, logits = router(x).argmax(dim=1), None
+        for k, (encoder, head) in enumerate(specialists):
+            rows = (chosen == k).nonzero()[:, 0]
+            if len(rows):
+                embedded = encoder(x[rows])
+                with exact(x):
+                    made = head(embedded.float())
+                logits = made.new_empty(len(x), made.shape[1]) if logits is None else logits
+                logits[rows] = made
+        return logits
+
+    return model
+
+
+def measure(
+    blind: Contestant,
+    specialists: Mapping[str, Contestant],
+    train: Pictures,
+    val: Pictures,
+    realisations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Scores of METHODS under each operator that has a specialist, all on the same draws.
+
+    Args:
+        specialists: by operator; the order does not matter.
+        train: what the router is fitted to.
+
+    Returns:
+        COLUMNS, a row for each method, operator and realisation, and of "wrong" for each other
+        specialist; model: the operator that the encoder was trained on, or the method. top1, top5
+        and sent in percent; sent, of "routed": pictures that went to the right specialist.
+    """
+    names = list(specialists)
+    towers = [encoder for encoder, _ in (blind, *specialists.values())]
+    router = fit_router(train, names, seed, side_of(towers), device_of(towers))
+    groups = [(encoder, {op: head}) for op, (encoder, head) in specialists.items()]
+    groups += [(blind[0], {"blind": blind[1]})]
+    groups += [(routed(router, list(specialists.values())), {"routed": lambda logits: logits})]
+    draws = {"realisations": realisations, "seed": seed, "progress": False}
+    parts = []
+    for k, name in enumerate(tqdm(names, desc="blind", unit=" operators", leave=False)):
+        op = operators.parse(name)
+        scores = evaluation.evaluate_heads(groups, val, op, **draws)
+        methods = dict.fromkeys(names, "wrong") | {name: "specialist"}
+        scores["method"] = [methods.get(model, model) for model in scores.model]
+        # the router's own task: the same pictures, and the operator is their label
+        of = replace(val, labels=torch.full_like(val.labels, k), class_names=tuple(names))
+        sent = evaluation.evaluate_heads([(router[0], {"routed": router[1]})], of, op, **draws)
+        right = sent.set_index(["model", "realisation"]).top1.rename("sent")
+        parts.append(scores.join(right, on=[*right.index.names]).assign(operator=name))
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def break_even(
+    blind: Float[Tensor, " K"], own: Float[Tensor, " K"], wrong: Float[Tensor, " K"]
+) -> Float[Tensor, " K"]:
+    """The share of pictures that a router has to send right to be worth the blind student, if its
+    errors have nothing to do with the specialists': sent own + (1 - sent) wrong = blind.
+
+    Scores of the blind student, the operator's own specialist and a wrong one, by operator; own
+    is not wrong. Above 1: no router is worth it; below 0: any is.
+
+    >>> break_even(torch.tensor([70.0]), torch.tensor([75.0]), torch.tensor([25.0]))
+    tensor([0.9000])
+    """
+    return (blind - wrong) / (own - wrong)

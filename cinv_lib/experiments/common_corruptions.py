@@ -1,0 +1,104 @@
+"""The common corruptions, measured (paper, App. D.8 and Table 14): a student that was taught blur
+and noise against a baseline that has seen clean pictures only, on 19 types shown to neither.
+
+As in ImageNet-C, a picture is corrupted once for each type and severity. The draws belong to the
+seed, as the training does, so an error over seeds has both kinds of chance in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from cinv_lib import evaluation, operators
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.evaluation import statistics
+from cinv_lib.operators.corruptions.imagenet_c import FAMILIES, corrupt_set
+
+CLEAN = "none"  # the corruption of the rows for clean pictures: family "clean", severity 0
+METHODS = {  # keys as in `known_operator.METHODS`
+    "student": "Student S of the mixture, its probe too",
+    "zero_shot": "Student S of the mixture, asked in words",
+    "baseline": "Baseline, trained on clean pictures",
+    "clip_clean": "CLIP R, probe trained on clean pictures",
+}
+
+
+def score(
+    groups: Sequence[evaluation.Group], val: ImageSet, severities: Sequence[int], seed: int
+) -> pd.DataFrame:
+    """Heads on encoders, each encoder forwarded once a corrupted picture for all its heads.
+
+    Lesson 13 names them as METHODS does.
+
+    Returns:
+        A row for each head on clean pictures, and for each head, type and severity: method,
+        corruption, family, severity, top1, top5 (percent).
+
+    Raises:
+        ValueError: a severity other than 1 to 5; or what `evaluation.evaluate_heads` refuses.
+    """
+
+    def row(images: ImageSet, corruption: str, family: str, severity: int) -> pd.DataFrame:
+        found = evaluation.evaluate_heads(groups, images, operators.Identity(), progress=False)
+        where = {"corruption": corruption, "family": family, "severity": severity}
+        return found.rename(columns={"model": "method"}).assign(**where)
+
+    frames = [row(val, CLEAN, "clean", 0)]
+    types = [(family, name) for family, names in FAMILIES.items() for name in names]
+    for family, name in tqdm(types, desc="common corruptions", unit=" types", leave=False):
+        for severity in severities:
+            seen = replace(val, images=corrupt_set(val.images, name, severity, seed))
+            frames.append(row(seen, name, family, severity))
+    columns = ["method", "corruption", "family", "severity", "top1", "top5"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def by_type(scores: pd.DataFrame, metric: str = "top1") -> pd.DataFrame:
+    """What Table 14 prints: the mean over severities, then over seeds.
+
+    A row for each type, indexed by (family, corruption) in the order of FAMILIES; a column a
+    method, in percent. Clean pictures are left out.
+    """
+    corrupted = scores[scores.corruption != CLEAN]
+    keys = ["family", "corruption", "method"]
+    means = corrupted.groupby([*keys, "seed"], sort=False)[metric].mean()
+    return means.groupby(keys, sort=False).mean().unstack("method")
+
+
+def compare(
+    scores: pd.DataFrame, better: str, worse: str, by: str = "corruption", metric: str = "top1"
+) -> pd.DataFrame:
+    """`better` minus `worse` on the same pictures, in points, for each value of the column `by`.
+
+    The mean of all that share the value and the seed is one measurement: so a family counts
+    its types alike, and a type its severities.
+
+    Returns:
+        Indexed by `by`: difference, error (over seeds) and verdict as in `statistics.compare`;
+        seeds.
+
+    Raises:
+        ValueError: a method that the scores do not have, with those that they have.
+    """
+    # a draw belongs to the seed, so there is one realisation of it
+    found = statistics.leads(scores.assign(realisation=0), better, worse, by, metric)
+    return found.loc[[*dict.fromkeys(scores[by])]].assign(seeds=scores.seed.nunique())
+
+
+def mean_corruption_error(
+    errors: Float[Tensor, "types severities"], baseline: Float[Tensor, "types severities"]
+) -> float:
+    """mCE in percent: for each type, the errors summed over severities divided by those of the
+    baseline, then the mean over types (Hendrycks and Dietterich). Below 100: it errs less.
+
+    The published mCE is normalised by AlexNet on ImageNet; which baseline this is, say with it.
+    Raises ValueError where the baseline makes no error on a type, which leaves no ratio.
+    """
+    below = baseline.sum(dim=1)
+    if not bool((below > 0).all()):
+        raise ValueError(f"the baseline's errors sum to {below.tolist()}; expected each above 0")
+    return 100 * (errors.sum(dim=1) / below).mean().item()

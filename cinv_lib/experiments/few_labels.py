@@ -1,0 +1,89 @@
+"""Few labels: probes on a frozen encoder, from one labelled picture a class to all of them
+(Figures 3 and 7), and from none, in words. All labels, on towers that never saw a corruption, are
+Table 13.
+"""
+
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+from jaxtyping import Int64
+from torch import Tensor
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.evaluation import probe
+from cinv_lib.operators.base import Operator
+
+METHODS = {  # keys as in `paper.METHODS` and `known_operator.METHODS`
+    "student": "student S, probe",
+    "clip": "CLIP R, probe",
+    "resnet": "supervised tower, probe",
+    "zero_shot": "student S, in words",
+    "clip_zero_shot": "CLIP R, in words",
+}
+WORDS = ("zero_shot", "clip_zero_shot")
+PROBED = tuple(method for method in METHODS if method not in WORDS)
+COLUMNS = ["method", "per_class", "realisation", "top1", "top5"]
+
+
+def fit(
+    encoder: Callable,
+    train: Pictures,
+    op: Operator,
+    shares: Iterable[float],
+    recipe: probe.ProbeRecipe,
+    seed: int,
+) -> dict[float, probe.Probe]:
+    """A probe on a frozen encoder from each share of the labels, all fitted under `op`.
+
+    A picture is embedded once a view, whatever the number of shares. The labelled pictures are
+    chosen by `seed`, and those of a small share are among those of a larger one.
+
+    Args:
+        shares: of each class, above 0 up to 1.
+    """
+    views = probe.features(encoder, train, op, recipe.epochs, seed, recipe.crop, recipe.flip)
+    n_classes = len(train.class_names)
+    labelled = {share: _chosen(train, share, seed) for share in shares}
+    return {
+        share: probe.fit(views, train.labels, n_classes, recipe, seed, indices=rows)
+        for share, rows in labelled.items()
+    }
+
+
+def name(method: str, share: float) -> str:
+    """What a probe is called among the heads that `evaluate` scores."""
+    return f"{method} {share:g}"
+
+
+def table(
+    scores: pd.DataFrame, train: Pictures, shares: Iterable[float], seed: int
+) -> pd.DataFrame:
+    """What `evaluate` found of probes called by `name`, and of words.
+
+    Returns:
+        COLUMNS: per_class labelled pictures (0 in words), top1 and top5 in percent. A row for each
+        method, number of labels and realisation.
+    """
+    meant = {words: (words, 0.0) for words in WORDS}
+    for share in shares:
+        rows = _chosen(train, share, seed)
+        labelled = len(train) if rows is None else len(rows)
+        pictures = labelled / len(train.class_names)
+        meant |= {name(method, share): (method, pictures) for method in PROBED}
+    mine = scores[scores.model.isin(meant)]
+    method, pictures = zip(*(meant[model] for model in mine.model), strict=True)
+    return mine.assign(method=method, per_class=pictures)[COLUMNS].reset_index(drop=True)
+
+
+def _chosen(train: Pictures, share: float, seed: int) -> Int64[Tensor, " M"] | None:
+    """The pictures whose labels may be used; None for all."""
+    return None if share == 1 else train.fraction(share, seed)
+
+
+def per_class(percent: float, pictures: int = 126_689, classes: int = 100) -> int:
+    """How many pictures of a class are that percentage of a set, ImageNet-100's by default.
+
+    >>> [per_class(p) for p in (0.1, 0.5, 1, 5, 10, 100)]
+    [2, 7, 13, 64, 127, 1267]
+    """
+    return -int(-percent * pictures // (100 * classes))

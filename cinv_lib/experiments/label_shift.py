@@ -1,0 +1,83 @@
+"""Label shift: pictures of classes that no training has seen, right if they get the label of their
+near twin (Sec. 4.4; Table 3, Figures 5 and 9).
+
+It asks how gracefully a model fails: the outline of a flag is no solid flag, but a model that calls
+one the other has understood more than one that says "umbrella".
+"""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from cinv_lib import evaluation
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.operators.base import Operator
+
+COLUMNS = ["pictures", "label", "method", "severity", "realisation", "top1", "top5"]
+
+
+def measure(
+    groups: Sequence[evaluation.Group],
+    twins: ImageSet,
+    own: ImageSet,
+    op: Operator,
+    severities: Sequence[float | int],
+    realisations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Scores of heads under the stand-in labels of `twins`, a pair of classes at a time; beside
+    them those of the same labels' own pictures, which are in `own`: what there is to lose.
+
+    Returns:
+        COLUMNS: pictures is "twin" or "own", label the name that counts as right; top1 and top5
+        in percent. A row for each of these, method, severity and realisation; realisation r is
+        the same draw for every pair.
+
+    Raises:
+        ValueError: the two sets do not have the same class names.
+    """
+    if twins.class_names != own.class_names:
+        raise ValueError(f"{twins.name} and {own.name} number their classes differently")
+    parts = []
+    for label in tqdm(twins.labels.unique().tolist(), f"label shift, {op}", leave=False):
+        for pictures, images in (("twin", twins), ("own", own)):
+            shown = images.subset((images.labels == label).nonzero()[:, 0])
+            scores = evaluation.sweep(
+                groups, shown, op, severities, realisations=realisations, seed=seed, progress=False
+            )
+            parts.append(scores.assign(pictures=pictures, label=own.class_names[label]))
+    return pd.concat(parts, ignore_index=True).rename(columns={"model": "method"})[COLUMNS]
+
+
+def errors(scores: Float[Tensor, "pairs realisations"]) -> tuple[float, float]:
+    """Standard errors of the mean of all scores: over realisations, and over pairs of classes.
+
+    The first takes the pairs as given and asks for other corruptions of the same pictures, as the
+    paper does; the second asks for other pairs. NaN where there is one only.
+    """
+
+    def error(means: Tensor) -> float:
+        return means.std().item() / math.sqrt(len(means)) if len(means) > 1 else math.nan
+
+    return error(scores.mean(dim=0)), error(scores.mean(dim=1))
+
+
+def stand_in(
+    twins: Float[Tensor, "N d"], pictures: Float[Tensor, "M d"], labels: Int64[Tensor, " M"]
+) -> list[int]:
+    """The classes by how near their mean direction is to the twins', the nearest first.
+
+    twins: embeddings of one unseen class; pictures, labels: those of the classes that are known.
+    """
+    unit = F.normalize(pictures, dim=1)
+    known = labels.unique()
+    centres = torch.stack([unit[labels == label].mean(dim=0) for label in known])
+    twin = F.normalize(twins, dim=1).mean(dim=0)
+    order = torch.cosine_similarity(centres, twin[None], dim=1).argsort(descending=True)
+    return known[order].tolist()

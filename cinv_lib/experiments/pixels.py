@@ -1,0 +1,168 @@
+"""Inverting pixels instead (Tables 7 and 8): restore the picture, then ask a clean classifier.
+
+The student never sees a clean picture and restores none. Here the detour by way of pixels is taken
+on the very same corrupted pictures, and the classifier at its end is a probe of R that was fitted
+on clean pictures, so that nothing but the restoration differs.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.views import generator_of
+from cinv_lib.encoders.inference import device_of, embedded
+from cinv_lib.evaluation.draws import BLOCK, reseed
+from cinv_lib.evaluation.metrics import top_k
+from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import GaussianNoise, RandomMask
+from cinv_lib.operators.inverse import deep_decoder
+from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
+from cinv_lib.operators.inverse.interpolation import Keep, best_width, interpolated
+from cinv_lib.operators.inverse.nonlocal_means import non_local_means, psnr
+
+Contestant = tuple[Callable, Callable]  # an encoder and its head
+Restore = Callable[[Float[Tensor, "B 3 H W"], Keep, Generator], Float[Tensor, "B 3 H W"]]
+METHODS = {  # as in `paper.METHODS` and `known_operator.METHODS` where they have it
+    "student": "Student S, probe on all labels",
+    "baseline": "Supervised baseline, end to end",
+    "clip_clean": "The corrupted picture as it is",
+    "gaussian": "A Gaussian mean of the known pixels",
+    "denoising": "Non-local means, σ estimated",
+    "denoising_known": "Non-local means, σ known",
+    "inpainting": "Deep Decoder",
+    "inpainting_new_mask": "Deep Decoder, told a mask drawn anew",
+    "intact": "The intact picture",
+}
+
+
+@torch.no_grad()
+def measure(
+    profile: Profile,
+    op: Operator,
+    seed: int,
+    train: Pictures,
+    val: ImageSet,
+    groups: Mapping[str, Contestant],
+    clean: Contestant,
+) -> pd.DataFrame:
+    """Every way from A(x) to a class, on the draws that `evaluate` scores under this seed.
+
+    What is slow, the restorations, is done for the first pictures of each class only, as many as
+    `profile.pixels` says; all else is scored on all pictures, and on these once more.
+
+    groups: those who look at A(x), by name ("student" and "baseline"): encoder and head.
+    clean: R and its probe of clean pictures, who look at everything else.
+
+    Returns:
+        A row for each method that `op` has, each realisation and either set of pictures: pictures
+        (how many), method, realisation, top1, top5 (percent), psnr (dB, the mean over pictures;
+        infinite for "intact", NaN without a picture).
+
+    Raises:
+        ValueError: `op` is not in `profile.pixels`, or has no restoration.
+    """
+    if str(op) not in profile.pixels:
+        known = ", ".join(profile.pixels)
+        raise ValueError(f"{op} is not in the profile's `pixels`; expected one of {known}")
+    per_class, realisations = profile.pixels[str(op)]
+    teacher, classify = clean
+    ways, device = restorations(op, profile.decoder), device_of([teacher])
+    labels, x = val.labels.to(device), to_float(val.images.to(device))
+    before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
+    first = before < per_class
+    width = _width(op, train, seed, device)
+    intact = classify(embedded(teacher, x))
+    rows = []
+    for r in range(realisations):
+        y, keep = drawn(op, x, seed, r)
+        pictures = {"clip_clean": y, "gaussian": interpolated(y, keep, width)}
+        near = {name: psnr(x, picture) for name, picture in pictures.items()}
+        near["intact"] = psnr(x, x)
+        logits = {name: head(embedded(encoder, y)) for name, (encoder, head) in groups.items()}
+        logits |= {name: classify(embedded(teacher, shown)) for name, shown in pictures.items()}
+        logits["intact"] = intact
+        if not first.all():
+            rows += _rows(r, logits, near, labels)
+        logits, near = ({name: of[first] for name, of in d.items()} for d in (logits, near))
+        for name, way in ways.items():
+            picture = way(y[first], keep[first], generator_of(seed, r))
+            near[name] = psnr(x[first], picture)
+            logits[name] = classify(embedded(teacher, picture))
+        rows += _rows(r, logits, near, labels[first])
+    return pd.DataFrame(rows)
+
+
+def _rows(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:
+    return [
+        {
+            "pictures": len(labels),
+            "method": name,
+            "realisation": r,
+            "top1": top_k(z, labels, 1),
+            "top5": top_k(z, labels, 5),
+            "psnr": near[name].mean().item() if name in near else math.nan,
+        }
+        for name, z in logits.items()
+    ]
+
+
+def restorations(op: Operator, decoder: DecoderRecipe) -> dict[str, Restore]:
+    """The paper's ways to restore a picture that `op` has corrupted, by the names of METHODS.
+
+    "denoising" is given no σ, as in Table 7. "inpainting_new_mask" is what the authors' code does
+    for Table 8: it fits under a mask drawn anew, and so takes holes for black pixels.
+
+    Raises:
+        ValueError: `op` is neither a mask nor noise, or its severity is a range.
+    """
+    if not isinstance(op, RandomMask | GaussianNoise) or isinstance(op.severity, tuple):
+        raise ValueError(f"{op} has no restoration here; expected one as mask:0.9 or noise:0.5")
+    if isinstance(op, GaussianNoise):
+        return {
+            "denoising": lambda y, keep, generator: non_local_means(y),
+            "denoising_known": lambda y, keep, generator: non_local_means(y, op.severity),
+        }
+
+    def inpaint(y: Tensor, keep: Tensor, generator: Generator) -> Tensor:
+        return deep_decoder.fit(y, keep, decoder, generator, precision="auto")[0]
+
+    def inpaint_anew(y: Tensor, keep: Tensor, generator: Generator) -> Tensor:
+        other = deep_decoder.masked(op, torch.ones_like(y).cpu(), generator)[1]
+        return inpaint(y, other.to(keep.device), generator)
+
+    return {"inpainting": inpaint, "inpainting_new_mask": inpaint_anew}
+
+
+def drawn(
+    op: Operator,
+    x: Float[Tensor, "N 3 H W"],
+    seed: int,
+    realisation: int,
+    stream: str = "evaluation",
+) -> tuple[Float[Tensor, "N 3 H W"], Bool[Tensor, "N 1 H W"]]:
+    """One realisation of a whole set, as `evaluation.batches` draws it, and which of its pixels
+    are known: True where a mask kept them, and everywhere under another operator."""
+    generator = Generator(x.device)
+    parts = []
+    for number, block in enumerate(x.split(BLOCK)):
+        reseed(generator, stream, seed, realisation, number)
+        if isinstance(op, RandomMask):
+            parts.append(deep_decoder.masked(op, block, generator))
+        else:
+            every = torch.ones_like(block[:, :1], dtype=torch.bool)
+            parts.append((op(block, generator), every))
+    y, keep = (torch.cat(part) for part in zip(*parts, strict=True))
+    return y, keep
+
+
+def _width(op: Operator, train: Pictures, seed: int, device: torch.device) -> float:
+    """The best on a training picture of each class."""
+    x = to_float(train.per_class(1).images.to(device))
+    return best_width(x, *drawn(op, x, seed, 0, "views"))

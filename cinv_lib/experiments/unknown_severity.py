@@ -1,0 +1,84 @@
+"""Models of a range of severities, scored at fixed ones: below the range, within it and beyond it
+(Sec. 4.2; Figures 4 and 8, Table 10). And what sums up two curves over severity.
+"""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cinv_lib import evaluation
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.operators.base import Operator
+
+METHODS = {  # keys as in `known_operator.METHODS`
+    "clip_zero_shot": "CLIP R, in words",
+    "baseline": "baseline",
+    "student": "student S",
+    "zero_shot": "student S, in words",
+}
+COLUMNS = ["method", "severity", "realisation", "top1", "top5"]
+
+
+def measure(
+    groups: Sequence[evaluation.Group],
+    val: ImageSet,
+    op: Operator,
+    severities: Sequence[float | int],
+    realisations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Scores of `contestants` at each severity of `op`, all on the same draws.
+
+    CLIP, the first group, gets one draw: it is there to show where it loses the picture, and a
+    third of the time would go into it. So has everybody at severity 0, where nothing is drawn.
+
+    Returns:
+        COLUMNS, a row for each method, severity and realisation; top1 and top5 in percent.
+    """
+    draws = {"seed": seed, "progress": False}
+    clip = evaluation.sweep(groups[:1], val, op, severities, realisations=1, **draws)
+    rest = evaluation.sweep(groups[1:], val, op, severities, realisations=realisations, **draws)
+    return pd.concat([clip, rest], ignore_index=True).rename(columns={"model": "method"})[COLUMNS]
+
+
+def same_pixels(p: float, side: int, other: int) -> float:
+    """The share to remove from a picture `other` pixels wide so that as many pixels are left as
+    after removing the share `p` of one `side` wide. Below 0: it has not that many.
+
+    >>> round(same_pixels(0.96, 224, 64), 2)
+    0.51
+    """
+    return 1 - (1 - p) * side**2 / other**2
+
+
+def mean_lead(
+    severities: Float[Tensor, " n"], a: Float[Tensor, " n"], b: Float[Tensor, " n"]
+) -> Float[Tensor, ""]:
+    """The mean height of curve a above curve b over the interval of severities: the area between
+    them (straight lines from point to point) over its width. Severities increase.
+
+    >>> mean_lead(torch.tensor([0.0, 1.0, 3.0]), torch.tensor([2.0, 2.0, 0.0]), torch.zeros(3))
+    tensor(1.3333)
+    """
+    return torch.trapezoid(a - b, severities) / (severities[-1] - severities[0])
+
+
+def crossing(
+    severities: Float[Tensor, " n"], a: Float[Tensor, " n"], b: Float[Tensor, " n"]
+) -> float:
+    """The first severity from which curve a, until then above b, is below it; between two points
+    on straight lines. NaN where a is never above b, or never falls below it after that.
+
+    >>> crossing(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([3.0, 1.0, 0.0]), torch.ones(3))
+    1.0
+    """
+    led, last, before = False, math.nan, math.nan  # before: the lead at the severity `last`
+    for severity, lead in zip(severities.tolist(), (a - b).tolist(), strict=True):
+        if led and lead < 0:
+            return last + (severity - last) * before / (before - lead)
+        led, last, before = led or lead > 0, severity, lead
+    return math.nan

@@ -1,0 +1,5 @@
+"""The lab: it trains or loads what a lesson asks for."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

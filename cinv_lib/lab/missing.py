@@ -1,0 +1,101 @@
+"""What a profile needs and this machine does not have.
+
+A `Lab` asks once, when it is made. In a notebook the lesson then ends (`course.ending`).
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from IPython import get_ipython
+
+from cinv_lib.course import ending
+from cinv_lib.data import image_files, prepared
+from cinv_lib.encoders import config as encoder_config
+from cinv_lib.encoders import published
+from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.machine.folders import home
+
+NARROW = "a ResNet-101 trained on the labelled classes alone, which nobody has published"
+
+
+class Absent(FileNotFoundError):
+    """Data or weights that a profile needs are not on this machine; it says how to get them."""
+
+
+def sets(p: Profile, lesson: str = "") -> list[str]:
+    """Sets of pictures that the profile needs: always, and for a lesson ("09")."""
+    named = [p.data, *([p.unlabelled] if p.unlabelled else [])]
+    named += [*p.transfer] if lesson == "09" else []
+    return named + ([p.shift] if lesson == "10" and p.shift else [])
+
+
+def missing(p: Profile, lesson: str = "") -> list[str]:
+    """What the profile needs, for a lesson ("09") or for any, and is not there: a line each, with
+    the command that makes it. Published weights are fetched, if the data are there."""
+    lines = [f"the pictures {name}: `{how}`" for name in sets(p, lesson) if (how := command(name))]
+    if lesson == "10" and not p.shift:
+        lines.append("a set of near twins, which this profile does not have")
+    if not lines:
+        names = (p.teacher, p.supervised, *([p.vit] if lesson == "14" else []))
+        lines = [why for name in names if (why := _unfetched(name))]
+    return lines
+
+
+def second_start(p: Profile) -> list[str]:
+    """What lesson 07 lacks to compare two starts of the baseline, as in `missing`."""
+    if not p.supervised_narrow:
+        return [NARROW]
+    on = (next(iter(p.operators)), p.slider)
+    if set(on) <= set(p.starts):
+        return []
+    return [f"a second start on {' and '.join(on)}, which this profile does not have"]
+
+
+def command(name: str) -> str | None:
+    """The command that makes a set of pictures; None where it is there, or drawn when asked for."""
+    if name in prepared.COMMAND:
+        files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
+        return None if all(file.is_file() for file in files) else prepared.COMMAND[name]
+    if name.partition("/")[0] in image_files.COMMAND:
+        there = (home() / name / image_files.MANIFEST).is_file()
+        return None if there else image_files.command(name)
+    return None
+
+
+def _unfetched(name: str) -> str | None:
+    """Why an encoder's weights cannot be had, with what to do; None once they are here."""
+    if name in encoder_config.EMBEDDED or Path(name).exists():
+        return None
+    shape, _, tag = name.partition("/")
+    try:
+        if shape == "resnet101":
+            published.from_url(encoder_config.RESNET101.url, name, None)
+        else:
+            config = encoder_config.named(shape)
+            published.open_clip_weights(name, encoder_config.published(shape, tag, config), None)
+    except FileNotFoundError as e:
+        return str(e)
+
+
+def check(p: Profile) -> None:
+    """Raises Absent where something is missing; in a notebook, ends the lesson."""
+    if lines := missing(p, this_lesson()):
+        end(p, lines)
+
+
+def end(p: Profile, lines: Sequence[str]) -> None:
+    """Raises Absent for these lines, and has a notebook show it as the end of the lesson."""
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((Absent,), ending.shown)
+    needs = "\n".join(f"- {line}" for line in lines)
+    raise Absent(f"The profile {p.name!r} needs what is not on this machine:\n\n{needs}")
+
+
+def this_lesson() -> str:
+    """The number of the lesson that this kernel runs, where `make course` or JupyterLab says it."""
+    names = (os.environ.get("CINV_LESSON", ""), os.environ.get("JPY_SESSION_NAME", ""))
+    found = (re.search(r"(\d\d)_\w+(\.ipynb)?$", name) for name in names)
+    return next((match[1] for match in found if match), "")

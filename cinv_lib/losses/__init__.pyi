@@ -1,0 +1,10 @@
+from .equations import VARIANTS as VARIANTS
+from .equations import Loss as Loss
+from .equations import alignment as alignment
+from .equations import centred as centred
+from .equations import contrastive as contrastive
+from .equations import decompose as decompose
+from .equations import pair_weights as pair_weights
+from .equations import parse as parse
+from .equations import similarities as similarities
+from .equations import uniformity as uniformity

@@ -1,0 +1,74 @@
+"""Where things run, and in what precision."""
+
+import os
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import UInt8
+from torch import Tensor
+
+from cinv_lib.machine import host
+
+# What torchrun tells each process that it starts. A part of it says nothing: Kubernetes, SLURM and
+# shells where somebody tried something leave a WORLD_SIZE, and waiting for the others has no end.
+PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# Other launchers' words for the same, and accelerate's own settings: neither is a recipe's.
+OTHERS = ("ACCELERATE_", "PMI_", "OMPI_", "MV2_", "SLURM_", "FORK_LAUNCHED")
+
+
+def launched() -> bool:
+    """Whether torchrun started this process, as one of several or alone."""
+    return all(os.environ.get(name) for name in (*PLACE, "TORCHELASTIC_RUN_ID"))
+
+
+def accelerator() -> Accelerator:
+    """This process's device and its place among the others: CUDA where there is one, else CPU.
+
+    Only torchrun puts a process among others. The precision is not accelerate's to set: it allows
+    one a process, and a recipe has its own.
+    """
+    hidden = [name for name in os.environ if name.startswith(OTHERS)]
+    hidden += [] if launched() else [name for name in PLACE if name in os.environ]
+    kept = {name: os.environ.pop(name) for name in hidden}
+    try:
+        return Accelerator(cpu=not torch.cuda.is_available())
+    finally:
+        os.environ.update(kept)
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """What "auto", "bf16" or "fp32" means on `device`: whether networks run in bfloat16 there."""
+    return precision == "bf16" or (precision == "auto" and bf16_pays(device))
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16 itself: a CPU that emulates it is slower with it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    wanted = {"avx512_bf16", "amx_bf16"}
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next(line for line in lines if line.startswith("flags")).split()
+        return not wanted.isdisjoint(flags)
+    except (OSError, StopIteration):  # not Linux, or not x86: ask torch, whose helpers vary
+        has = getattr(torch.cpu, "get_capabilities", dict)()
+        return any(has.get(name, False) for name in wanted)
+
+
+def decoders(device: torch.device) -> int:
+    """Processes that decode pictures beside a network on `device`: none beside one on the CPU,
+    which needs the cores itself; else this process's share of the cores, up to 16."""
+    if device.type == "cpu":
+        return 0
+    beside = int(os.environ["LOCAL_WORLD_SIZE"]) if launched() else 1
+    return max(1, min(16, host.cores() // beside))
+
+
+def resident(images: UInt8[Tensor, "N 3 H W"], device: torch.device) -> UInt8[Tensor, "N 3 H W"]:
+    """The images on `device` if they fill at most half of its free memory; else where they are."""
+    if device.type != "cuda" or images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return images
+    return images.to(device)

@@ -1,0 +1,287 @@
+"""What this machine gives the course: a Python, cores, memory, GPUs, folders to write to.
+
+The Makefile asks before there is an environment, so this file needs the standard library alone and
+runs by itself under Python 3.8 or newer:
+
+    python3 -I cinv_lib/machine/host.py python [PYTHON]   the Python that suits the course
+    python3 -I cinv_lib/machine/host.py jobs [GPUS]       how many trainings at once
+    python3 -I cinv_lib/machine/host.py gpus | cores      what this process may use
+    python3 -I cinv_lib/machine/host.py run PROFILE       the folder of a profile's run
+    python3 -I cinv_lib/machine/host.py environment       lines for a shell: what has to be set here
+    python3 -I cinv_lib/machine/host.py check NAME=VALUE ...   are these whole numbers?
+"""
+
+# ruff: noqa: UP006, UP035, UP045 (the names of types that Python 3.8 has)
+
+import os
+import pwd
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+ROOT = Path(__file__).resolve().parents[1]
+GIB = 2**30
+JOB = 1.5 * GIB  # what a training, or an executed notebook, holds in memory
+SPARE = 1 * GIB  # for everything else on the machine
+
+PYTHONS = ("python3", "python3.12", "python3.11", "python3.13", "python3.14")
+NEEDED = """This course needs Python 3.11 or 3.12; {python} is {version}.
+Install one (apt install python3.11 python3.11-venv, brew install python@3.12, pyenv),
+or name one: make course PYTHON=/path/to/python3.12"""
+
+# A name of a GPU as CUDA_VISIBLE_DEVICES has it: its number, or "GPU-..." or "MIG-...".
+GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)
+
+# Folders that programs of the course write to without asking: a variable and where it points by
+# default. In containers HOME is often missing, or is somebody else's.
+WRITTEN = {
+    "XDG_CACHE_HOME": "~/.cache",
+    "IPYTHONDIR": "~/.ipython",
+    "JUPYTER_CONFIG_DIR": "~/.jupyter",
+    "JUPYTER_DATA_DIR": "~/.local/share/jupyter",
+    "JUPYTER_RUNTIME_DIR": "~/.local/share/jupyter/runtime",
+    "MPLCONFIGDIR": "~/.config/matplotlib",
+}
+USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the order of getpass.getuser
+
+# What a reader's pip.conf or environment may ask of pip and would stop the course's only use of it.
+# The index, the proxy and the certificates stay the reader's. An empty value takes one away.
+PIP = {
+    "PIP_USER": "0",
+    "PIP_REQUIRE_VIRTUALENV": "0",
+    "PIP_REQUIRE_HASHES": "0",
+    "PIP_DRY_RUN": "0",
+    "PIP_PYTHON": "",
+    "PIP_CONSTRAINT": "",
+    "PIP_REQUIREMENT": "",
+}
+
+
+def _read(path: Path) -> str:
+    """A small file of the system; "" where there is none."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _groups(controller: str, root: Path) -> List[Path]:
+    """Folders of this process's control groups for a controller, from its own to the outermost.
+
+    Version 2 has one tree, version 1 one for each controller. In a container the path that
+    /proc/self/cgroup names is often the host's and absent; then the outermost is its own.
+    """
+    found = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / (controller if controllers else "")
+        parts = [part for part in path.strip().split("/") if part not in ("", "..")]
+        found += [top.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
+    return found
+
+
+def cores(root: Path = Path("/")) -> int:
+    """Cores that this process may use: those it may run on, at most a container's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    may = len(affinity(0)) if affinity else os.cpu_count() or 1
+    for group in _groups("cpu", root):
+        quota, _, period = _read(group / "cpu.max").strip().partition(" ")
+        quota = quota or _read(group / "cpu.cfs_quota_us").strip()
+        period = period or _read(group / "cpu.cfs_period_us").strip()
+        if quota.isdigit() and period.isdigit() and int(period) > 0:  # else "max", or -1
+            may = min(may, int(quota) // int(period))
+    return max(1, may)
+
+
+def memory(root: Path = Path("/")) -> Optional[int]:
+    """Bytes that are free for new processes, of the machine or of the container; None: unknown."""
+    free = []
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _read(root / "proc/meminfo"), re.M)
+    if found:
+        free.append(int(found[1]) * 1024)
+    for group in _groups("memory", root):
+        limit = _read(group / "memory.max").strip()
+        limit = limit or _read(group / "memory.limit_in_bytes").strip()
+        used = _read(group / "memory.current").strip()
+        used = used or _read(group / "memory.usage_in_bytes").strip()
+        if limit.isdigit() and used.isdigit():  # else "max"
+            stat = _read(group / "memory.stat")
+            cached = re.search(r"^(?:total_)?inactive_file (\d+)", stat, re.M)  # can be given back
+            free.append(int(limit) - int(used) + (int(cached[1]) if cached else 0))
+    if not free and root == Path("/"):  # no Linux
+        try:
+            free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        except (ValueError, OSError, AttributeError):
+            return None
+    return max(0, min(free)) if free else None
+
+
+def gpus() -> List[str]:
+    """Names of the GPUs that a job may be given: those of CUDA_VISIBLE_DEVICES, else all.
+
+    A name that CUDA does not know hides all from there on: "-1" is what people write for that.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return _driver()
+    names = [name for name in re.split(r"[\s,]+", visible) if name]
+    known = next((i for i, name in enumerate(names) if not GPU.fullmatch(name)), len(names))
+    return names[:known] or (["-1"] if names else [])
+
+
+def _driver() -> List[str]:
+    """Numbers of the GPUs that nvidia-smi lists. Without a usable driver it prints sentences."""
+    asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(
+            asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):  # absent, failed, or a driver that hangs
+        return []
+    lines = done.stdout.decode(errors="replace").split("\n")
+    return [line.strip() for line in lines if re.fullmatch(r"[0-9]+", line.strip())]
+
+
+def jobs(names: List[str], root: Path = Path("/")) -> int:
+    """Trainings at once: one a GPU, else one a core, as far as there is memory for them."""
+    real = [name for name in names if name != "-1"]
+    if real:
+        return len(real)
+    free = memory(root)
+    return max(1, cores(root) if free is None else min(cores(root), int((free - SPARE) // JOB)))
+
+
+def suits(python: str, newest: Tuple[int, int] = (4, 0)) -> bool:
+    """Whether this Python starts (a pyenv shim may not) and is from 3.11 to `newest`."""
+    code = "import sys; print(*sys.version_info[:2])"
+    version = _answer([python, "-I", "-c", code]).split()
+    return len(version) == 2 and (3, 11) <= (int(version[0]), int(version[1])) <= newest
+
+
+def _answer(command: List[str]) -> str:
+    """What a command prints; "" if it cannot start, fails or does not end."""
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace").strip()
+
+
+def python(given: str = "") -> Optional[str]:
+    """The given Python if it suits; else the first on PATH that is 3.11 or 3.12, else a newer one.
+
+    Those of `.venv` are left out, which is made with it.
+    """
+    if given:
+        return given if suits(given) else None
+    folders = [f for f in os.get_exec_path() if f and Path(f).absolute() != ROOT / ".venv/bin"]
+    there = [shutil.which(name, path=folder) for name in PYTHONS for folder in folders]
+    for newest in ((3, 12), (4, 0)):
+        for path in filter(None, there):
+            if suits(path, newest):
+                return path
+    return None
+
+
+def writable(folder: Path) -> bool:
+    """Whether a file can be made in this folder, or in the nearest above it that is there.
+
+    It is tried. Permissions do not tell: root passes them all, and a disk may be read-only.
+    """
+    there = next(f for f in (folder, *folder.parents) if os.path.lexists(str(f)))
+    try:
+        with tempfile.TemporaryFile(dir=str(there)):
+            return folder.is_absolute()  # "~" stays where there is no home at all
+    except OSError:
+        return False
+
+
+def stand_in() -> Path:
+    """Folder for what programs would write to HOME, if they could."""
+    beside = ROOT / ".cache"
+    if writable(beside):
+        return beside
+    return Path(tempfile.gettempdir()).absolute() / f"cinv-{os.getuid()}"
+
+
+def environment() -> Dict[str, str]:
+    """Variables that the course's programs need here. Most machines need no more than `PIP`."""
+    needed = dict(PIP)
+    for variable, default in WRITTEN.items():
+        folder = os.environ.get(variable) or os.path.expanduser(default)
+        if not writable(Path(folder)):
+            needed[variable] = str(stand_in() / variable.lower())
+    if not any(os.environ.get(name) for name in USER_NAMES):
+        needed["USER"] = needed["LOGNAME"] = user()  # many ask for a name, and none is for some ids
+    return needed
+
+
+def user() -> str:
+    """This process's user, or a made-up name where the id has none (docker run -u 1234)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user{os.getuid()}"
+
+
+def run_folder(profile: str) -> str:
+    """Folder of a profile's run, as everything that `make` starts shall see it: $CINV_RUNS as an
+    absolute path, or `runs` in the checkout."""
+    runs = os.environ.get("CINV_RUNS")
+    return os.path.join(os.path.abspath(os.path.expanduser(runs)) if runs else "runs", profile)
+
+
+def check(settings: List[str]) -> List[str]:
+    """What is wrong with these "NAME=VALUE", a sentence each: whole numbers from 1."""
+    wrong = []
+    for name, _, value in (setting.partition("=") for setting in settings):
+        most = 65535 if name == "PORT" else 10**6
+        if not re.fullmatch(r"[0-9]{1,7}", value) or not 1 <= int(value) <= most:
+            wrong.append(f"{name}={value!r}: expected a whole number from 1 to {most}")
+    return wrong
+
+
+def main(arguments: List[str]) -> int:
+    """Answer one question on standard output; 1 with a sentence on standard error if it cannot."""
+    question, rest = (arguments or [""])[0], arguments[1:]
+    if question == "cores":
+        print(cores())
+    elif question == "gpus":
+        print(*gpus())
+    elif question == "jobs":
+        print(jobs(" ".join(rest).split()))
+    elif question == "python":
+        given = "".join(rest)
+        found = python(given)
+        if found is None:
+            name = given or "python3"
+            version = _answer([name, "--version"]) or "not one that starts"
+            print(NEEDED.format(python=name, version=version), file=sys.stderr)
+            return 1
+        print(found)
+    elif question == "run":
+        print(run_folder("".join(rest)))
+    elif question == "environment":
+        for variable, value in environment().items():
+            print(f"export {variable}={shlex.quote(value)}")
+    elif question == "check":
+        wrong = check(rest)
+        print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
+        return int(bool(wrong))
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

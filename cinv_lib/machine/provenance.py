@@ -1,0 +1,75 @@
+"""Where a result comes from: commit, date, machine, versions."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cinv_lib import __version__
+from cinv_lib.machine import host
+
+HERE = Path(__file__).resolve().parents[1]  # the whole library, not this folder alone
+
+
+def describe() -> dict[str, str]:
+    """commit, date (UTC, ISO 8601), machine, python, torch and cinv_lib versions of this process.
+
+    What cannot be found out is "unknown": no git, no repository, no package metadata.
+
+    >>> sorted(describe())
+    ['cinv_lib', 'commit', 'date', 'machine', 'python', 'torch']
+    """
+    return {
+        "commit": commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "python": platform.python_version(),
+        "torch": _version("torch"),
+        "cinv_lib": __version__,
+    }
+
+
+def commit(folder: Path = HERE) -> str:
+    """The commit of the repository around the folder; "+changes" when files in it differ."""
+    head = _git(folder, "rev-parse", "HEAD")
+    if not head:
+        return "unknown"
+    return head + ("+changes" if _git(folder, "status", "--porcelain", "--", ".") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def machine() -> str:
+    """Processor, usable cores and GPU, e.g. "Intel(R) Xeon(R) ..., 2 cores"; not its name."""
+    parts = [_processor(), f"{host.cores()} cores"]
+    torch = sys.modules.get("torch")  # a process that did not import it trained nothing on a GPU
+    if torch is not None and torch.cuda.is_available():
+        parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,278 @@
+"""What was trained, on disk: content-addressed, atomic, locked, with provenance.
+
+An entry is a folder `ROOT/KIND/ADDRESS`, where the address is a hash of the *spec*, the plain
+description of everything that the result depends on. Asking twice for the same spec builds once:
+
+>>> import tempfile
+>>> store = Store(tempfile.mkdtemp())
+>>> def build(folder):
+...     _ = (folder / "answer.txt").write_text("42")
+>>> folder = store.make("example", {"question": "life", "seed": 0}, build)
+>>> (folder / "answer.txt").read_text()
+'42'
+>>> store.make("example", {"seed": 0, "question": "life"}, build) == folder
+True
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+
+from cinv_lib.machine.files import DiskFull, _existing, _is_disk_full, write_text
+from cinv_lib.machine.provenance import describe
+
+ADDRESS_DIGITS = 20  # 80 bits of sha256: short enough for a path, and no two specs will ever meet
+
+
+def canonical(value: Any) -> Any:
+    """`value` as plain JSON data, equal for values that mean the same.
+
+    Mappings keep their (string) keys, tuples become lists, whole floats become integers (1.0 and 1
+    are equal in Python, so they share an address), paths and NumPy scalars become plain values. A
+    dataclass with a `__str__` of its own (an operator, a loss) becomes that string, so that
+    `RandomMask(0.9)` and `"mask:0.9"` are one spec; any other dataclass becomes its fields, all of
+    them, and its class name: were fields at their default left out, changing a default later would
+    silently return old results.
+
+    Raises:
+        TypeError: for anything else (a tensor, a function, a set), naming where it stands.
+        ValueError: for NaN and infinities, which JSON does not have.
+    """
+    return _canonical(value, "spec")
+
+
+def _canonical(value: Any, where: str) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            raise ValueError(f"{where} is {value}; a spec holds finite numbers only")
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Path):
+        return value.as_posix()
+    if is_dataclass(value) and not isinstance(value, type):
+        if type(value).__str__ is not object.__str__:
+            return str(value)
+        named = {f.name: getattr(value, f.name) for f in fields(value)}
+        return {"class": type(value).__name__} | {
+            name: _canonical(item, f"{where}.{name}") for name, item in named.items()
+        }
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}; keys must be strings")
+        return {key: _canonical(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    raise TypeError(
+        f"{where} is a {type(value).__name__}, which has no canonical text; put what identifies it "
+        "in the spec instead (a name, a seed, a recipe, the address of another entry)"
+    )
+
+
+def address(spec: Mapping[str, Any]) -> str:
+    """The first 20 hex digits of the sha256 of the spec's canonical JSON."""
+    text = json.dumps(canonical(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:ADDRESS_DIGITS]
+
+
+PROVENANCE = "provenance.json"
+ATTEMPTS = "attempts.json"
+
+
+class Store:
+    """A folder of finished results. Safe for several processes at once, and to kill at any time."""
+
+    def __init__(self, root: str | os.PathLike):
+        self.root = Path(root)
+
+    def path(self, kind: str, spec: Mapping[str, Any]) -> Path:
+        """Where the entry stands, or would stand."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", kind):
+            raise ValueError(f"kind {kind!r}: use lower-case letters, digits, '-' and '_' only")
+        return self.root / kind / address(spec)
+
+    def finished(self, kind: str, spec: Mapping[str, Any]) -> bool:
+        """Whether the entry is there, whole: its provenance is readable, is of this spec, and
+        every file that it lists has its recorded size."""
+        return _flaw(self.path(kind, spec), canonical(spec)) is None
+
+    def make(self, kind: str, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """The folder of the finished entry, built first if it is not there.
+
+        `build(folder)` is called under a lock (another process that asks for the same entry waits
+        and then finds it), in a folder beside the final one that *stays when the process is
+        killed or `build` raises*: the next call gets it again with what was left in it, so
+        checkpoints in it resume. When `build` returns, `provenance.json` is added and the folder
+        is renamed to its final name in one step.
+
+        Raises:
+            DiskFull: no space was left. What is finished is intact, the partial folder is kept.
+        """
+        final, plain = self.path(kind, spec), canonical(spec)
+        if _flaw(final, plain) is None:
+            return final
+        partial = final.with_name(final.name + ".partial")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(final.with_name(f".{final.name}.lock"), f"{kind} {final.name}"):
+                flaw = _flaw(final, plain)
+                if flaw is None:  # another process has built it while this one waited
+                    return final
+                if final.exists():
+                    _set_aside(final, flaw)
+                partial.mkdir(exist_ok=True)
+                attempts = _open_attempt(partial)
+                build(partial)
+                _finish(partial, kind, plain, final.name, attempts)
+                os.replace(partial, final)
+        except Exception as error:
+            if not _is_disk_full(error):
+                raise
+            raise DiskFull(
+                errno.ENOSPC,
+                f"the disk is full ({shutil.disk_usage(_existing(final)).free / 2**20:.0f} MB free "
+                f"at {self.root}) while building {kind} {final.name}. Nothing finished is damaged; "
+                f"what was built so far is kept in {partial} and the next call goes on from there. "
+                "Free some space, or move the store to another disk",
+            ) from error
+        return final
+
+    def listing(self) -> pd.DataFrame:
+        """Every entry, oldest first: kind, address, state ("finished", "partial", "damaged"),
+        date, minutes, mb, spec, path."""
+        rows = []
+        for folder in sorted(self.root.glob("*/*")):
+            if not folder.is_dir():
+                continue
+            name, _, suffix = folder.name.partition(".")
+            known = _provenance(folder)
+            state = suffix.partition("-")[0] or ("damaged" if _flaw(folder) else "finished")
+            size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+            rows.append(
+                {
+                    "kind": folder.parent.name,
+                    "address": name,
+                    "state": state,
+                    "date": known.get("date", ""),
+                    "minutes": known.get("minutes", float("nan")),
+                    "mb": round(size / 1e6, 2),
+                    "spec": known.get("spec", {}),
+                    "path": str(folder),
+                }
+            )
+        columns = ["kind", "address", "state", "date", "minutes", "mb", "spec", "path"]
+        return pd.DataFrame(rows, columns=columns).sort_values("date", ignore_index=True)
+
+
+def provenance(folder: str | os.PathLike) -> dict[str, Any]:
+    """The provenance of a finished entry: kind, address, spec, commit, date, machine, versions,
+    minutes (all attempts together), attempts, files with their sizes.
+
+    Raises:
+        FileNotFoundError: the folder is not a finished entry.
+    """
+    known = _provenance(Path(folder))
+    if not known:
+        raise FileNotFoundError(f"{folder} has no readable {PROVENANCE}: not a finished entry")
+    return known
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    try:
+        known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _flaw(folder: Path, plain: Any = None) -> str | None:
+    """Why the folder is not a finished entry, or None. `plain`: the canonical spec to expect.
+
+    This also stands in for fsync: after a power cut a renamed folder may hold empty files, and is
+    then found out here by their sizes."""
+    if not folder.is_dir():
+        return "it is not there"
+    known = _provenance(folder)
+    if not isinstance(known.get("files"), dict) or "spec" not in known:
+        return f"its {PROVENANCE} is absent or unreadable"
+    if plain is not None and known["spec"] != plain:
+        return f"its {PROVENANCE} is of another spec, {known['spec']}"
+    for name, size in known["files"].items():
+        file = folder / name
+        if not file.is_file():
+            return f"its file {name} is missing"
+        if file.stat().st_size != size:
+            return f"its file {name} has {file.stat().st_size} bytes, not {size}"
+    return None
+
+
+def _set_aside(folder: Path, flaw: str) -> None:
+    """Renamed, not deleted: it may be somebody's only copy."""
+    n = 1
+    while (aside := folder.with_name(f"{folder.name}.damaged-{n}")).exists():
+        n += 1
+    os.replace(folder, aside)
+    warnings.warn(f"{folder} is damaged ({flaw}); kept as {aside.name}, built anew", stacklevel=3)
+
+
+class _locked:
+    """An inter-process lock that the system frees when its holder dies, and that says why the
+    reader waits."""
+
+    def __init__(self, file: Path, what: str):
+        self.lock, self.what = filelock.FileLock(file), what
+
+    def __enter__(self) -> None:
+        try:
+            self.lock.acquire(timeout=0)
+        except filelock.Timeout:
+            print(f"another process is building {self.what}; waiting for it", flush=True)
+            self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def _open_attempt(partial: Path) -> list[dict[str, float]]:
+    """Notes the start of this attempt. An earlier one that was killed could not note its end: the
+    newest file that it left tells it, to within a checkpoint's interval."""
+    try:
+        attempts = json.loads((partial / ATTEMPTS).read_text())
+        left = [f.stat().st_mtime for f in partial.rglob("*") if f.is_file()]
+        attempts[-1].setdefault("end", max(left))
+    except (OSError, ValueError, LookupError, AttributeError):
+        attempts = []
+    attempts.append({"start": time.time()})
+    write_text(partial / ATTEMPTS, json.dumps(attempts))
+    return attempts
+
+
+def _finish(partial: Path, kind: str, plain: Any, name: str, attempts: list[dict]) -> None:
+    attempts[-1]["end"] = time.time()
+    seconds = sum(max(0.0, a["end"] - a["start"]) for a in attempts)
+    (partial / ATTEMPTS).unlink(missing_ok=True)
+    (partial / PROVENANCE).unlink(missing_ok=True)
+    files = {
+        f.relative_to(partial).as_posix(): f.stat().st_size
+        for f in sorted(partial.rglob("*"))
+        if f.is_file()
+    }
+    entry = {"kind": kind, "address": name, "spec": plain} | describe()
+    entry |= {"minutes": round(seconds / 60, 3), "attempts": len(attempts), "files": files}
+    write_text(partial / PROVENANCE, json.dumps(entry, indent=2, sort_keys=True) + "\n")

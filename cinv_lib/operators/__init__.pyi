@@ -1,0 +1,15 @@
+from . import corruptions as corruptions
+from . import functional as functional
+from . import inverse as inverse
+from .base import Graded as Graded
+from .base import Operator as Operator
+from .base import Severity as Severity
+from .base import number_text as number_text
+from .basic import OPERATORS as OPERATORS
+from .basic import GaussianBlur as GaussianBlur
+from .basic import GaussianNoise as GaussianNoise
+from .basic import Identity as Identity
+from .basic import Mixture as Mixture
+from .basic import OneOf as OneOf
+from .basic import RandomMask as RandomMask
+from .basic import parse as parse

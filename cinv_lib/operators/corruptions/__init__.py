@@ -1,0 +1,5 @@
+"""Common corruptions: the 19 types and 5 severities of ImageNet-C."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,14 @@
+from . import blur as blur
+from . import digital as digital
+from . import linear as linear
+from . import noise as noise
+from . import published as published
+from . import textures as textures
+from . import weather as weather
+from .imagenet_c import EXTRA as EXTRA
+from .imagenet_c import FAMILIES as FAMILIES
+from .imagenet_c import FUNCTIONS as FUNCTIONS
+from .imagenet_c import NAMES as NAMES
+from .imagenet_c import corrupt as corrupt
+from .imagenet_c import corrupt_set as corrupt_set
+from .published import parameters as parameters

@@ -1,0 +1,37 @@
+"""Missing pixels from their neighbours: a mean under a Gaussian window."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cinv_lib.operators.inverse.nonlocal_means import psnr
+
+Keep = Bool[Tensor, "B 1 H W"]
+WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the Gaussian, in pixels, half an octave apart
+
+
+def interpolated(y: Float[Tensor, "B 3 H W"], keep: Keep, width: float) -> Float[Tensor, "B 3 H W"]:
+    """Each pixel a mean of the known ones, weighted by a Gaussian of their distance.
+
+    Normalised convolution (Knutsson and Westin, 1993): the humblest way to fill holes. Where all
+    pixels are known it is a Gaussian blur that knows of no pixel outside the picture.
+
+    Args:
+        width: standard deviation of the Gaussian, in pixels; above 0.
+    """
+    known = keep.double()
+    rows, columns = (_weights(n, width, y.device) for n in y.shape[-2:])
+    weights = rows @ known @ columns
+    # far from every known pixel the weights are too small for a float64: black
+    tiny = torch.finfo(weights.dtype).tiny
+    return (rows @ (y.where(keep, 0) * known) @ columns / weights.clamp(min=tiny)).to(y)
+
+
+def best_width(x: Float[Tensor, "B 3 H W"], y: Float[Tensor, "B 3 H W"], keep: Keep) -> float:
+    """The one of WIDTHS whose interpolation of y is nearest to x (mean PSNR)."""
+    return max(WIDTHS, key=lambda width: psnr(x, interpolated(y, keep, width)).mean().item())
+
+
+def _weights(n: int, width: float, device: torch.device) -> Float[Tensor, "n n"]:
+    place = torch.arange(n, dtype=torch.float64, device=device)
+    return torch.exp(-0.5 * ((place[:, None] - place) / width) ** 2)

@@ -1,0 +1,16 @@
+from . import claims as claims
+from . import export as export
+from . import results as results
+from . import tables as tables
+from . import verdict as verdict
+from . import verdicts as verdicts
+from .numbers import AUTHORS as AUTHORS
+from .numbers import EXTRAS as EXTRAS
+from .numbers import METHODS as METHODS
+from .numbers import discrepancies as discrepancies
+from .numbers import extra as extra
+from .numbers import figure as figure
+from .numbers import table as table
+from .numbers import value as value
+from .verdict import Claim as Claim
+from .verdict import claim as claim

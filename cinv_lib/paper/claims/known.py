@@ -1,0 +1,182 @@
+"""Claims of Section 4.1, where the corruption is known: labels, probes, words; other starts of the
+baseline (App. D.6), and restoring pixels instead (App. D.3)."""
+
+import math
+
+import pandas as pd
+
+from cinv_lib.evaluation.statistics import NOTHING, difference
+from cinv_lib.paper.verdict import claim
+
+PROBES = "Section 4.1, Table 1"
+Found = pd.DataFrame | dict[str, pd.DataFrame]
+
+
+@claim(
+    1, "A student with a probe on all labels beats the supervised baseline.",
+    quote="training a linear probe on top of the representations learned by our procedure greatly "
+    "improves accuracy compared to the supervised baseline", source=PROBES, lesson="06",
+)  # fmt: skip
+def student_beats_baseline(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "student", "baseline")
+
+
+@claim(
+    2, "A student with a probe on 10 % of the labels beats the baseline with all of them.",
+    quote="using only 10% of labeled samples is sufficient for our model to outperform the "
+    "baseline in most cases", source=PROBES, lesson="06",
+)  # fmt: skip
+def tenth_of_labels(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "student_10", "baseline")
+
+
+@claim(
+    3, "The student beats raw CLIP, its probe trained on corrupted pictures too, by > 20.",
+    quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
+    "distorted images", source="App. D.7, Tables 1, 13", lesson="06", margin=20.0,
+)  # fmt: skip
+def student_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "student", "clip")
+
+
+@claim(
+    4, "A clean classifier of R, handed to the student, loses less than 10 points.",
+    quote="the representations learned by the student for distorted images are sufficiently close "
+    "to those of the teacher for clean images", source="App. D.4, Table 9", lesson="06",
+    margin=-10.0,
+)  # fmt: skip
+def clean_classifier(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "clean_classifier", "student")
+
+
+@claim(
+    5, "Asked in words, the student recognises more than raw CLIP by > 20.",
+    source="authors' result files", lesson="06", margin=20.0,
+)  # fmt: skip
+def words_beat_clip(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "zero_shot", "clip_zero_shot")
+
+
+@claim(
+    6, "Training the probe on corrupted pictures is not enough: raw CLIP stays below the baseline.",
+    quote="These results highlight the need for a training procedure to make these pre-trained "
+    "representations more robust.", source="App. D.7, Tables 1, 13", lesson="06",
+)  # fmt: skip
+def baseline_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "baseline", "clip")
+
+
+@claim(
+    7, "Claim 1 in top-5.",
+    quote="The conclusions we can draw from the top-1 accuracy results do not change when we look "
+    "at the top-5 accuracies.", source="App. D.2, Table 4", lesson="06",
+)  # fmt: skip
+def in_top5(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "student", "baseline", "top5")
+
+
+def _with(labels: pd.DataFrame, methods: dict[str, float]) -> pd.DataFrame:
+    """Rows of these methods at so many labelled pictures a class."""
+    return labels[labels.per_class == labels.method.map(methods)]
+
+
+def _most(labels: pd.DataFrame) -> float:
+    return labels.per_class.max()
+
+
+def _all_or_none(labels: pd.DataFrame) -> bool:
+    """Whether this operator has no small share of the labels, so that nothing is asked of it."""
+    return labels.per_class.nunique() < 3  # none, in words, and all
+
+
+@claim(
+    8, "A student with a probe on 5 % of the labels is at most 2 points below the baseline.",
+    quote="using just 5% of the labeled data makes our model outperform or be competitive with the "
+    "baseline trained using all the labels", source="Section 4.1, Figure 3", lesson="06",
+    margin=-2.0,
+)  # fmt: skip
+def twentieth_of_labels(labels: pd.DataFrame, scores: pd.DataFrame) -> Found:
+    if _all_or_none(labels):
+        return {}
+    share = labels.per_class / _most(labels)
+    few = labels[(labels.method == "student") & ((share - 0.05).abs() < 0.005)]
+    if few.empty:  # this profile has no such share
+        return NOTHING
+    return difference(pd.concat([few, scores[scores.method == "baseline"]]), "student", "baseline")
+
+
+@claim(
+    9, "The supervised tower as it is, with a probe as in claim 3, stays below the student by > "
+    "20.",
+    quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
+    "distorted images", source="App. D.7, Table 13", lesson="06", margin=20.0,
+)  # fmt: skip
+def student_beats_tower(labels: pd.DataFrame) -> pd.DataFrame:
+    most = _most(labels)
+    return difference(_with(labels, {"student": most, "resnet": most}), "student", "resnet")
+
+
+@claim(10, "Asked in words, without a label, the student beats its own probe on all labels.",
+       source="ours", lesson="06")  # fmt: skip
+def words_beat_probe(scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(scores, "zero_shot", "student")
+
+
+@claim(11, "With its fewest labels the student's probe beats raw CLIP's with all of them by > 20.",
+       source="ours", lesson="06", margin=20.0)  # fmt: skip
+def fewest_beat_clip(labels: pd.DataFrame) -> Found:
+    if _all_or_none(labels):
+        return {}
+    fewest = labels[labels.method == "student"].per_class.min()
+    return difference(_with(labels, {"student": fewest, "clip": _most(labels)}), "student", "clip")
+
+
+def _restored(pixels: pd.DataFrame, better: str, worse: str) -> pd.DataFrame:
+    """On the most pictures that both methods have; they are few, so their choice has an error:
+    that of two shares of N pictures, as if each method had pictures of its own."""
+    sizes = [set(pixels.pictures[pixels.method == method]) for method in (better, worse)]
+    n = max(set.intersection(*sizes))
+    rows = pixels[(pixels.pictures == n) & pixels.method.isin([better, worse])]
+    shares = rows.groupby("method").top1.mean() / 100
+    choice = 100 * math.sqrt((shares * (1 - shares)).sum() / n)
+    return difference(rows, better, worse).assign(choice=choice)
+
+
+@claim(
+    12, "The student beats non-local means followed by a clean classifier.",
+    quote="the inverse methods acting in pixel space are not reliable at reconstructing images for "
+    "classification", source="App. D.3, Table 7", lesson="12", on="noise",
+)  # fmt: skip
+def student_beats_denoising(pixels: pd.DataFrame) -> pd.DataFrame:
+    return _restored(pixels, "student", "denoising")
+
+
+@claim(
+    13, "The student beats Deep Decoder, told the right mask, followed by a clean classifier.",
+    quote="for inpainting the accuracy is poor for all masking levels",
+    source="App. D.3, Table 8", lesson="12", on="mask",
+)  # fmt: skip
+def student_beats_inpainting(pixels: pd.DataFrame) -> pd.DataFrame:
+    return _restored(pixels, "student", "inpainting")
+
+
+def _beside(starts: pd.DataFrame, scores: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The baseline from another start, and a method of `scores` on the same draws."""
+    return pd.concat([starts, scores[scores.method == method]])
+
+
+@claim(
+    36, "The baseline that starts from the full world beats the one that starts from 100 classes.",
+    quote="the first choice, which is the one used in the rest of this paper, is the better of the "
+    "two", source="App. D.6, Table 11", lesson="07",
+)  # fmt: skip
+def full_start(starts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(_beside(starts, scores, "baseline"), "baseline", "baseline100")
+
+
+@claim(
+    37, "The student beats the baseline that starts from 100 classes.",
+    quote="results are still worse than our method", source="App. D.6, Table 11", lesson="07",
+)  # fmt: skip
+def student_beats_narrow_start(starts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    return difference(_beside(starts, scores, "student"), "student", "baseline100")

@@ -1,0 +1,123 @@
+"""Claims about the loss: its gradient and its optimum, which are computed, and the ablation."""
+
+import pandas as pd
+import torch
+
+from cinv_lib import losses as formulas
+from cinv_lib.evaluation.statistics import difference
+from cinv_lib.paper.verdict import claim
+from cinv_lib.theory import configurations, energies, recovery
+
+Pairs = pd.DataFrame
+ST, SS, SB, NT, MSE = "st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse"
+HALF = "st:0.1,weight=0.5"
+
+
+def gradient_gap(sign: int, tau: float = 0.1) -> float:
+    """How far the gradient of Section 3, with this sign before its first term, is from autograd's:
+    the length of the difference, in lengths of autograd's. On 32 random pairs, in float64."""
+    S, R = energies.random_points(2, 32, 16, torch.Generator().manual_seed(0))
+    S = S.requires_grad_()
+    w = formulas.pair_weights(S, R, tau).detach()
+
+    def gradient(value: torch.Tensor) -> torch.Tensor:
+        return torch.autograd.grad(value, S)[0]
+
+    whole = gradient(formulas.contrastive(S, R, tau))
+    pull = gradient(formulas.alignment(S, R)) / tau
+    push = gradient((w * formulas.similarities(S, R)).sum()) / (tau * len(S))
+    return ((sign * pull + push - whole).norm() / whole.norm()).item()
+
+
+@claim(
+    27, "The gradient printed with a minus differs from autograd's by less than a millionth.",
+    quote="∇ L_contr = −1/τ ∇ L_MSE + 1/(τN) Σ_i Σ_j w_i(j) ∇ K(i, j)", source="Section 3",
+    lesson="03", margin=-1e-6, unit="of its length",
+)  # fmt: skip
+def printed_sign() -> dict[str, float]:
+    return {"autograd": -gradient_gap(-1)}
+
+
+@claim(28, "The same with a plus, as the authors' code has it.", source="ours", lesson="03",
+       margin=-1e-6, unit="of its length")  # fmt: skip
+def corrected_sign() -> dict[str, float]:
+    return {"autograd": -gradient_gap(+1)}
+
+
+def nine_points(term: str, tau: float = 0.5) -> float:
+    """The largest angle (degrees) between R_i and the student's optimum for nine points on the
+    sphere, the tricapped prism at the height where "U" or "E" is least (lesson 04)."""
+    h = energies.best_height(term, configurations.tricapped_prism, tau, 0.5, 0.9)
+    R = configurations.tricapped_prism(torch.tensor(h, dtype=torch.float64))
+    return recovery.recovery_angles(R, tau).max().item()
+
+
+@claim(
+    29, "Where the uniformity term is least, the optimum is less than a thousandth degree from R.",
+    quote="If R is a minimizer of the uniformity term [...] then any encoder [...] exactly "
+    "recovers the target embedding", source="Section 3, Proposition 1", lesson="04", margin=-1e-3,
+    unit="degrees",
+)  # fmt: skip
+def proposition_1() -> dict[str, float]:
+    return {"nine points": -nine_points("U")}
+
+
+@claim(30, "The same where Wang and Isola's energy is least (the theorem of lesson 04).",
+       source="ours", lesson="04", margin=-1e-3, unit="degrees")  # fmt: skip
+def theorem() -> dict[str, float]:
+    return {"nine points": -nine_points("E")}
+
+
+def _compare(ablation: pd.DataFrame, better: str, worse: str, column: str = "top1") -> Pairs | None:
+    """In the mean of the severities of Figure 6; None where one of the losses was not trained."""
+    rows = ablation.assign(method=ablation.loss)
+    there = {better, worse} <= set(ablation.loss)
+    return difference(rows, better, worse, column) if there else None
+
+
+def _known(found: dict[str, Pairs | None]) -> dict[str, Pairs]:
+    return {where: pairs for where, pairs in found.items() if pairs is not None}
+
+
+@claim(
+    31, "MSE is worse than each of the losses with a push.",
+    quote="First, the MSE loss performs worst, indicating the benefit of the uniformity term in "
+    "the loss.", source="Section 4.5, Figures 6, 10", lesson="11",
+)  # fmt: skip
+def mse_is_worst(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    return _known({f"{loss} over mse": _compare(ablation, loss, MSE) for loss in (ST, SS, SB, NT)})
+
+
+@claim(
+    32, "Student against teacher, student or both: each is better than NT-Xent.",
+    quote="all student comparisons [...] are clearly more effective than MSE and NT-Xent",
+    source="Section 4.5, Figures 6, 10", lesson="11",
+)  # fmt: skip
+def ntxent_is_worse(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    return _known({f"{loss} over {NT}": _compare(ablation, loss, NT) for loss in (ST, SS, SB)})
+
+
+@claim(
+    33, "Student against teacher, student or both: no two are more than 2 points apart.",
+    quote="all student comparisons perform roughly equivalently",
+    source="Section 4.5, Figures 6, 10", lesson="11", margin=-2.0,
+)  # fmt: skip
+def alike(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    found = {}
+    for a, b in ((ST, SS), (ST, SB), (SS, SB)):
+        pairs = _compare(ablation, a, b)
+        if pairs is not None:  # minus the distance, whichever of the two is ahead
+            ahead = 1 if pairs.difference.mean() > 0 else -1
+            found[f"{a}, {b}"] = pairs.assign(difference=-ahead * pairs.difference)
+    return found
+
+
+@claim(34, "The push leads away from R: students of MSE are nearer to R(x) than those of ST.",
+       source="ours", lesson="11", unit="cosine")  # fmt: skip
+def bias(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    return _known({f"{MSE} over {ST}": _compare(ablation, MSE, ST, "cosine")})
+
+
+@claim(35, "Half of the push is better than all of it.", source="ours", lesson="11")
+def half_the_push(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    return _known({f"{HALF} over {ST}": _compare(ablation, HALF, ST)})

@@ -1,0 +1,68 @@
+"""Claims about the open problems (Section 5, lesson 14). One function each, its parameters the
+kinds of tables that it reads; `verdicts.operators` says where a profile has them.
+"""
+
+import pandas as pd
+
+from cinv_lib.evaluation.statistics import difference
+from cinv_lib.experiments.adversarial import UNBOUNDED
+from cinv_lib.paper.verdict import claim
+
+Pairs = pd.DataFrame
+
+
+def _arms(tuning: pd.DataFrame, column: str) -> dict[str, Pairs]:
+    students = tuning[tuning.model == "student"]
+    arms = [arm for arm in ("tuned", "anchored") if arm in set(students.method)]
+    return {arm: difference(students, arm, "frozen", column) for arm in arms}
+
+
+@claim(
+    39, "A student whose teacher learns along has a better probe than one of a frozen teacher.",
+    quote="our technique relies on some prior knowledge about the type of distortion encountered. "
+    "Possible ways around this, such as also finetuning the teacher, are left for consideration in "
+    "future work.", source="App. D.8, Section 5", lesson="14",
+)  # fmt: skip
+def tuned_teacher(tuning: pd.DataFrame) -> dict[str, Pairs]:
+    return _arms(tuning, "probe")
+
+
+@claim(
+    40, "Such a student is nearer to its own teacher.",
+    quote="possibly by finetuning the teacher as well as the student, to produce representations "
+    "that are more easily matched", source="Section 5", lesson="14", unit="cosine",
+)  # fmt: skip
+def more_easily_matched(tuning: pd.DataFrame) -> dict[str, Pairs]:
+    return _arms(tuning, "matched")
+
+
+@claim(41, "A student of a transformer, too, beats its teacher on corrupted pictures by > 20.",
+       source="ours", lesson="14", margin=20.0)  # fmt: skip
+def transformer(towers: pd.DataFrame) -> Pairs:
+    rows = towers[towers.tower == "vit"].assign(method=lambda rows: rows.model)
+    return difference(rows, "student", "clip", "probe")
+
+
+@claim(
+    42, "The specialist of another operator is more than 20 points below the right one.",
+    quote="our method requires some prior knowledge of the type of distortions that will occur to "
+    "the image", source="Section 5", lesson="14", margin=20.0,
+)  # fmt: skip
+def wrong_specialist(blind: pd.DataFrame) -> dict[str, Pairs]:
+    return {op: difference(rows, "specialist", "wrong") for op, rows in blind.groupby("operator")}
+
+
+@claim(43, "A student that is not told the operator is at most 5 points below each specialist.",
+       source="ours", lesson="14", margin=-5.0)  # fmt: skip
+def blind_student(blind: pd.DataFrame) -> dict[str, Pairs]:
+    return {op: difference(rows, "blind", "specialist") for op, rows in blind.groupby("operator")}
+
+
+@claim(44, "Under attack, in the mean of bounded budgets, the student beats the baseline.",
+       source="ours", lesson="14")  # fmt: skip
+def attacked(adversarial: pd.DataFrame) -> dict[str, Pairs]:
+    bounded = adversarial[(adversarial.budget > 0) & (adversarial.budget < UNBOUNDED)]
+    return {
+        f"{pixels} pixels": difference(rows.assign(realisation=0), "student", "baseline")
+        for pixels, rows in bounded.groupby("pixels")
+    }

@@ -1,0 +1,206 @@
+"""Claims of Sections 4.2 to 4.4 and App. D.8, where something is new: the severity, the pictures,
+the classes, the kind of corruption."""
+
+import math
+
+import pandas as pd
+
+from cinv_lib import operators
+from cinv_lib.evaluation.statistics import NOTHING, difference
+from cinv_lib.experiments.common_corruptions import CLEAN
+from cinv_lib.paper.verdict import claim
+
+Pairs = pd.DataFrame
+
+
+def regions(table: pd.DataFrame) -> pd.Series:
+    """Where each row's severity lies: "below", "within" or "beyond" the range trained on."""
+    low, high = operators.parse(table.operator.iloc[0]).bounds
+    return table.severity.map(lambda s: "below" if s < low else "beyond" if s > high else "within")
+
+
+def deciding(severity: pd.DataFrame) -> pd.DataFrame:
+    """Rows beyond the range at severities that decide, by the rule of lesson 08: the better of
+    student and baseline names more than 10 %, and a point less than its worst within."""
+    two = severity[severity.method.isin(["student", "baseline"])]
+    best = two.groupby(["severity", "method"]).top1.mean().groupby("severity").max()
+    where = regions(severity)
+    inside = best[best.index.isin(severity.severity[where == "within"])].min()
+    counts = best.index[(best > 10) & (best <= inside - 1)]
+    return severity[(where == "beyond") & severity.severity.isin(counts)]
+
+
+@claim(
+    14, "Beyond its range the student beats the baseline, in the mean of the severities that "
+    "decide.",
+    quote="This shows that our model is more robust, even when the distortions are greater than "
+    "those expected during training.", source="Section 4.2, Figures 4, 8", lesson="08",
+)  # fmt: skip
+def beyond_the_range(severity: pd.DataFrame) -> Pairs:
+    rows = deciding(severity)
+    return NOTHING if rows.empty else difference(rows, "student", "baseline")
+
+
+def _below(severity: pd.DataFrame) -> pd.DataFrame:
+    """Rows below the range, clean pictures left out, as in Table 10."""
+    return severity[(regions(severity) == "below") & (severity.severity > 0)]
+
+
+@claim(
+    15, "Below its range, too, the student beats the baseline.",
+    quote="our method still outperforms the baseline", source="App. D.5, Table 10", lesson="08",
+)  # fmt: skip
+def below_the_range(severity: pd.DataFrame) -> Pairs:
+    rows = _below(severity)
+    return NOTHING if rows.empty else difference(rows, "student", "baseline")
+
+
+@claim(
+    16, "Below the range both are better than at the mildest severity that they have seen.",
+    quote="accuracy for both models is higher (due to lower noise)",
+    source="App. D.5, Table 10", lesson="08",
+)  # fmt: skip
+def milder_is_easier(severity: pd.DataFrame) -> dict[str, Pairs]:
+    mildest = severity.severity[regions(severity) == "within"].min()
+    rows = {"below": _below(severity), "at": severity[severity.severity == mildest]}
+    if rows["below"].empty:
+        return {"": NOTHING}
+    found = {}
+    for model in ("student", "baseline"):
+        two = [part[part.method == model].assign(method=place) for place, part in rows.items()]
+        found[model] = difference(pd.concat(two), "below", "at")
+    return found
+
+
+def _on(transfer: pd.DataFrame, *names: str) -> Pairs:
+    """On that set of pictures, by its name or that of the paper's (under a profile that has it)."""
+    rows = transfer[transfer.dataset.isin(names)]
+    return NOTHING if rows.empty else difference(rows, "student", "baseline")
+
+
+@claim(
+    17, "On a hundred other classes of the same world the student beats the baseline by > 5.",
+    quote="The most surprising result is the vast increase in accuracy for the alternative "
+    "ImageNet-100B dataset.", source="Section 4.3, Tables 2, 5", lesson="09", margin=5.0,
+)  # fmt: skip
+def other_classes(transfer: pd.DataFrame) -> Pairs:
+    return _on(transfer, "stickers-100b", "imagenet100b")
+
+
+@claim(
+    18, "On coarse classes (kinds of pictographs, for STL-10) the student beats the baseline.",
+    quote="In STL-10, we have greater top 1 accuracy for both noise settings.",
+    source="Section 4.3, Tables 2, 5", lesson="09",
+)  # fmt: skip
+def coarse_classes(transfer: pd.DataFrame) -> Pairs:
+    return _on(transfer, "stickers-kinds", "stl10")
+
+
+@claim(
+    19, "On the stand-ins for CIFAR the student is at most 2 points below the baseline.",
+    quote="In CIFAR-10 and CIFAR-100, we get results comparable to the baseline.",
+    source="Section 4.3, Tables 2, 5", lesson="09", margin=-2.0,
+)  # fmt: skip
+def from_elsewhere(transfer: pd.DataFrame) -> dict[str, Pairs]:
+    sets = {"CIFAR-10": ("digits", "cifar10"), "CIFAR-100": ("stickers-scenes", "cifar100")}
+    return {name: _on(transfer, *names) for name, names in sets.items()}
+
+
+@claim(
+    20, "On two classes far away (faces) the student wins under masks and loses under noise.",
+    quote="we beat the baseline for the random masking model, but we lose for the additive "
+    "Gaussian noise model", source="Section 4.3, Tables 2, 6", lesson="09",
+)  # fmt: skip
+def far_away(transfer: pd.DataFrame) -> Pairs:
+    sign = 1 if transfer.operator.iloc[0].startswith("mask") else -1
+    return _on(transfer, "faces", "covid").assign(difference=lambda pairs: sign * pairs.difference)
+
+
+@claim(21, "On what no label asks for (the photograph behind) the student beats the baseline.",
+       source="ours", lesson="09")  # fmt: skip
+def backgrounds(transfer: pd.DataFrame) -> Pairs:
+    return _on(transfer, "stickers-places")
+
+
+def _twins(shift: pd.DataFrame, better: str, worse: str, severity: float | None = None) -> Pairs:
+    """On pictures of unseen classes. Those are five, so their choice has an error."""
+    rows = shift[shift.pictures == "twin"]
+    rows = rows if severity is None else rows[rows.severity == severity]
+    by_class = rows.pivot_table(index="label", columns="method", values="top1")
+    choice = (by_class[better] - by_class[worse]).sem()
+    return difference(rows, better, worse).assign(choice=choice)
+
+
+@claim(
+    22, "Under masks the student beats the baseline on unseen classes, in the mean of all "
+    "severities.",
+    quote="for the random pixel mask case, we consistently outperform the baseline across all "
+    "noise levels", source="Section 4.4, Table 3, Figures 5, 9", lesson="10", on="mask",
+)  # fmt: skip
+def unseen_masked(shift: pd.DataFrame) -> Pairs:
+    return _twins(shift, "student", "baseline")
+
+
+@claim(
+    23, "Where there is least noise the baseline beats the student on unseen classes.",
+    quote="For the Gaussian noise case, our model has slightly lower top-1 accuracy for small "
+    "noises.", source="Section 4.4, Figure 5", lesson="10", on="noise",
+)  # fmt: skip
+def unseen_little_noise(shift: pd.DataFrame) -> Pairs:
+    return _twins(shift, "baseline", "student", shift.severity.min())
+
+
+@claim(
+    24, "From the least noise to the most the baseline loses more on unseen classes.",
+    quote="as the noise level increases, the baseline model degrades much more quickly",
+    source="Section 4.4, Figure 5", lesson="10", on="noise",
+)  # fmt: skip
+def unseen_much_noise(shift: pd.DataFrame) -> Pairs:
+    first, last = (
+        _twins(shift, "student", "baseline", s).set_index(["seed", "realisation"])
+        for s in (shift.severity.min(), shift.severity.max())
+    )
+    rise = (last.difference - first.difference).dropna().rename("difference")
+    choice = math.hypot(first.choice.iloc[0], last.choice.iloc[0])
+    return rise.reset_index().assign(choice=choice)
+
+
+def _types(corruptions: pd.DataFrame) -> pd.DataFrame:
+    """Without clean pictures. A draw belongs to the seed, so there is one realisation of it."""
+    return corruptions[corruptions.corruption != CLEAN].assign(realisation=0)
+
+
+@claim(
+    25, "On the 19 common corruptions, none of them announced, a clean baseline beats the student.",
+    quote="our model does not get results comparable to the baseline",
+    source="App. D.8, Table 14", lesson="13",
+)  # fmt: skip
+def common_corruptions(corruptions: pd.DataFrame) -> Pairs:
+    return difference(_types(corruptions), "baseline", "student")
+
+
+@claim(
+    26, "The student's lead is larger on noise and blur, which it was taught, than on the rest.",
+    quote="If the type of noise is altered for the student, then it is difficult for it to match "
+    "the teacher representations", source="App. D.8, Table 14", lesson="13",
+)  # fmt: skip
+def near_and_far(corruptions: pd.DataFrame) -> Pairs:
+    rows = _types(corruptions)
+    near = rows.family.isin(["noise", "blur"])
+    leads = [
+        difference(part, "student", "baseline").set_index(["seed", "realisation"])
+        for part in (rows[near], rows[~near])
+    ]
+    return (leads[0] - leads[1]).dropna().reset_index()
+
+
+@claim(
+    38, "Beyond the range the baseline from the full world beats the one from 100 classes.",
+    quote="training with the full ImageNet dataset provides a stronger baseline in most cases",
+    source="App. D.6, Table 12", lesson="07",
+)  # fmt: skip
+def full_start_beyond(starts: pd.DataFrame, severity: pd.DataFrame) -> Pairs:
+    both = pd.concat([starts, severity[severity.method == "baseline"]])
+    both = both[both.severity.isin(starts.severity) & both.severity.isin(severity.severity)]
+    rows = both[regions(both) == "beyond"]
+    return NOTHING if rows.empty else difference(rows, "baseline", "baseline100")

@@ -1,0 +1,103 @@
+"""Panels of the forward operators: sample pictures, or the reader's own, under any severity."""
+
+from functools import lru_cache
+
+import ipywidgets as widgets
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from cinv_lib import data as image_sets
+from cinv_lib import operators
+from cinv_lib.plots.panels import canvas
+from cinv_lib.plots.panels.panel import Number, Panel, choice, slider
+
+KINDS = {"pixel mask": "mask", "Gaussian noise": "noise", "Gaussian blur": "blur"}
+
+
+def severities(kind: str, side: int) -> tuple[float, float, float, float]:
+    """Lowest, highest and first severity and the step of a slider for pictures of `side` pixels.
+
+    Blur grows with the side: the first severity is the paper's sigma 9 at 224 pixels.
+    """
+    if kind == "mask":
+        return 0.0, 0.99, 0.9, 0.01
+    if kind == "noise":
+        return 0.0, 1.0, 0.5, 0.05
+    if kind == "blur":
+        strong = round(9 / 224 * side, 1)
+        return 0.0, 2 * strong, strong, 0.1
+    raise ValueError(f"operator {kind!r}: expected one of {', '.join(KINDS.values())}")
+
+
+def render_operator(
+    pictures: Float[Tensor, "B 3 H W"], kind: str, severity: Number, draw: int = 0
+) -> tuple[Image.Image, str]:
+    """Pictures above, the same pictures under the operator `kind` at `severity` below.
+
+    kind: "mask", "noise" or "blur"; draw: which realisation of the random part (the seed). The
+    text measures what the operator did.
+
+    Raises:
+        ValueError: unknown kind, or a severity that the operator refuses.
+    """
+    operator = operators.parse(f"{kind}:{severity:g}")
+    corrupted = operator(pictures, torch.Generator(pictures.device).manual_seed(draw))
+    change = float((corrupted - pictures).square().mean().sqrt())
+    black = float((corrupted == 0).all(1).float().mean())
+    picture = canvas.grid({"x": list(pictures), f"A(x), {operator}": list(corrupted)})
+    text = (
+        f"{operator}: {100 * black:.1f} % of the pixels are black; "
+        f"pixels differ from the clean ones by {change:.3f} (root mean square)."
+    )
+    return picture, text
+
+
+def operator_controls(side: int) -> dict[str, widgets.Widget]:
+    """A menu of operators, a severity slider for each of which the chosen one shows, a realisation.
+
+    Not one slider that changes its range: the browser then sends an old value back.
+    """
+    controls = {"kind": choice("operator", list(KINDS))}
+    for kind in KINDS.values():
+        low, high, start, step = severities(kind, side)
+        controls[kind] = slider("severity", low, high, start, step)
+    controls["draw"] = slider("realisation", 0, 9, 0, 1)
+
+    def follow(_change: object = None) -> None:
+        for name, kind in KINDS.items():
+            chosen = name == controls["kind"].value
+            controls[kind].layout.display = "" if chosen else "none"
+
+    controls["kind"].observe(follow, "value")
+    follow()
+    return controls
+
+
+def operator_panel(pictures: Float[Tensor, "B 3 H W"]) -> Panel:
+    """Choose an operator and a severity; see x and A(x) for a few pictures in [0,1]."""
+
+    def render(kind, draw, **severity):
+        return render_operator(pictures, KINDS[kind], severity[KINDS[kind]], draw)
+
+    return Panel(render, operator_controls(pictures.shape[-1]))
+
+
+def upload_panel(sample: Float[Tensor, "3 H W"], side: int = 224) -> Panel:
+    """The reader's own picture under any operator; `sample` is shown until one is chosen.
+
+    The picture goes to the Python process that runs the notebook and nowhere else. It is cut to a
+    centred square of `side` pixels.
+    """
+    read = lru_cache(maxsize=2)(lambda content: image_sets.from_file(content, side))
+    sample = torch.nn.functional.interpolate(sample[None], (side, side), mode="nearest")
+    upload = widgets.FileUpload(
+        accept="image/*", multiple=False, description="Your picture", layout={"width": "28em"}
+    )
+
+    def render(upload, kind, draw, **severity):
+        picture = read(bytes(upload[0]["content"])) if upload else sample
+        return render_operator(picture, KINDS[kind], severity[KINDS[kind]], draw)
+
+    return Panel(render, {"upload": upload, **operator_controls(side)})

@@ -1,0 +1,128 @@
+"""What figures and panels share: the palette, pixels of an image, PNG bytes, alt text.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
+"""
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Num, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+OKABE_ITO = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "purple": "#CC79A7",
+}
+# Yellow is left out of the cycle: on white it is too faint for a line.
+CYCLE = ("blue", "vermilion", "green", "orange", "sky", "purple", "black")
+METHOD_COLOURS = {
+    "CLIP R": "black",
+    "CLIP R, in words": "black",
+    "student S": "blue",
+    "student S, in words": "blue",
+    "student": "blue",
+    "student_10": "sky",
+    "baseline": "vermilion",
+    "baseline_imagenet100": "orange",
+    "clip": "black",
+    "resnet": "orange",
+    "clean_classifier": "green",
+    "zero_shot": "purple",
+    "st": "blue",
+    "ss": "sky",
+    "sb": "green",
+    "nt": "orange",
+    "mse": "vermilion",
+}
+
+
+def colour(name: str, position: int = 0) -> str:
+    """The hex colour of a method; other names take the colour of their `position` in the cycle."""
+    return OKABE_ITO[METHOD_COLOURS.get(name, CYCLE[position % len(CYCLE)])]
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display `fig` in a notebook with its alt text, and print the alt text as one line.
+
+    `alt` should hold nothing that differs from run to run (no measured numbers), as the tests
+    compare the printed line and the plain-text output of the notebooks.
+
+    Raises:
+        ValueError: the alt text is empty or has several lines.
+    """
+    from IPython.display import display
+
+    if not alt.strip() or "\n" in alt:
+        raise ValueError(f"alt text {alt!r}: say in one line what the figure shows")
+    encoded = base64.b64encode(png(fig)).decode()
+    data = {"image/png": encoded, "text/plain": f"Figure: {alt}"}
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+    print(f"Figure: {alt}")
+
+
+def png(fig: Figure) -> bytes:
+    """The figure as the bytes of a PNG file, the same bytes for the same figure."""
+    buffer = BytesIO()
+    # Without this the file would name the version of matplotlib.
+    fig.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def pixels(image: Num[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
+    """An image (3, H, W) as displayable pixels. Floats are clipped to [0,1], as a screen does.
+
+    Raises:
+        ValueError: another number of channels than 3.
+    """
+    if image.shape[0] != 3:
+        raise ValueError(f"image of shape {tuple(image.shape)}: expected (3, H, W)")
+    array = image.detach().cpu()
+    if array.dtype != torch.uint8:
+        array = (array.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return array.permute(1, 2, 0).numpy()
+
+
+def aligned(
+    embeddings: Sequence[Float[Tensor, " d"]],
+) -> tuple[Num[Tensor, " d"], list[Float[Tensor, " d"]]]:
+    """The order of dimensions by the first embedding (largest first), and all of them as units."""
+    unit = [e.detach().float().cpu() / e.detach().float().norm().cpu() for e in embeddings]
+    return unit[0].argsort(descending=True), unit
+
+
+def single(width: float, height: float) -> tuple[Figure, Axes]:
+    fig = Figure(figsize=(width, height), layout="constrained")
+    ax = fig.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", alpha=0.3)
+    ax.set_axisbelow(True)
+    return fig, ax
+
+
+def _hollow(ax: Axes, x: Any, y: pd.Series, edge: str) -> None:
+    """The paper's values; one entry in the legend however many methods have them."""
+    known = ax.get_legend_handles_labels()[1]
+    label = "the paper" if y.notna().any() and "the paper" not in known else None
+    ax.scatter(x, y, 36, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
+
+
+def legend(fig: Figure, ax: Axes) -> None:
+    """Above the axes, in as many columns as the width of the figure allows."""
+    handles, labels = ax.get_legend_handles_labels()
+    columns = int(12 * fig.get_figwidth() / (6 + max(map(len, labels))))
+    fig.legend(
+        handles, labels, loc="outside upper left", ncols=max(1, columns), fontsize=8, frameon=False
+    )

@@ -1,0 +1,127 @@
+"""The figures of lesson 04: a counterexample, a family of teachers, bars, biases over tau."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cinv_lib.plots.style import OKABE_ITO, colour, legend, single
+
+_MARKERS = "osD^vP"
+_HATCHES = ("", "//", "..", "\\\\")
+_LINES = ("-", "--", ":", "-.")
+
+
+def circle_and_bounds(
+    R: Float[Tensor, "N 2"],
+    S: Float[Tensor, " 2"],
+    i: int,
+    deltas: Float[Tensor, " K"],
+    bounds: Mapping[str, Float[Tensor, " K"]],
+    reached: tuple[float, float],
+) -> Figure:
+    """Left: points of a circle, a student S for R_i, the way from S to R_i. Right: `bounds` over
+    delta, and what the points on the left reach: a (delta, value)."""
+    fig = Figure(figsize=(7.2, 3.2), layout="constrained")
+    left, ax = fig.subplots(1, 2, width_ratios=[1, 1.25])
+    round = np.linspace(0, 2 * np.pi, 200)
+    left.plot(np.cos(round), np.sin(round), color="gray", lw=0.8)
+    left.scatter(*R.T.numpy(), 40, color=OKABE_ITO["blue"], zorder=3)
+    left.scatter(*S.numpy(), 46, marker="D", color=OKABE_ITO["vermilion"], zorder=3)
+    left.annotate("", R[i].numpy(), S.numpy(), arrowprops={"arrowstyle": "->"})
+    names = {"S": S, **{f"R{k + 1}": point for k, point in enumerate(R)}}
+    for name, point in names.items():
+        left.annotate(name, 1.16 * point.numpy(), ha="center", va="center", fontsize=9)
+    left.set(aspect="equal", xlim=(-1.35, 1.35), ylim=(-1.35, 1.35))
+    left.set_axis_off()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(alpha=0.3)
+    for k, (name, values) in enumerate(bounds.items()):
+        ax.plot(deltas, values, _LINES[k % len(_LINES)], color=colour(name, k), label=name)
+    ax.scatter(*reached, 60, marker="*", color="black", zorder=3, label="the square")
+    ax.set(xlabel="δ = 1 - ⟨S, R1⟩", ylabel="largest ⟨R1 - S, Rj⟩")
+    ax.legend(frameon=False, fontsize=8)
+    return fig
+
+
+def height_curve(
+    heights: Sequence[float] | Tensor,
+    angles: Sequence[float] | Tensor,
+    marks: Mapping[str, float],
+) -> Figure:
+    """The largest recovery angle over a family's height; named heights are upright lines."""
+    fig, ax = single(5.5, 3.0)
+    ax.plot(heights, angles, color=OKABE_ITO["blue"])
+    for k, (name, height) in enumerate(marks.items(), start=1):
+        ax.axvline(height, color=colour(name, k), ls=_LINES[k % len(_LINES)], label=name)
+    ax.set(xlabel="height h of the two triangles", ylabel="largest angle (degrees)", ylim=(0, None))
+    legend(fig, ax)
+    return fig
+
+
+def recovery_bars(results: pd.DataFrame) -> Figure:
+    """Bars over N: |sum of R| above, largest angle below, a column a tau, a bar a term ("U", "E").
+
+    results: columns `N`, `tau`, `term`, `sum`, `angle` (degrees).
+    """
+    taus, terms = list(dict.fromkeys(results["tau"])), list(dict.fromkeys(results["term"]))
+    fig = Figure(figsize=(1.2 + 3.0 * len(taus), 4.2), layout="constrained")
+    axes = fig.subplots(2, len(taus), squeeze=False, sharex=True, sharey="row")
+    for column, tau in enumerate(taus):
+        here = results[results["tau"] == tau]
+        counts = sorted(set(here["N"]))
+        for row, value in enumerate(("sum", "angle")):
+            table = here.pivot(index="N", columns="term", values=value).loc[counts]
+            _bars(axes[row, column], {f"minimiser of {t}": table[t].tolist() for t in terms})
+            axes[row, column].set_xticks(range(len(counts)), [str(n) for n in counts])
+        axes[0, column].set_title(f"τ = {tau:g}", fontsize=9)
+        axes[1, column].set_xlabel("N")
+    axes[0, 0].set_ylabel("|sum of R|")
+    axes[1, 0].set_ylabel("largest angle (degrees)")
+    legend(fig, axes[0, 0])
+    return fig
+
+
+def bias_curves(
+    taus: Sequence[float], curves: Mapping[str, Sequence[float]], exact: Mapping[str, float]
+) -> Figure:
+    """The mean angle to R of each teacher's optimum over tau; levels of `exact` are dashed."""
+    fig, ax = single(5.5, 3.3)
+    for k, (name, values) in enumerate(curves.items()):
+        marker = _MARKERS[k % len(_MARKERS)]
+        ax.plot(taus, values, marker=marker, ms=4, color=colour(name, k), label=name)
+    for k, (name, level) in enumerate(exact.items()):
+        ax.axhline(level, color="black", ls=_LINES[1 + k % 3], lw=1, label=name)
+    ax.set_xscale("log")
+    ax.set_xticks(taus, [f"{tau:g}" for tau in taus])
+    ax.minorticks_off()
+    ax.set(xlabel="τ", ylabel="mean angle to R (degrees)", ylim=(0, None))
+    legend(fig, ax)
+    return fig
+
+
+def remedy_bars(angles: pd.DataFrame) -> Figure:
+    """Mean angles in degrees: a group of bars a row (a teacher), a bar a column (a remedy)."""
+    fig, ax = single(6.5, 3.0)
+    _bars(ax, {name: angles[name].tolist() for name in angles.columns})
+    ax.set_xticks(range(len(angles)), list(angles.index))
+    ax.set(ylabel="mean angle to R (degrees)")
+    legend(fig, ax)
+    return fig
+
+
+def _bars(ax: Axes, groups: Mapping[str, Sequence[float]]) -> None:
+    """One bar a name and place, side by side; a hatch repeats the colour."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", alpha=0.3)
+    ax.set_axisbelow(True)
+    width = 0.84 / len(groups)
+    for k, (name, values) in enumerate(groups.items()):
+        at = np.arange(len(values)) + (k - (len(groups) - 1) / 2) * width
+        style: dict[str, Any] = {"hatch": _HATCHES[k % len(_HATCHES)], "edgecolor": "white"}
+        ax.bar(at, values, width * 0.92, color=colour(name, k), label=name, **style)

@@ -1,0 +1,5 @@
+"""Energies, configurations and recovery: Proposition 1, corrected."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

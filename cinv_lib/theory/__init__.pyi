@@ -1,0 +1,3 @@
+from . import configurations as configurations
+from . import energies as energies
+from . import recovery as recovery

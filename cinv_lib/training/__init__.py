@@ -1,0 +1,5 @@
+"""Training: the one loop, the student, the baseline, a teacher that learns along."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from . import checkpoint as checkpoint
+from . import feed as feed
+from . import loop as loop
+from . import tuned_teacher as tuned_teacher
+from .baseline import Classifier as Classifier
+from .baseline import finetune as finetune
+from .loop import Recipe as Recipe
+from .student import distill as distill
+from .student import fixed_targets as fixed_targets
+from .student import gathered as gathered

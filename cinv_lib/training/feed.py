@@ -1,0 +1,127 @@
+"""What a training step looks at: pictures in memory, or files that other processes decode ahead.
+
+A step asks once for a view of its pictures, and shows it to R and S both: so a picture is decoded
+once an epoch. Which view a picture gives is a function of (seed, epoch, picture) and of the step's
+generator, whichever process decodes it and wherever a resumed training begins.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from cinv_lib.data.image_files import ImageFiles, Pictures
+from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.views import random_flip
+from cinv_lib.machine import hardware
+from cinv_lib.training import loop
+from cinv_lib.training.loop import Recipe
+
+
+class Resident:
+    """Pictures in memory, on the device if they fit there: nothing to fetch ahead."""
+
+    ahead = None
+
+    def __init__(self, images: ImageSet, side: int, recipe: Recipe, device: torch.device):
+        self.pool = hardware.resident(images.images, device)
+        self.side, self.recipe = side, recipe
+
+    def view(
+        self, indices: Int64[Tensor, " b"], generator: torch.Generator
+    ) -> Float[Tensor, "b 3 S S"]:
+        """A random view of these pictures, in [0, 1], on the generator's device."""
+        return loop.view(self.pool, indices, self.recipe, generator, self.side)
+
+
+class Decoded:
+    """Picture files: `loop.run` says which batches come, and `hardware.decoders` work ahead.
+
+    Their crops are cut from the whole picture, as RandomResizedCrop does (App. D.1); with the crop
+    (1, 1) they are the centre that evaluation sees.
+    """
+
+    def __init__(
+        self, files: ImageFiles, side: int, recipe: Recipe, seed: int, device: torch.device
+    ):
+        self.files, self.side, self.recipe, self.seed = files, side, recipe, seed
+        self.device, self.clock = device, Idle(device)
+        self.coming: Iterator[tuple[Tensor, Tensor]] = iter(())
+
+    @property
+    def ahead(self) -> "Decoded":
+        return self
+
+    def begin(self, epoch: int, batches: Sequence[Int64[Tensor, "_"]]) -> None:
+        """Start to decode these batches, in this order."""
+        workers, pin = hardware.decoders(self.device), self.device.type == "cuda"
+        loader = self.files.views(
+            batches, None, self.seed, epoch, self.side, self.recipe.crop, workers, pin
+        )
+        self.coming = zip(batches, loader, strict=True)
+
+    def view(
+        self, indices: Int64[Tensor, " b"], generator: torch.Generator
+    ) -> Float[Tensor, "b 3 S S"]:
+        """A random view of these pictures, which have to be the next that `begin` announced.
+
+        Raises ValueError where they are not.
+        """
+        with self.clock:
+            announced, batch = next(self.coming, (None, None))
+        if announced is None or not torch.equal(announced, indices):
+            raise ValueError(
+                f"{self.files.name}: pictures {indices.tolist()[:4]}... asked for; expected the "
+                f"next batch that `begin` was told of: pass this as `ahead` to loop.run"
+            )
+        x = to_float(batch.to(generator.device, non_blocking=True))
+        return random_flip(x, generator) if self.recipe.flip else x
+
+    def waited(self) -> float:
+        """Seconds since the last call in which the device had nothing to do, for want of data."""
+        return self.clock.read()
+
+
+class Idle:
+    """Adds up how long a device has nothing to do within `with` blocks.
+
+    A GPU works on what was asked of it before: it idles only from the end of that to the end of the
+    block. Two events in its own queue, before and after, are just so far apart.
+    """
+
+    def __init__(self, device: torch.device):
+        self.cuda, self.seconds = device.type == "cuda", 0.0
+        self.events: list[tuple] = []
+
+    def __enter__(self) -> None:
+        self.start = self._now()
+
+    def __exit__(self, *_: object) -> None:
+        if self.cuda:
+            self.events.append((self.start, self._now()))
+        else:
+            self.seconds += self._now() - self.start
+
+    def _now(self):
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def read(self) -> float:
+        """Seconds since the last reading. What the GPU was asked before has to be done by now."""
+        total = self.seconds + sum(a.elapsed_time(b) for a, b in self.events) / 1000
+        self.seconds, self.events = 0.0, []
+        return total
+
+
+def of(
+    images: Pictures, side: int, recipe: Recipe, seed: int, device: torch.device
+) -> Resident | Decoded:
+    """The feed of some pictures, `side` pixels a side, for a training with this recipe and seed."""
+    if isinstance(images, ImageSet):
+        return Resident(images, side, recipe, device)
+    return Decoded(images, side, recipe, seed, device)

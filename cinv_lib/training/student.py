@@ -1,0 +1,116 @@
+"""Distillation (paper, Section 3): the student S learns, from corrupted images, the embeddings that
+the teacher R gives to the same images clean. No labels. Both start as the same network.
+"""
+
+import copy
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.encoder import Encoder, student_of
+from cinv_lib.losses.equations import Loss
+from cinv_lib.machine import hardware
+from cinv_lib.operators.base import Operator
+from cinv_lib.training import feed, loop
+from cinv_lib.training.loop import Recipe
+
+
+def distill(
+    teacher: Encoder,
+    images: Pictures,
+    op: Operator,
+    loss: Loss,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> tuple[Encoder, pd.DataFrame]:
+    """Train a student of `teacher` to see through `op`.
+
+    Each step takes one view (crop, flip) of a batch: R sees it clean, S sees it corrupted, and
+    S's visual tower takes an Adam step on `loss`, computed in float32. Under several processes the
+    negatives are those of all of them: the gradient is that of one process with the whole batch.
+
+    Args:
+        teacher: not changed; a frozen copy of it is used, in eval mode.
+        images: in memory or files; of another size than the teacher takes, they are resized.
+        loss, recipe: the paper's are `Loss("st", tau=0.1)` and 25 epochs, batches of 256, lr 3e-4.
+        checkpoint: file to resume from; see `loop.run`, also for what is raised.
+
+    Returns:
+        The student, in eval mode, on the training's device; and the history of `loop.run`.
+
+    >>> from cinv_lib import encoders, images, losses, operators
+    >>> teacher = encoders.load("stickers-clip")                     # doctest: +SKIP
+    >>> pictures = data.load("stickers-100", "train", n=20)        # doctest: +SKIP
+    >>> student, history = distill(teacher, pictures, operators.parse("mask:0.9"),
+    ...     losses.parse("st:0.1"), Recipe(30, 64, 3e-3), seed=0)    # doctest: +SKIP
+    """
+    device = hardware.accelerator().device
+    student = student_of(teacher).to(device)
+    frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
+    frozen.eval().requires_grad_(False)
+    source = feed.of(images, teacher.image_size, recipe, seed, device)
+    targets = fixed_targets(frozen, source, recipe, device)
+
+    def step(indices: Tensor, generator: torch.Generator) -> Tensor:
+        x = source.view(indices, generator)
+        if targets is None:
+            with torch.no_grad():
+                r = frozen(x)
+        else:
+            r = targets[indices.to(device)]
+        s = student(op(x, generator))
+        with torch.autocast(device.type, enabled=False):
+            return loss(gathered(s.float()), gathered(r.float()))
+
+    history = loop.run(
+        student.tower,
+        student.tower.parameters(),
+        step,
+        len(images),
+        recipe,
+        seed,
+        checkpoint,
+        progress=f"student, {op}" if progress else None,
+        spec=loop.describe("distillation", images, op) | {"loss": loss},
+        ahead=source.ahead,
+    )
+    return student.eval(), history
+
+
+def gathered(rows: Float[Tensor, "b d"]) -> Float[Tensor, "N d"]:
+    """The rows of all processes, in their order; gradients flow back to all of them.
+
+    Each process computes the same loss of all N rows, so the backward pass hands each process the
+    sum of `world size` equal gradients, and DistributedDataParallel's mean makes it one again.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    from torch.distributed.nn import all_gather  # accelerator.gather carries no gradient
+
+    return torch.cat(all_gather(rows))
+
+
+@torch.no_grad()
+def fixed_targets(
+    teacher: Encoder, source: feed.Resident | feed.Decoded, recipe: Recipe, device: torch.device
+) -> Float[Tensor, "N d"] | None:
+    """R's embeddings of all images where no crop or flip ever changes what R sees; else None, as
+    for files, which would have to be decoded once more.
+
+    R is in eval mode, so an image's embedding never changes: a quarter of each step saved.
+    """
+    if recipe.crop != (1.0, 1.0) or recipe.flip or source.ahead is not None:
+        return None
+    bf16, nobody = hardware.uses_bf16(recipe.precision, device), torch.Generator(device)
+    parts = []
+    for indices in torch.arange(len(source.pool)).split(recipe.batch_size):
+        x = source.view(indices, nobody)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            parts.append(teacher(x).float())
+    return torch.cat(parts)

@@ -1,0 +1,102 @@
+"""Publishing a lesson keeps what it says, and nothing that means something to one run only."""
+
+import json
+
+import nbformat
+import papermill
+import pytest
+
+from cinv_lib.course import publish
+
+PROGRAM = """
+import os, sys
+from IPython.display import display
+view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+print("to be kept")
+print("a warning", file=sys.stderr)
+display(view | {"image/png": "iVBORw0KGgo=", "text/plain": "a panel"}, raw=True)
+display(view | {"text/plain": "a bar"}, raw=True)
+print("progress:", os.path.exists(os.environ["CINV_PROGRESS"]))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Three lessons: 00 says much, 01 fails in its second cell, 07 is not run."""
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    mine = tmp_path / "progress.json"
+    mine.write_text("{}")
+    monkeypatch.setenv("CINV_PROGRESS", str(mine))
+    programs = {"00_says": [PROGRAM, "1 + 1"], "01_fails": ["1 + 1", "1 / 0"], "07_rests": ["2"]}
+    for name, cells in programs.items():
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source.strip()) for source in cells]
+        )
+        notebook.cells[0].metadata["tags"] = ["parameters"]
+        notebook.metadata = {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python", "version": "2.7"},
+            "course": {"about": "it", "run_seconds": -1},
+        }
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    return tmp_path
+
+
+def test_outputs_are_kept_and_traces_of_the_run_are_not(folder, capsys):
+    publish.publish(["0"], folder)
+    done = nbformat.read(folder / "00_says.ipynb", as_version=4)
+    nbformat.validate(done)
+    first, second = done.cells
+    kinds = [(o.output_type, o.get("text") or sorted(o.data)) for o in first.outputs]
+    assert kinds == [
+        ("stream", "to be kept\n"),
+        ("display_data", ["image/png", "text/plain"]),
+        ("stream", "progress: False\n"),
+    ]
+    assert second.outputs[0].data["text/plain"] == "2"
+    assert [cell.execution_count for cell in done.cells] == [1, 2]
+    assert [dict(cell.metadata) for cell in done.cells] == [{"tags": ["parameters"]}, {}]
+    assert sorted(done.metadata) == ["course", "kernelspec"]
+    course = done.metadata.course
+    assert course.about == "it" and 0 <= course.run_seconds < 300
+    assert f"00_says: {course.run_seconds} s" in capsys.readouterr().out
+    assert sorted(p.name for p in folder.glob("*.ipynb")) == [
+        "00_says.ipynb",
+        "01_fails.ipynb",
+        "07_rests.ipynb",
+    ]
+
+
+def test_a_lesson_that_fails_stays_as_it_was(folder):
+    before = (folder / "01_fails.ipynb").read_bytes()
+    with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+        publish.publish(["01"], folder)
+    assert (folder / "01_fails.ipynb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        (["00", "99"], r"no lesson 99; there are 00, 01, 07"),
+        (["*"], r"no lesson 0\*"),
+        ([], "no lesson was named; there are 00, 01, 07"),
+    ],
+)
+def test_an_unknown_number_names_the_known_ones_before_anything_runs(
+    numbers, words, folder, monkeypatch
+):
+    monkeypatch.setattr(publish, "run", lambda path: pytest.fail(f"ran {path}"))
+    with pytest.raises(ValueError, match=words):
+        publish.publish(numbers, folder)
+
+
+def test_the_readers_own_progress_is_not_touched(folder, monkeypatch):
+    import os
+
+    mine = os.environ["CINV_PROGRESS"]
+    with publish.nothing_attempted():
+        other = os.environ["CINV_PROGRESS"]
+        assert other != mine and not os.path.exists(other)
+    assert os.environ["CINV_PROGRESS"] == mine
+    assert json.loads((folder / "progress.json").read_text()) == {}

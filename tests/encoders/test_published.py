@@ -1,0 +1,194 @@
+"""hub: published weights from the cache or the network, and the sentence when there is neither."""
+
+import hashlib
+import re
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from cinv_lib import encoders
+from cinv_lib.encoders import published
+
+REPO, FILE = "timm/resnet101_clip.openai", "open_clip_model.safetensors"
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """As if HF_HUB_OFFLINE were not set, with a hub at an address of our choice."""
+
+    def at(address: str) -> None:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+
+    return at
+
+
+@pytest.fixture
+def silent():
+    """An address that accepts connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def check_advice(message: str, cache) -> None:
+    assert message.startswith("RN101-quickgelu/openai: the weights are not on this machine")
+    assert str(cache) in message
+    assert f"`hf download {REPO} {FILE} --local-dir clip-weights`" in message
+    assert f'encoders.load("RN101-quickgelu", weights="clip-weights/{FILE}")' in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("hub_is", ["closed", "silent"])
+def test_out_of_reach_it_says_so_within_three_seconds(hub_is, request, online, tmp_path):
+    address = request.getfixturevalue(hub_is)
+    online(address)
+    start = time.perf_counter()
+    with pytest.raises(FileNotFoundError) as e:
+        encoders.load("RN101-quickgelu/openai", cache_dir=str(tmp_path))
+    assert time.perf_counter() - start < 3
+    check_advice(str(e.value), tmp_path)
+    assert address in str(e.value)
+
+
+def test_a_name_that_takes_ages_to_look_up_does_not_hold_it_up(monkeypatch):
+    monkeypatch.setattr(published.urllib.request, "urlopen", lambda *a, **k: sleep_then_fail())
+    start = time.perf_counter()
+    assert "does not answer within 0.1 s" in published.unreachable(
+        "http://slow.example", seconds=0.1
+    )
+    assert time.perf_counter() - start < 3
+
+
+def test_offline_by_wish_it_does_not_ask(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(published, "unreachable", lambda url: pytest.fail("asked the network"))
+    with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE is set") as e:
+        encoders.load("RN101-quickgelu/openai", cache_dir=str(tmp_path))
+    check_advice(str(e.value), tmp_path)
+
+
+@pytest.mark.parametrize("file", [FILE, "open_clip_pytorch_model.bin"])
+def test_a_cached_file_is_found_without_asking(file, monkeypatch, tmp_path):
+    monkeypatch.setattr(published, "unreachable", lambda url: pytest.fail("asked the network"))
+    folder = tmp_path / f"models--{REPO.replace('/', '--')}"
+    snapshot = folder / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("a" * 40)
+    (snapshot / file).write_bytes(b"cut short")
+    record = {"hf_hub": f"{REPO}/"}
+    assert published.open_clip_weights("x", record, str(tmp_path)) == snapshot / file
+    with pytest.raises(ValueError, match=re.escape(file) + r" \(9 bytes\) is truncated"):
+        encoders.load("RN101-quickgelu/openai", cache_dir=str(tmp_path))
+
+
+def sleep_then_fail():
+    time.sleep(4)
+    raise OSError("too late to matter")
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of a hub as one download needs."""
+
+    content = b"the weights"
+    asked: list = []  # noqa: RUF012
+
+    def do_HEAD(self):
+        self.asked.append(self.path)
+        known = self.path == f"/{REPO}/resolve/main/{FILE}"
+        self.send_response(200 if known else 404)
+        self.send_header("X-Repo-Commit", "b" * 40)
+        self.send_header("ETag", f'"{hashlib.sha256(self.content).hexdigest()}"')
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        return known
+
+    def do_GET(self):
+        if self.do_HEAD():
+            self.wfile.write(self.content)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+
+
+def test_within_reach_it_downloads_once(server, online, tmp_path):
+    online(server)
+    first = published.from_hub(REPO, (FILE,), "x/y", str(tmp_path))
+    assert first.read_bytes() == Hub.content
+    count = len(Hub.asked)
+    assert (
+        published.from_hub(REPO, (FILE,), "x/y", str(tmp_path)) == first and len(Hub.asked) == count
+    )
+
+
+def test_an_answer_that_is_an_error_is_told(server, online, tmp_path):
+    online(server)
+    with pytest.raises(FileNotFoundError, match=r"127\.0\.0\.1:\d+ answers 404 Not Found"):
+        published.from_hub("no/such", (FILE,), "x/y", str(tmp_path))
+
+
+def test_a_download_that_breaks_off_is_told(server, online, tmp_path, monkeypatch):
+    online(server)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
+    with pytest.raises(FileNotFoundError, match=r"broke off \(ConnectionError: half way\).*hf do"):
+        published.from_hub(REPO, (FILE,), "x/y", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", broken)
+    with pytest.raises(FileNotFoundError, match=r"broke off \(ConnectionError: half way\).*curl"):
+        published.from_url(f"{server}/{REPO}/resolve/main/{FILE}", "x/y", str(tmp_path))
+
+
+def broken(*args, **kwargs):
+    raise ConnectionError("half way")
+
+
+def test_torchs_files_are_checked_by_their_name(tmp_path):
+    """torchvision publishes NAME-SHA256START.pth; a file that differs is not kept."""
+    digest = hashlib.sha256(b"the weights").hexdigest()[:8]
+    for name, good in ((f"net-{digest}.pth", True), ("net-00000000.pth", False)):
+        (tmp_path / name).write_bytes(b"the weights")
+        url, cache = (tmp_path / name).as_uri(), tmp_path / "cache"
+        if good:
+            assert published.from_url(url, "net", str(cache)).read_bytes() == b"the weights"
+            (tmp_path / name).unlink()
+            assert published.from_url(url, "net", str(cache)) == cache / name  # from the cache now
+        else:
+            with pytest.raises(FileNotFoundError, match=r"broke off .*invalid hash"):
+                published.from_url(url, "net", str(cache))
+            assert not (cache / name).exists()
+
+
+def test_absent_resnet101_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(published, "unreachable", lambda url: "is out of reach (no network)")
+    with pytest.raises(FileNotFoundError) as e:
+        encoders.load("resnet101/imagenet", cache_dir=str(tmp_path))
+    assert "`curl -L --create-dirs -o clip-weights/resnet101-63fe2227.pth https" in str(e.value)
+    assert 'load("resnet101", weights="clip-weights/resnet101-63fe2227.pth")' in str(e.value)

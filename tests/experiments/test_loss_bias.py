@@ -1,0 +1,120 @@
+"""Encoders side by side: the draws and scores of `evaluate`, and words that are turned back."""
+
+import copy
+
+import pytest
+import torch
+
+from cinv_lib import data, encoders, evaluation, operators
+from cinv_lib.evaluation import probe
+from cinv_lib.evaluation.probe import ProbeRecipe
+from cinv_lib.experiments import loss_bias
+from cinv_lib.experiments.loss_bias import Where
+from cinv_lib.lab import made
+from cinv_lib.lab.plan import Task
+from cinv_lib.lab.profiles.stickers import STICKERS
+
+MASK = operators.parse("mask:0.5..0.95")
+TEMPLATE = "a photo of a {}"
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return encoders.load("stickers-clip")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return data.load("stickers-100", "val", n=2)
+
+
+def where(pictures, severities=(0.0, 0.5)):
+    return Where(pictures, MASK, severities, realisations=2, seed=3)
+
+
+def fits(train):
+    """A fit of short probes to these pictures."""
+    recipe = ProbeRecipe(epochs=1, lr=1e-3, batch_size=64)
+    return lambda encoder, seen: probe.train(encoder, train, seen, recipe, seed=3)
+
+
+def turned(encoder, Q):
+    """The same encoder, whose embeddings are multiplied by Q from the right."""
+    other = copy.deepcopy(encoder)
+    last = other.tower.attnpool.c_proj
+    with torch.no_grad():
+        last.weight.copy_(Q.T @ last.weight)
+        last.bias.copy_(Q.T @ last.bias)
+    return other
+
+
+def test_scores_are_those_of_evaluate_and_clean_pictures_are_seen_once(teacher, pictures):
+    words = probe.zero_shot(teacher, pictures.class_names, (TEMPLATE,))
+    R = loss_bias.clean(teacher, pictures)
+    frame = loss_bias.measure(teacher, {"words": words}, R, where(pictures))
+    assert frame.columns.tolist() == [
+        "severity", "realisation", "words", "cosine", "within", "between", "own_first", "matched"
+    ]  # fmt: skip
+    assert frame[["severity", "realisation"]].values.tolist() == [[0, 0], [0.5, 0], [0.5, 1]]
+    expected = evaluation.sweep(
+        [(teacher, {"words": words})], pictures, MASK, (0.0, 0.5), realisations=2, seed=3
+    )
+    assert frame.words.tolist() == pytest.approx(expected.top1.tolist())
+    intact = frame.iloc[0]
+    assert intact.cosine == pytest.approx(1, abs=1e-3) and intact.own_first == 100
+    assert (frame.cosine[1:] < 0.9).all()
+    assert frame.matched.tolist() == pytest.approx(frame.cosine.tolist())
+
+
+def test_matched_is_the_cosine_to_ones_own(teacher, pictures):
+    R, looked = loss_bias.clean(teacher, pictures), where(pictures, (0.0,))
+    frame = loss_bias.measure(teacher, {}, R.roll(1, 0), looked, own=R)
+    assert frame.matched.item() == pytest.approx(1, abs=1e-3)
+    assert frame.cosine.item() < 0.5 and frame.own_first.item() == 0
+
+
+def test_a_teacher_that_has_only_turned_gets_its_words_back(teacher, pictures):
+    generator = torch.Generator().manual_seed(0)
+    Q, _ = torch.linalg.qr(torch.randn(teacher.dim, teacher.dim, generator=generator))
+    other = turned(teacher, Q)
+    train = data.load("stickers-100", "train", n=2)
+    arms = {"frozen": (teacher, teacher), "turned": (other, other)}
+    words = probe.zero_shot(teacher, train.class_names, (TEMPLATE,))
+    looked = where(pictures, (0.5,))
+    frame = loss_bias.tuning(teacher, arms, train, words, fits(train), looked)
+    assert frame.columns[:2].tolist() == ["method", "model"]
+    row = frame[frame.model == "teacher"].set_index("method")
+    frozen, moved = row.loc["frozen"], row.loc["turned"]
+    assert frozen.severity == 0 and frozen.words == frozen.turned > 90
+    assert moved.words < 10 and moved.turned == pytest.approx(frozen.words, abs=1)
+    assert moved.cosine < 0.2 and moved.matched == pytest.approx(1, abs=1e-3)
+    students = frame[frame.model == "student"]
+    assert len(students) == 4 and (students.severity == 0.5).all()  # two arms, two draws
+
+
+def test_towers_have_a_row_for_each_model_severity_and_draw(teacher, pictures):
+    train = data.load("stickers-100", "train", n=1)
+    looked = where(pictures)
+
+    def words(encoder):
+        return probe.zero_shot(encoder, train.class_names, (TEMPLATE,))
+
+    frame = loss_bias.towers({"a": (teacher, teacher)}, words, fits(train), looked)
+    assert frame.columns[:4].tolist() == ["tower", "model", "severity", "realisation"]
+    assert frame.groupby("model").size().to_dict() == {"clip": 3, "student": 3}
+    clip, student = (frame[frame.model == m].iloc[:, 2:] for m in ("clip", "student"))
+    torch.testing.assert_close(torch.tensor(clip.values), torch.tensor(student.values))
+
+
+def test_what_the_kinds_of_lesson_14_depend_on():
+    op = STICKERS.slider
+    frozen, tuned, anchored, vit = (
+        made.spec(STICKERS, kind, op) for kind in ("student", "tuned", "anchored", "vit")
+    )
+    pace, anchor = STICKERS.tuned
+    assert tuned == frozen | {"pace, anchor": (pace, 0.0)}
+    assert anchored == frozen | {"pace, anchor": (pace, anchor)}
+    slower = frozen["recipe"] | {"lr": STICKERS.vit_lr}
+    assert vit == frozen | {"teacher": STICKERS.vit, "recipe": slower}
+    before = {task.kind for kind in ("tuning", "towers", "bias") for task in Task(kind, op).after}
+    assert before == {"student", "tuned", "anchored", "vit", "probe"}

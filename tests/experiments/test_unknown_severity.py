@@ -1,0 +1,176 @@
+"""Models of a range beyond it: what is scored, and what sums up two curves."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from cinv_lib import evaluation, operators, paper
+from cinv_lib.evaluation import probe, statistics
+from cinv_lib.experiments import base as experiments_base
+from cinv_lib.experiments import unknown_severity
+from cinv_lib.lab import made, profiles
+from cinv_lib.lab.lab import Lab
+
+RANGES = list(profiles.SMOKE.graded)
+
+
+@pytest.fixture(scope="module")
+def lab(folders):
+    return Lab("smoke", recorded=False)
+
+
+# -- the measurement -------------------------------------------------------------------------------
+@pytest.mark.parametrize("op", RANGES[:1])
+def test_every_method_at_every_severity(lab, op):
+    scores = lab.severity(op)
+    p = lab.profile
+    assert list(scores.columns) == [*unknown_severity.COLUMNS, "seed"]
+    assert set(scores.method) == set(unknown_severity.METHODS)
+    counts = scores.groupby(["method", "severity"]).size().unstack("method")
+    assert tuple(counts.index) == p.graded[op]
+    assert (counts.loc[0] == 1).all(), "clean pictures are drawn once"
+    assert (counts.clip_zero_shot == 1).all()
+    assert (counts.loc[0.5:, ["student", "baseline", "zero_shot"]] == p.side_realisations).all(
+        axis=None
+    )
+    assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
+
+
+def test_the_scores_are_those_of_the_kept_probe(lab):
+    """From the files alone: student, its probe and one severity, by `evaluate_heads`."""
+    op = RANGES[0]
+    val = lab.val.per_class(lab.profile.graded_val_per_class)
+    groups = [(lab.student(op), {"student": lab.probe(op)})]
+    at = operators.parse(op).at(0.5)
+    found = evaluation.evaluate_heads(
+        groups, val, at, lab.profile.side_realisations, 0, progress=False
+    )
+    kept = lab.severity(op).query("method == 'student' and severity == 0.5")
+    assert kept.top1.tolist() == pytest.approx(found.top1.tolist())
+    assert kept.top5.tolist() == pytest.approx(found.top5.tolist())
+
+
+def test_the_probe_is_fitted_within_the_range_under_the_same_seed(lab):
+    op, recipe = RANGES[0], lab.profile.probe
+    views = probe.features(lab.student(op), lab.train, operators.parse(op), recipe.epochs, 0)
+    again = probe.fit(views, lab.train.labels, len(lab.train.class_names), recipe, 0)
+    assert torch.allclose(lab.probe(op).weight, again.weight, atol=1e-6)
+    other = made.spec(lab.profile, "probe", op, 1)
+    assert other != made.spec(lab.profile, "probe", op, 0)
+
+
+def test_contestants_put_clip_first_with_the_words_of_the_student(lab):
+    op = RANGES[0]
+    words = probe.zero_shot(lab.teacher, lab.train.class_names)
+    groups = experiments_base.contestants(
+        lab.teacher, lab.baseline(op), lab.student(op), lab.probe(op), words
+    )
+    assert [name for _, heads in groups for name in heads] == list(unknown_severity.METHODS)
+    assert groups[0][0] is lab.teacher
+    assert groups[2][1]["zero_shot"] is groups[0][1]["clip_zero_shot"] is words
+
+
+@pytest.mark.parametrize("p", [profiles.STICKERS, profiles.SMOKE], ids=lambda p: p.name)
+def test_the_severities_are_below_within_and_beyond(p):
+    assert set(p.graded) == set(p.shift_severities) == set(p.ranges)
+    for grid in (p.graded, p.shift_severities):
+        for op, severities in grid.items():
+            low, high = operators.parse(op).bounds
+            assert list(severities) == sorted(set(severities))
+            assert severities[0] <= low < high < severities[-1]
+            assert any(low <= s <= high for s in severities)
+            for s in severities:
+                operators.parse(op).at(s)  # raises where there is no such severity
+
+
+def test_every_severity_that_the_paper_has_is_scored():
+    for number, grid in ((4, "graded"), (10, "graded"), (5, "shift_severities")):
+        theirs = paper.table(10) if number == 10 else paper.figure(number)
+        for op, rows in theirs.groupby("trained"):
+            ours = {str(operators.parse(op).at(s)) for s in getattr(profiles.STICKERS, grid)[op]}
+            assert set(rows.operator) <= ours, (number, op)
+
+
+# -- curves ----------------------------------------------------------------------------------------
+def test_same_pixels_leaves_as_many_pixels():
+    for p in (0.5, 0.9, 0.96, 0.99):
+        q = unknown_severity.same_pixels(p, 224, 64)
+        assert (1 - q) * 64**2 == pytest.approx((1 - p) * 224**2)
+        assert unknown_severity.same_pixels(q, 64, 224) == pytest.approx(p)
+    assert unknown_severity.same_pixels(0.9, 64, 64) == pytest.approx(0.9)
+    assert unknown_severity.same_pixels(0.0, 224, 64) < 0
+
+
+@st.composite
+def curves(draw):
+    n = draw(st.integers(2, 8))
+    steps = draw(st.lists(st.floats(0.05, 2), min_size=n, max_size=n))
+    heights = st.lists(st.floats(-50, 50), min_size=n, max_size=n)
+    return [torch.tensor(v, dtype=torch.float64)
+            for v in (np.cumsum(steps), draw(heights), draw(heights))]  # fmt: skip
+
+
+@given(curves())
+def test_mean_lead_is_the_integral_over_the_width(drawn):
+    x, a, b = drawn
+
+    def between(t):
+        return np.interp(t, x, a) - np.interp(t, x, b)
+
+    area = sum(quad(between, lo, hi)[0] for lo, hi in pairwise(x.tolist()))
+    width = float(x[-1] - x[0])
+    assert unknown_severity.mean_lead(x, a, b).item() == pytest.approx(area / width, abs=1e-6)
+    assert unknown_severity.mean_lead(x, a, b) == -unknown_severity.mean_lead(x, b, a)
+
+
+@given(curves())
+def test_crossing_is_the_first_root_from_above(drawn):
+    x, a, b = drawn
+    lead = (a - b).numpy()
+    assume((np.abs(lead) > 1e-3).all())
+    found = unknown_severity.crossing(x, a, b)
+    falls = [k for k in range(len(x) - 1) if lead[k] > 0 > lead[k + 1]]
+    if not falls:
+        assert math.isnan(found)
+    else:
+        k = falls[0]
+        root = brentq(lambda t: np.interp(t, x, lead), float(x[k]), float(x[k + 1]), xtol=1e-10)
+        assert found == pytest.approx(root, abs=1e-6)
+
+
+def test_crossing_at_a_point_and_none():
+    x = torch.arange(4.0)
+    zero = torch.zeros(4)
+    assert unknown_severity.crossing(x, torch.tensor([2.0, 0.0, -1.0, 5.0]), zero) == 1.0
+    assert unknown_severity.crossing(x, torch.tensor([0.0, 1.0, -1.0, 0.0]), zero) == 1.5
+    for never in ([1.0, 2.0, 0.0, 1.0], [-1.0, -2.0, 0.0, -1.0], [-1.0, 1.0, 1.0, 1.0]):
+        assert math.isnan(unknown_severity.crossing(x, torch.tensor(never), zero)), never
+
+
+# -- verdicts --------------------------------------------------------------------------------------
+def test_leads_are_paired_and_take_the_larger_error():
+    rng = np.random.default_rng(0)
+    rows = []
+    for s in (0.5, 0.9):
+        for seed in range(3):
+            for r in range(10):
+                common = rng.normal(0, 10)  # a hard draw is hard for both
+                base = {"severity": s, "seed": seed, "realisation": r, "top5": 90.0}
+                rows.append(base | {"method": "a", "top1": 50 + 10 * s + common + seed})
+                rows.append(base | {"method": "b", "top1": 50 + common})
+    leads = statistics.leads(pd.DataFrame(rows), "a", "b")
+    assert leads.difference.tolist() == pytest.approx([6.0, 10.0])
+    assert leads.error.tolist() == pytest.approx([1 / math.sqrt(3)] * 2)  # of the seeds 0, 1, 2
+    assert leads.verdict.tolist() == ["holds", "holds"]
+    top5 = statistics.leads(pd.DataFrame(rows), "a", "b", metric="top5")
+    assert (top5.difference == 0).all() and (top5.verdict == "not decided").all()
+    once = pd.DataFrame(rows).query("seed == 0 and realisation == 0")
+    assert statistics.leads(once, "a", "b").verdict.str.contains("one measurement").all()

@@ -1,0 +1,131 @@
+"""The lab makes a thing once, finds it again, and believes the recorded run only when allowed."""
+
+import shutil
+from functools import cached_property
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from cinv_lib import training
+from cinv_lib.experiments import known_operator
+from cinv_lib.lab import lab as lab_module
+from cinv_lib.lab import made, profiles
+from cinv_lib.lab.lab import RECORDED, Lab
+from cinv_lib.machine import hardware
+from cinv_lib.machine.store import Store
+from cinv_lib.paper import results
+
+OP = "mask:0.9"
+
+
+@pytest.fixture(scope="module")
+def lab(folders):
+    return Lab("smoke", recorded=False)
+
+
+@pytest.fixture(scope="module")
+def scores(lab):
+    return lab.scores(OP)
+
+
+def test_scores_have_every_method_seed_and_realisation(lab, scores):
+    assert set(scores.method) == set(known_operator.METHODS)
+    assert list(scores.columns) == ["method", "realisation", "top1", "top5", "seed"]
+    assert (scores.groupby("method").size() == lab.profile.realisations).all()
+    assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
+
+
+def test_what_was_made_is_found_again(lab, scores, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("trained a second time")
+
+    monkeypatch.setattr(training, "distill", never)
+    monkeypatch.setattr(training, "finetune", never)
+    other = Lab("smoke", recorded=False)
+    pd.testing.assert_frame_equal(other.scores(OP), scores)
+    x = lab.val.images[:2].float() / 255
+    assert torch.equal(other.student(OP)(x), lab.student(OP)(x))
+    assert torch.equal(other.baseline(OP)(x), lab.baseline(OP)(x))
+    assert other.provenance("student", OP)["minutes"] > 0
+    assert len(other.history("student", OP)) == len(other.history("baseline", OP)) == 4
+    with pytest.raises(AssertionError, match="second time"):
+        other.student(OP, loss="mse")  # another loss is another student
+
+
+def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch, tmp_path):
+    archive = tmp_path / "recorded"
+    shutil.copytree(lab.store.root, archive / "smoke")
+    monkeypatch.setattr(lab_module, "RECORDED", archive)
+    monkeypatch.setattr(known_operator, "tables", None)  # nothing can be computed
+    pd.testing.assert_frame_equal(Lab("smoke").scores(OP), scores)
+    assert not (home.parent / "runs").exists()
+    monkeypatch.setenv("CINV_RECORDED", "0")
+    monkeypatch.setattr(training, "distill", None)
+    with pytest.raises(TypeError):
+        Lab("smoke").scores(OP)
+
+
+def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
+    """If a budget changes, the run that is kept with the course has to be made again."""
+    lab = Lab("stickers")
+    assert lab.archive.root == RECORDED / "stickers"
+    kept = [("scores", op, seed) for op in lab.profile.operators for seed in range(3)]
+    kept += [("student", lab.profile.slider), ("baseline", lab.profile.slider)]
+    for kind, *asked in kept:  # asked of the archive: the lab would make what is not there
+        assert lab.archive.finished(kind, made.spec(lab.profile, kind, *asked)), (kind, asked)
+
+
+def test_the_recorded_run_says_where_it_comes_from():
+    listing = Store(RECORDED / "stickers").listing()
+    assert (listing.state == "finished").all()
+    made = Lab("stickers").provenance("scores", OP)
+    assert {"commit", "date", "machine", "minutes"} <= set(made)
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="stickers, smoke"):
+        Lab("imagenet")
+    assert profiles.profile(profiles.SMOKE) is profiles.SMOKE
+
+
+def test_results_are_means_over_seeds_of_means_over_realisations(lab, scores):
+    frame = results.measured(lab, [OP]).set_index("method")
+    for method, rows in scores.groupby("method"):
+        assert frame.loc[method, "value"] == pytest.approx(rows.top1.mean())
+        assert frame.loc[method, "se"] == pytest.approx(rows.top1.sem())
+    assert (frame.label == "reduced scale").all()
+    assert frame.se_seeds.isna().all()
+
+
+def test_the_paper_s_numbers_stand_beside_under_our_operators(lab):
+    quoted = results.quoted(lab).set_index(["operator", "method"])
+    assert quoted.loc[("mask:0.9", "student"), "value"] == 82.96
+    assert quoted.loc[("noise:0.5", "clip"), "value"] == 7.70
+    assert quoted.loc[("blur:2.57", "baseline"), "value"] == 68.94
+    assert (quoted.label == "quoted").all()
+    table = results.layout(results.measured(lab, [OP]), results.quoted(lab))
+    assert table.loc[known_operator.METHODS["student"], (OP, "paper")] == "83.0 ± 0.1"
+    with pytest.raises(ValueError, match="top1, top5"):
+        results.measured(lab, [OP], metric="top3")
+
+
+def test_the_working_lab_has_every_model_on_its_own_device(monkeypatch):
+    """Also one that was looked at before, as lesson 14 looks at `vit` before it asks for more."""
+    lab = Lab("smoke", recorded=False)
+    lazy = [name for name, v in vars(Lab).items() if isinstance(v, cached_property)]
+    values = {name: getattr(lab, name) for name in lazy}
+    models = {name for name, v in values.items() if isinstance(v, torch.nn.Module)}
+    assert {"teacher", "vit"} <= models
+    place = SimpleNamespace(device=torch.device("meta"))
+    monkeypatch.setattr(hardware, "accelerator", lambda: place)
+    working = lab.working()
+    for name, value in values.items():
+        if name in models:
+            assert {p.device.type for p in getattr(working, name).parameters()} == {"meta"}, name
+            assert getattr(lab, name) is value, "the reader's own"
+            assert {p.device.type for p in value.parameters()} == {"cpu"}
+        else:
+            assert getattr(working, name) is value, f"{name}: read once is enough"
+    assert working.working() is working

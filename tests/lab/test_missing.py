@@ -1,0 +1,229 @@
+"""Where data or weights are absent a lesson says so, quotes the paper, and ends well."""
+
+import json
+from dataclasses import replace
+
+import nbformat
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+from test_notebooks import NOTEBOOKS, execute, kernel  # noqa: F401
+
+from cinv_lib import operators, paper
+from cinv_lib.course import ending
+from cinv_lib.data import image_files, prepared
+from cinv_lib.encoders import config, published
+from cinv_lib.lab import made, missing, plan
+from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
+from cinv_lib.lab.profiles.stickers import PROFILES, SMOKE
+from cinv_lib.paper import numbers
+from data_prep import __main__ as prep
+
+PAPERS = pytest.mark.parametrize("p", [IMAGENET100, STL10], ids=lambda p: p.name)
+
+
+def link(home, *names):
+    """As if data_prep had made these sets."""
+    for name in names:
+        if name in prepared.COMMAND:
+            files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
+        else:
+            files = [home / name / image_files.MANIFEST]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+
+
+def test_what_is_missing_comes_with_its_command(home, monkeypatch, tmp_path):
+    assert missing.missing(PROFILES["stickers"], "09") == []
+    how = "`python -m data_prep imagenet100 --imagenet DIR`"
+    assert missing.missing(IMAGENET100) == [f"the pictures imagenet100: {how}"]
+    assert f"the pictures imagenet100-shift: {how}" in missing.missing(IMAGENET100, "10")
+    assert "a set of near twins" in missing.missing(STL10, "10")[-1]
+    commands = {line.split(": ")[1] for line in missing.missing(IMAGENET100, "09")}
+    assert {
+        "`python -m data_prep cifar`",
+        "`python -m data_prep covid --coronahack DIR`",
+    } < commands
+    link(home, "stl10")
+    assert missing.missing(STL10) == ["the pictures stl10-unlabelled: `python -m data_prep stl10`"]
+    # once the pictures are there, the weights: out of reach, with what to do
+    monkeypatch.setattr(published, "unreachable", lambda url: "is out of reach")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *a, **_: None)
+    link(home, "stl10-unlabelled")
+    clip, resnet = missing.missing(STL10)
+    assert clip.startswith("RN101-quickgelu/openai: the weights are not on this machine")
+    assert "hf download" in clip and "curl -L" in resnet
+    weights = tmp_path / "checkpoints" / config.RESNET101.url.rsplit("/", 1)[1]
+    weights.parent.mkdir()
+    weights.touch()
+    assert missing.missing(STL10) == [clip]
+
+
+def test_a_lab_without_its_data_raises_one_clear_error(home):
+    with pytest.raises(
+        missing.Absent, match=r"'imagenet100' needs .*\n\n- the pictures .*--imagenet"
+    ):
+        Lab("imagenet100")
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.parametrize("source", sorted({s for shows in ending.SHOWS.values() for s in shows}))
+def test_the_papers_numbers_are_all_there(source):
+    kind, number = source.split()
+    rows = getattr(numbers, kind)(int(number))
+    cells = ending.quoted(source).to_numpy().ravel()
+    assert sum(cell != "" for cell in cells) == (rows.metric != "top5").sum()
+    assert ending.quoted("table 1").loc["mask:0.9", "Ours"] == "83.0 ± 0.1"
+    assert ending.quoted("table 6").iloc[0, 0] == "0.918 ± 0.001"
+    assert ending.quoted("figure 3").loc[("mask:0.9", 0.1), "Ours"] == "42.1 ± 0.1"
+
+
+def test_every_lesson_that_measures_has_numbers_to_quote():
+    assert set(plan.tasks("imagenet100", 1)) - set(ending.SHOWS) <= {"02", "03", "05", "14"}
+
+
+@PAPERS
+def test_nothing_is_planned_without_data(p, home):
+    listed = json.loads(plan.as_json(p.name, 1))
+    assert listed["tasks"] == listed["lessons"] == {}
+    assert listed["absent"] == missing.missing(p)
+
+
+@PAPERS
+def test_the_plan_of_a_paper_profile(p, monkeypatch):
+    """With data and weights, every task has a description, and trainings are the paper's."""
+    monkeypatch.setattr(missing, "missing", lambda *_: [])
+    tasks = json.loads(plan.as_json(p.name, 1))["tasks"]
+    assert len({task["address"] for task in tasks.values()}) == len(tasks)
+    assert {"starts", "fitted", "baseline100"}.isdisjoint(task["kind"] for task in tasks.values())
+    trained = {task["operator"] for task in tasks.values() if task["kind"] == "student"}
+    assert {*p.operators, *p.ranges, p.mixture} <= trained
+    spec = made.spec(p, "student", "mask:0.9")
+    assert spec["teacher"] == "RN101-quickgelu/openai"
+    assert spec["loss"] == "st:0.1"
+    want = {"epochs": 25, "batch_size": 256, "lr": 3e-4, "flip": True, "weight_decay": 0.0}
+    assert want.items() <= spec["recipe"].items()
+    assert made.spec(p, "baseline", "mask:0.9")["recipe"]["lr"] == 1e-3
+    assert ("unlabelled" in spec) == (p is STL10)
+
+
+@PAPERS
+def test_a_paper_profile_is_the_papers(p):
+    assert next(iter(p.operators)) == "mask:0.9"
+    table = paper.table(1)
+    assert set(p.operators.values()) == set(table.operator)
+    kernels = [2 * round(2 * operators.parse(op).severity) + 1 for op in ("blur:5", "blur:9")]
+    assert kernels == [21, 37]
+    steps = {100_000: 391, 126_689: 495}[100_000 if p.unlabelled else 126_689]
+    images = 100_000 if p.unlabelled else 126_689
+    assert -(-images // p.student.batch_size) == steps
+    figure = set(paper.figure(3).query("fraction <= 100").fraction / 100)
+    assert set(IMAGENET100.few_labels["mask:0.9"]) == figure
+    beyond = set(paper.figure(4).operator) | set(paper.table(10).operator)
+    graded = {str(operators.parse(op).at(s)) for op in p.graded for s in p.graded[op]}
+    assert {str(operators.parse(op)) for op in beyond} <= graded
+    assert (p.probe.epochs, p.probe.batch_size, p.probe.small_batch) == (10, 512, 32)
+    for op in (*p.operators, *p.ranges, p.slider, p.mixture, *p.graded, *p.pixels):
+        operators.parse(op)
+    student, baseline = p.recipes("noise:0.1..0.3")
+    assert (student, baseline) == (p.student, p.baseline)  # the paper trains all for as long,
+    assert p.draws("noise:0.1..0.3") == p.draws("noise:0.5") == 10  # and scores all as often
+
+
+def test_what_can_be_downloaded_is_and_the_rest_is_said(home, monkeypatch, capsys):
+    fetched = []
+
+    def cifar():
+        raise OSError("no network")
+
+    monkeypatch.setattr(prep.small_sets, "stl10", lambda: fetched.append("stl10"))
+    monkeypatch.setattr(prep.small_sets, "cifar", cifar)
+    monkeypatch.setattr(missing, "_unfetched", lambda name: None)
+    prep.for_profile("stl10")
+    assert fetched == ["stl10"] and "NOTE  no network" in capsys.readouterr().out
+    prep.for_profile("imagenet100")  # its own pictures are not there: nothing else is fetched
+    said = capsys.readouterr().out
+    assert fetched == ["stl10"] and "NOTE" not in said
+    assert said.startswith("ABSENT  the pictures imagenet100: `python -m data_prep imagenet100")
+    link(home, "imagenet100")
+    prep.for_profile("imagenet100")
+    assert fetched == ["stl10"] * 2
+
+
+def test_what_nobody_has_published_is_said_so(monkeypatch, home):
+    monkeypatch.setattr(missing, "missing", lambda *_: [])
+    with pytest.raises(missing.Absent, match="a ResNet-101 trained on the labelled classes alone"):
+        Lab("imagenet100").folder("starts", "mask:0.9")
+
+
+def test_a_notebook_ends_well_with_the_papers_numbers(kernel, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("CINV_LESSON", "11_ablations")
+    monkeypatch.setenv("CINV_HOME", str(tmp_path / "empty"))
+    cells = ["from cinv_lib.lab import Lab", 'lab = Lab("imagenet100")', "1 / 0"]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    done = execute(tmp_path / "in.ipynb", tmp_path / "out.ipynb")
+    _, lab, after = done.cells
+    assert after.execution_count is None and after.outputs == []
+    *shown, end = lab.outputs
+    text = "\n".join(str(output.data) for output in shown)
+    assert "data_prep imagenet100 --imagenet DIR" in text
+    assert "Figure 6, quoted" in text and "NT-Xent" in text and "Table" not in text
+    assert end.traceback == [
+        "The lesson ends here, as what it needs is absent. The cells below were not run."
+    ]
+
+
+LACKING = {
+    "no weights": ({"supervised_narrow": ""}, "a ResNet-101 trained on the labelled classes alone"),
+    "no operators": ({"starts": ()}, "a second start on mask:0.9 and mask:0.5..0.95"),
+    "no range": ({"starts": ("mask:0.9",)}, "a second start on mask:0.9 and mask:0.5..0.95"),
+    "neither": ({"supervised_narrow": "", "starts": (), "shift": "", "shift_severities": {}}, "a "),
+}
+
+
+@pytest.mark.parametrize("without", LACKING)
+def test_nothing_is_planned_for_a_second_start_that_is_not_there(without):
+    changed, line = LACKING[without]
+    lines = missing.second_start(replace(SMOKE, **changed))
+    assert len(lines) == 1 and lines[0].startswith(line)
+    kinds = {task.kind for task in plan.every(replace(SMOKE, **changed), 2).values()}
+    assert not kinds & {"baseline100", "starts", "fitted"}
+    assert kinds >= {"baseline", "scores", "severity"}
+    assert missing.second_start(SMOKE) == []
+    assert {task.kind for task in plan.every(SMOKE, 2).values()} >= {"baseline100", "fitted"}
+
+
+@pytest.mark.parametrize(
+    ("lesson", "without"),
+    [("07", "no weights"), ("07", "no range"), ("07", "neither"), ("15", "neither")],
+)
+def test_lessons_without_a_second_start_end_well_and_say_why(
+    lesson,
+    without,
+    kernel,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    changed, line = LACKING[without]
+    (path,) = [path for path in NOTEBOOKS if path.stem.startswith(lesson)]
+    monkeypatch.setenv("CINV_LESSON", path.stem)
+    notebook = nbformat.read(path, as_version=4)
+    first = f"""from dataclasses import replace
+from cinv_lib import profiles
+profiles.PROFILES["smoke"] = replace(profiles.SMOKE, **{changed!r})"""
+    notebook.cells.insert(0, new_code_cell(first))
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    done = execute(tmp_path / "in.ipynb", tmp_path / "out.ipynb", profile="smoke", seeds=1)
+    code = [cell for cell in done.cells if cell.cell_type == "code"]
+    run = [cell for cell in code if cell.execution_count]
+    if lesson == "15":
+        assert len(run) == len(code), "the ledger is whole"
+        return
+    assert 5 < len(run) < len(code)
+    shown = "\n".join(str(output.data) for output in run[-1].outputs if "data" in output)
+    assert f"- {line}" in shown and "Table 11, quoted" in shown
+    assert "The lesson ends here" in run[-1].outputs[-1].traceback[0]

@@ -1,0 +1,87 @@
+"""Where things run: a launcher's variables, whole or left over."""
+
+import os
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from cinv_lib.machine import hardware, host
+
+TORCHRUN = {
+    "RANK": "1",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "4",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+    "TORCHELASTIC_RUN_ID": "none",
+}
+STRAY = {
+    "ACCELERATE_MIXED_PRECISION": "fp16",
+    "ACCELERATE_USE_FSDP": "true",
+    "PMI_SIZE": "4",
+    "OMPI_COMM_WORLD_SIZE": "2",
+    "MV2_COMM_WORLD_SIZE": "2",
+    "SLURM_NTASKS": "4",
+}
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What accelerate sees of the environment: {name: value} of what a launcher may set."""
+    for name in (*TORCHRUN, *STRAY):
+        monkeypatch.delenv(name, raising=False)
+    found = {}
+
+    class Look(hardware.Accelerator):
+        def __init__(self, cpu):
+            names = [name for name in os.environ if name in {*TORCHRUN, *STRAY}]
+            found.update({name: os.environ[name] for name in names})
+
+    monkeypatch.setattr(hardware, "Accelerator", Look)
+    return found
+
+
+def set_all(monkeypatch, values):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_torchrun_puts_a_process_among_others(monkeypatch, seen):
+    set_all(monkeypatch, TORCHRUN | STRAY)
+    hardware.accelerator()
+    assert seen == TORCHRUN
+
+
+@pytest.mark.parametrize("absent", TORCHRUN)
+def test_a_part_of_what_torchrun_sets_is_left_over_from_something(monkeypatch, seen, absent):
+    before = {name: value for name, value in (TORCHRUN | STRAY).items() if name != absent}
+    set_all(monkeypatch, before)
+    hardware.accelerator()
+    assert not hardware.launched() and set(seen) <= {"TORCHELASTIC_RUN_ID"}
+    assert before.items() <= os.environ.items()  # other programs' variables are given back
+
+
+def test_accelerate_trains_alone_beside_a_stray_world(monkeypatch):
+    """The real one, which would wait for three others."""
+    for name in TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    set_all(monkeypatch, {"WORLD_SIZE": "4", "ACCELERATE_MIXED_PRECISION": "bf16"} | STRAY)
+    AcceleratorState._reset_state(reset_partial_state=True)  # as in a process of its own
+    place = hardware.accelerator()
+    assert (place.num_processes, place.process_index, place.mixed_precision) == (1, 0, "no")
+
+
+def test_decoders_share_the_cores_between_the_processes_of_torchrun_alone(monkeypatch):
+    monkeypatch.setattr(host, "cores", lambda: 12)
+    device = torch.device("cuda")
+    for name in TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "many")
+    assert hardware.decoders(device) == 12
+    set_all(monkeypatch, TORCHRUN)
+    assert hardware.decoders(device) == 3
+    monkeypatch.setattr(host, "cores", lambda: 64)
+    assert hardware.decoders(device) == 16
+    assert hardware.decoders(torch.device("cpu")) == 0

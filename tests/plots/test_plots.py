@@ -1,0 +1,229 @@
+"""Figures: what they draw is read back from their axes, and their files as pictures."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.container import BarContainer
+from PIL import Image
+
+from cinv_lib import paper, plots
+
+
+class Shade:
+    """Stand-in operator: multiplies by 1 - severity and shows which random numbers it drew."""
+
+    def __init__(self, severity=0.0):
+        self.severity = severity
+
+    def at(self, severity):
+        return Shade(severity)
+
+    def __call__(self, x, generator):
+        return x * (1 - self.severity) * torch.rand(x.shape, generator=generator)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def results():
+    rows = [
+        ("mask:0.9", "student", 100.0, 60.0, 0.5),
+        ("mask:0.9", "baseline", 100.0, 50.0, 0.4),
+        ("blur:2.57", "student", 100.0, 40.0, np.nan),
+        ("blur:2.57", "baseline", 100.0, 30.0, np.nan),
+    ]
+    return pd.DataFrame(rows, columns=["operator", "method", "fraction", "value", "se"])
+
+
+def bars_of(ax):
+    return [c for c in ax.containers if isinstance(c, BarContainer)]
+
+
+def luminance(hex_colour):
+    channels = [int(hex_colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_palette_is_okabe_ito_and_every_method_of_the_paper_has_a_colour():
+    published = "000000 E69F00 56B4E9 009E73 F0E442 0072B2 D55E00 CC79A7"
+    assert " ".join(c.removeprefix("#") for c in plots.OKABE_ITO.values()) == published
+    for method in ("student", "student_10", "baseline", "clip", "zero_shot", "clean_classifier"):
+        assert method in paper.METHODS and method in plots.METHOD_COLOURS
+    five = [plots.colour(m) for m in ("st", "ss", "sb", "nt", "mse")]
+    assert len(set(five)) == 5
+    used = {plots.colour(m) for m in plots.METHOD_COLOURS}
+    # 1.05 / (L + .05) is the contrast to white of the accessibility guidelines.
+    assert min(1.05 / (luminance(c) + 0.05) for c in used) > 2
+    assert plots.colour("other", 0) != plots.colour("other", 1)
+
+
+def test_pixels_clip_and_keep_integers():
+    image = torch.tensor([-1.0, 0.5, 2.0]).expand(3, 2, 3)
+    shown = plots.pixels(image)
+    assert shown.shape == (2, 3, 3) and shown.dtype == np.uint8
+    assert shown[0, :, 0].tolist() == [0, 128, 255]
+    whole = torch.arange(12, dtype=torch.uint8).reshape(3, 2, 2)
+    assert (plots.pixels(whole) == whole.permute(1, 2, 0).numpy()).all()
+    with pytest.raises(ValueError, match=r"\(1, 4, 4\).*\(3, H, W\)"):
+        plots.pixels(torch.zeros(1, 4, 4))
+
+
+def test_show_gives_alt_text_and_one_line(images, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **kw: shown.append((*a, kw)))
+    plots.show(plots.image_grid(images[:1]), "one picture")
+    assert capsys.readouterr().out == "Figure: one picture\n"
+    ((data, options),) = shown
+    assert data["text/plain"] == "Figure: one picture" and options["raw"] is True
+    assert options["metadata"]["image/png"]["alt"] == "one picture"
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert picture.format == "PNG" and min(picture.size) > 50
+    for alt in ("", "  ", "two\nlines"):
+        with pytest.raises(ValueError, match="one line"):
+            plots.show(plots.image_grid(images[:1]), alt)
+
+
+def test_the_same_figure_gives_the_same_bytes(images):
+    first, second = (plots.png(plots.image_grid(images, columns=3)) for _ in range(2))
+    assert first == second and b"matplotlib" not in first.lower()
+
+
+def test_image_grid(images):
+    titles = [str(i) for i in range(6)]
+    fig = plots.image_grid(list(images), titles, columns=4, row_titles=["one", "two"])
+    shown = [ax for ax in fig.axes if ax.images]
+    assert len(fig.axes) == 8 and len(shown) == 6
+    for ax, image, title in zip(shown, images, titles, strict=True):
+        assert ax.get_title() == title
+        assert (ax.images[0].get_array() == plots.pixels(image)).all()
+    assert [fig.axes[0].get_ylabel(), fig.axes[4].get_ylabel()] == ["one", "two"]
+    assert len(plots.image_grid(images).axes) == 6
+    with pytest.raises(ValueError, match="6 images and 1 titles"):
+        plots.image_grid(images, ["one"])
+    with pytest.raises(ValueError, match="0 images"):
+        plots.image_grid([])
+    with pytest.raises(ValueError, match="1 row titles for 2 rows"):
+        plots.image_grid(images, columns=3, row_titles=["one"])
+
+
+def test_severity_strip_grows_one_corruption(images):
+    fig = plots.severity_strip(images[0], Shade(), [0.0, 0.5, 0.9], seed=3)
+    assert [ax.get_title() for ax in fig.axes] == ["clean", "0", "0.5", "0.9"]
+    means = [ax.images[0].get_array().mean() for ax in fig.axes]
+    assert means == sorted(means, reverse=True) and means[0] > means[1]
+    noise = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))[0]
+    expected = plots.pixels(images[0] * 0.5 * noise)
+    assert (fig.axes[2].images[0].get_array() == expected).all()
+
+
+def test_result_bars_show_the_numbers_and_the_papers_hollow():
+    quoted = paper.table(1).replace({"operator": {"blur:9": "blur:2.57"}})
+    fig = plots.result_bars(results(), quoted, names={"student": "ours"})
+    (ax,) = fig.axes
+    heights = {c.get_label(): [b.get_height() for b in c] for c in bars_of(ax)}
+    assert heights == {"ours": [60, 40], "baseline": [50, 30]}
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["mask:0.9", "blur:2.57"]
+    marks = [c for c in ax.collections if isinstance(c, PathCollection)]
+    values = [[round(float(y), 2) for y in c.get_offsets()[:, 1]] for c in marks]
+    assert values == [[82.96, 77.80], [74.12, 68.94]]
+    assert all(to_hex(c.get_facecolor()[0]) == "#ffffff" for c in marks)
+    # Each mark stands over its own bar.
+    bars = [[b.get_x() + b.get_width() / 2 for b in c.patches] for c in bars_of(ax)]
+    assert np.allclose([c.get_offsets()[:, 0] for c in marks], bars)
+    names = [t.get_text() for t in fig.legends[0].get_texts()]
+    assert sorted(names) == ["baseline", "ours", "the paper"]
+    plots.png(fig)
+
+
+def test_result_bars_have_error_bars():
+    fig = plots.result_bars(results())
+    (ax,) = fig.axes
+    segments = [
+        c.lines[2][0].get_segments() for c in ax.containers if not isinstance(c, BarContainer)
+    ]
+    spans = [[round(s[1][1] - s[0][1], 6) for s in bars] for bars in segments]
+    assert spans == [[1.0, 0.0], [0.8, 0.0]]
+    assert "the paper" not in [t.get_text() for t in fig.legends[0].get_texts()]
+
+
+def test_result_bars_leave_a_gap_where_a_method_has_no_result():
+    (ax,) = plots.result_bars(results().iloc[:3]).axes
+    heights = [[b.get_height() for b in c] for c in bars_of(ax)]
+    assert heights[0] == [60, 40] and heights[1][0] == 50 and np.isnan(heights[1][1])
+
+
+def test_training_curves_mean_each_epoch():
+    history = pd.DataFrame({"epoch": [0, 0, 1, 1], "step": [0, 1, 2, 3], "loss": [4.0, 2, 2, 0]})
+    fig = plots.training_curves({"student": history, "baseline": history})
+    (ax,) = fig.axes
+    assert len(ax.lines) == 4
+    assert ax.lines[0].get_ydata().tolist() == [4, 2, 2, 0]
+    assert ax.lines[1].get_xydata().tolist() == [[0.5, 3], [2.5, 1]]
+    assert [t.get_text() for t in fig.legends[0].get_texts()] == ["student", "baseline"]
+
+
+def test_fraction_curves_of_figure_3():
+    quoted = paper.figure(3).query("operator == 'mask:0.9'")
+    ours = quoted.assign(value=quoted.value - 20, se=0.3)
+    (ax,) = plots.fraction_curves(ours, quoted).axes
+    assert ax.get_xscale() == "log"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.5", "1", "5", "10", "100"]
+    solid = next(line for line in ax.lines if line.get_marker() == "o")
+    assert np.allclose(solid.get_ydata(), quoted.query("method == 'student'").value - 20)
+    level = next(line for line in ax.lines if line.get_linestyle() == "--")
+    assert np.allclose(level.get_ydata(), 54.12)
+    hollow = [c for c in ax.collections if isinstance(c, PathCollection)]
+    assert np.allclose(hollow[0].get_offsets()[:, 1], quoted.query("method == 'student'").value)
+    plots.png(plots.fraction_curves(ours))
+
+
+def test_embedding_strips_sort_by_the_first_and_tell_the_cosine():
+    generator = torch.Generator().manual_seed(1)
+    r, s = torch.randn(2, 32, generator=generator)
+    fig = plots.embedding_strips({"R(x)": r, "S(A(x))": 3 * r + s, "-R(x)": -r})
+    first, second, third = (np.array([b.get_height() for b in ax.patches]) for ax in fig.axes)
+    assert (np.diff(first) <= 0).all() and np.allclose(third, -first)
+    for heights in (first, second, third):
+        assert np.isclose((heights**2).sum(), 1, atol=1e-5)
+    titles = [ax.get_title(loc="left") for ax in fig.axes]
+    cosine = torch.nn.functional.cosine_similarity(r, 3 * r + s, dim=0)
+    assert titles[0] == "R(x)" and titles[2].endswith("cosine to R(x): -1.00")
+    assert titles[1] == f"S(A(x))   cosine to R(x): {cosine:.2f}"
+
+
+def test_top3_of_figure_1(images):
+    shown = paper.figure(1).query("operator == 'mask:0.9'")
+    predictions = {
+        method: list(zip(rows.name, rows.probability / 100, strict=True))
+        for method, rows in shown.groupby("method")
+    }
+    fig = plots.top3(images[0], predictions, truth="Carbonara")
+    assert [ax.get_title(loc="left") for ax in fig.axes[1:]] == ["baseline", "student"]
+    ours = fig.axes[2]
+    assert ours.texts[0].get_text() == "62.1% Carbonara"
+    assert np.allclose([b.get_width() for b in ours.patches], [0.621, 0.123, 0.098])
+    filled = [b.get_facecolor()[3] > 0 for b in ours.patches]
+    assert filled == [True, False, False]
+    assert not any(b.get_facecolor()[3] > 0 for b in fig.axes[1].patches)
+    plots.png(fig)
+
+
+def test_fraction_curves_in_pictures_a_class_go_as_far_as_the_paper():
+    ours = pd.DataFrame({"method": "student", "fraction": [1, 2, 20], "value": 50.0, "se": 0.1})
+    level = pd.DataFrame({"method": ["baseline"], "fraction": [20], "value": [70.0], "se": [0.1]})
+    quoted = ours.assign(fraction=[2, 127, 1267])
+    fig = plots.fraction_curves(
+        pd.concat([ours, level]), quoted, xlabel="labelled pictures a class"
+    )
+    (ax,) = fig.axes
+    assert ax.get_xlabel() == "labelled pictures a class"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "20", "1267"]
