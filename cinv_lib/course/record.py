@@ -10,8 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab import lab as labs
-from cinv_lib.lab import plan
 
 
 def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
@@ -20,16 +20,15 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     Returns the folders in the archive.
     """
     lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
-    first, slider = next(iter(lab.profile.operators)), lab.profile.slider
-    tasks = dict.fromkeys(t for tasks in plan.tasks(profile, seeds).values() for t in tasks)
-    tasks = [task for task in tasks if task.kind not in ("student", "baseline")]
-    finished = [lab.finished(t.kind, t.operator, t.seed, t.loss) for t in tasks]
-    for task in (t for t, done in zip(tasks, finished, strict=True) if not done):
-        print(f"WARN  not finished, so not kept: {task.name}")
-    entries = [t.make(lab) for t, done in zip(tasks, finished, strict=True) if done]
-    shown = [(kind, op) for op in (first, slider) for kind in ("student", "baseline")]
-    entries += [lab.folder(kind, op) for kind, op in [*shown, ("probe", slider)]]
-    archive = labs.RECORDED / lab.profile.name
+    p = lab.profile
+    asked = dict.fromkeys(t for e in p.entries if isinstance(e, Experiment) for t in e.tasks(seeds))
+    finished = {task: lab.finished(task) for task in asked}
+    for task in (task for task, done in finished.items() if not done):
+        print(f"WARN  not finished, so not kept: {p.task_name(task)}")
+    shown = [(kind, op) for op in (p.operators[0], p.slider) for kind in ("student", "baseline")]
+    models = [p[kind].task(op) for kind, op in [*shown, ("probe", p.slider)]]
+    entries = [lab.folder(task) for task in [*(t for t, done in finished.items() if done), *models]]
+    archive = labs.RECORDED / p.name
     kept = [archive / entry.parent.name / entry.name for entry in entries]
     for entry, copy in zip(entries, kept, strict=True):
         if not copy.exists():

@@ -3,6 +3,7 @@ from . import inference as inference
 from . import published as published
 from . import weight_files as weight_files
 from . import words as words
+from .encoder import TEMPLATE as TEMPLATE
 from .encoder import Encoder as Encoder
 from .encoder import fresh as fresh
 from .encoder import load as load

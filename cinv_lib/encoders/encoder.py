@@ -25,6 +25,8 @@ from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import published, weight_files
 from cinv_lib.encoders.config import CLIP_FILES, EMBEDDED, TOWER_FILES
 
+TEMPLATE = "a photo of a {}"  # how a class is asked for in words
+
 
 class Encoder(nn.Module):
     """An image tower with its own normalisation.
@@ -170,7 +172,7 @@ def save(encoder: Encoder, directory: str | Path, dtype: torch.dtype = torch.flo
 
 @torch.no_grad()
 def text_embeddings(
-    encoder: Encoder, names: Sequence[str], templates: Sequence[str] = ("a photo of a {}",)
+    encoder: Encoder, names: Sequence[str], templates: Sequence[str] = (TEMPLATE,)
 ) -> Float[Tensor, "K d"]:
     """Embed each name in each template, average the normalised embeddings, normalise again.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.views import epoch_order, random_crop, random_flip
-from cinv_lib.encoders.encoder import Encoder, text_embeddings
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder, text_embeddings
 from cinv_lib.encoders.inference import device_of, looking, side_of
 from cinv_lib.evaluation.draws import batches
 from cinv_lib.machine.hardware import uses_bf16
@@ -239,7 +239,7 @@ def train(
 def zero_shot(
     encoder: Encoder,
     names: Sequence[str],
-    templates: Sequence[str] = ("a photo of a {}",),
+    templates: Sequence[str] = (TEMPLATE,),
     scale: float = 100.0,
 ) -> Probe:
     """A classifier from class names alone: `scale` times the cosine to each name's embedding.

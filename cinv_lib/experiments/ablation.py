@@ -2,6 +2,9 @@
 lie. The columns of Figures 6 and 10, and the geometry that lesson 04 predicts.
 """
 
+from dataclasses import dataclass
+from types import MappingProxyType
+
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
@@ -12,7 +15,9 @@ from cinv_lib.encoders.inference import embedded
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import parse
 
 
 @torch.no_grad()
@@ -42,3 +47,40 @@ def measure(
             scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
             rows.append({"severity": severity, "realisation": r} | scores | geometry(S, R, same))
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ablation(Experiment):
+    """Students of one range that differ in their loss (Figures 6 and 10, App. C; lesson 11).
+
+    taus: further temperatures of the paper's loss, of one training each.
+    severities: where they are scored, on `val_per_class` pictures per class.
+    """
+
+    taus: tuple[float, ...]
+    severities: tuple[float, ...]
+    val_per_class: int
+    realisations: int
+    name, lessons = "ablation", ("11",)
+    tables = MappingProxyType({"ablation": "%.5f"})
+    asks = Experiment.asks | {"taus"}
+
+    def asked_taus(self, seeds: int) -> list[float]:
+        """The further temperatures that a run of so many seeds asks for."""
+        out = self.several if seeds == 1 else ()
+        return [tau for tau in self.taus if f"st:{tau:g}" not in out]
+
+    def tasks(self, seeds: int) -> list[Task]:
+        more = [f"st:{tau:g}" for tau in self.asked_taus(seeds)]
+        (op,) = self.operators
+        return super().tasks(seeds) + [self.task(op, 0, loss) for loss in more]
+
+    def measure(
+        self, task: Task, teacher: Encoder, student: Encoder, probe: Probe, val: ImageSet
+    ) -> dict[str, pd.DataFrame]:
+        """severity, realisation, top1, top5 and the columns of `metrics.geometry`."""
+        frame = measure(
+            student, probe, teacher, val.per_class(self.val_per_class), parse(task.operator),
+            self.severities, self.realisations,
+        )  # fmt: skip
+        return {"ablation": frame}

@@ -11,6 +11,7 @@ float32, since bfloat16 would round the gradients.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -19,12 +20,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder
 from cinv_lib.encoders.inference import device_of, looking, side_of
 from cinv_lib.evaluation.attack import Model, noise, pgd, slope
 from cinv_lib.evaluation.draws import batches
 from cinv_lib.evaluation.metrics import top_k
+from cinv_lib.evaluation.probe import Probe, zero_shot
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.base import Operator
-from cinv_lib.operators.basic import Identity
+from cinv_lib.operators.basic import Identity, parse
+from cinv_lib.training.baseline import Classifier
 
 METHODS = {  # keys as in `known_operator.METHODS`
     "student": "student S",
@@ -200,3 +205,32 @@ def checks(scores: pd.DataFrame) -> pd.DataFrame:
             found = {"value": value, "low": low, "high": high, "passes": low <= value <= high}
             rows[METHODS[method], sentence] = found
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["method", "check"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Experiment):
+    """Student and baseline of a range, and CLIP on clean pictures, under attack (lesson 14)."""
+
+    protocol: Protocol
+    template: str = TEMPLATE
+    name, lessons, apart = "adversarial", ("14",), True
+    tables = MappingProxyType({"adversarial": "%.4f"})
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        probe: Probe,
+        baseline: Classifier,
+        val: Pictures,
+    ) -> dict[str, pd.DataFrame]:
+        """COLUMNS, a row for each of METHODS, pixels and budget."""
+        words = zero_shot(teacher, val.class_names, (self.template,)).requires_grad_(False)
+        groups = {
+            "student": (student, probe),
+            "baseline": (baseline.encoder, baseline.head),
+            "clip_zero_shot": (teacher, words),
+        }
+        frame = measure(groups, val, parse(task.operator), self.protocol, task.seed)
+        return {"adversarial": frame}

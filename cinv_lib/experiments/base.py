@@ -1,14 +1,178 @@
-"""What experiments have in common: the models that they compare."""
+"""What trainings and experiments have in common: an entry, one object that says what it needs, what
+its result depends on, and how it is made.
 
-from cinv_lib import evaluation
+The parameters of the method that makes an entry name what it needs: other entries (`student`), or
+what a lab gives (`teacher`, `val`). From these names follow what is handed to the method, what
+comes before it in the plan, and its description, by which the store finds it. So nothing that is
+used can be missing from the description.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.scores import Group
+from cinv_lib.losses import equations
+from cinv_lib.operators import basic
 from cinv_lib.training.baseline import Classifier
+
+LOSS = "st:0.1"  # the paper's, Eq. 3 at its temperature
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing that a lab makes: the entry `kind` at an operator, for a seed and a loss.
+
+    The texts are brought to one form, so that "mask:.9" and "mask:0.90" are one task. loss: "" for
+    an entry without a student in it.
+
+    Raises ValueError where a text names no operator or loss, or the seed is no whole number from 0.
+    """
+
+    kind: str
+    operator: str
+    seed: int = 0
+    loss: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise ValueError(f"seed {self.seed!r}: expected a whole number, 0 or more")
+        object.__setattr__(self, "operator", str(basic.parse(self.operator)))
+        object.__setattr__(self, "loss", self.loss and str(equations.parse(self.loss)))
+
+
+Needs = Mapping[str, Any]  # name -> a Task, a name of what a lab gives, or a mapping of these
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A training or an experiment, with its settings.
+
+    operators: where lessons ask for it -> what is particular there (draws, severities), or None.
+    losses: of the students that lessons ask for; the first is the profile's. () without students.
+    several: operators or losses of these that a run of one seed leaves out: side issues, of which
+        one training each decides nothing.
+    """
+
+    operators: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[str, ...] = (LOSS,)
+    several: tuple[str, ...] = ()
+
+    name: ClassVar[str]  # also that of its folder in the store, and of its (first) table
+    version: ClassVar[int] = 1  # raised when the code changes the results, with a line in CHANGELOG
+    lessons: ClassVar[tuple[str, ...]] = ()  # that ask for it
+    apart: ClassVar[bool] = False  # `make course` gives it a process of its own
+    shown: ClassVar[str] = ""  # the lesson whose cells `make course` runs to make it
+    only_at: ClassVar[str] = ""  # the one operator it is made at, whatever is asked for
+    # These fields only choose what is made; on every other one, a setting, its results depend.
+    asks: ClassVar[frozenset[str]] = frozenset({"operators", "losses", "several"})
+
+    def __post_init__(self) -> None:
+        kept = {str(basic.parse(op)): here for op, here in self.operators.items()}
+        object.__setattr__(self, "operators", kept)
+
+    def asked(self, seeds: int) -> tuple[list[str], list[str]]:
+        """The operators and the losses that a run of so many seeds asks for."""
+        out = self.several if seeds == 1 else ()
+        return (
+            [op for op in self.operators if op not in out],
+            [loss for loss in self.losses or ("",) if loss not in out],
+        )
+
+    def tasks(self, seeds: int) -> list[Task]:
+        """What lessons ask for in a run of so many training seeds, from 0."""
+        operators, losses = self.asked(seeds)
+        return [
+            Task(self.name, op, seed, loss)
+            for seed in range(seeds)
+            for op in operators
+            for loss in losses
+        ]
+
+    def task(self, operator: str, seed: int = 0, loss: str | None = None) -> Task:
+        """The task of this entry; loss None is the profile's, and an entry without students has
+        none whatever is asked."""
+        loss = "" if not self.losses else loss or self.losses[0]
+        return Task(self.name, self.only_at or operator, seed, loss)
+
+    def label(self, task: Task) -> str:
+        """The task in a file's name: no colon and no bar, which Windows does not have."""
+        loss = f"-{task.loss}" if task.loss and task.loss != self.losses[0] else ""
+        text = f"{task.operator}{loss}-seed{task.seed}"
+        return text.replace(":", "_").replace("|", "_or_")
+
+    def needs(self, task: Task) -> Needs:
+        """What has to be there: the names of the parameters of the method that makes it."""
+        return {name: name for name in self._parameters() if name not in ("folder", "task")}
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """What its result depends on besides its operator, seed, loss and needs."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.asks}
+        here = self.operators.get(task.operator)
+        return kept if here is None else kept | {"here": here}
+
+    def make(self, folder: Path, task: Task, **needed: Any) -> None:
+        """Make it in a folder of the store, from what it `needs`."""
+        given = {"folder": folder, "task": task} | needed
+        self.keep(folder, self.maker()(**{name: given[name] for name in self._parameters()}))
+
+    def maker(self) -> Callable[..., Any]:
+        """The method that makes it; `folder` and `task` are handed to it if it names them."""
+        raise NotImplementedError
+
+    def keep(self, folder: Path, made: Any) -> None:
+        """Write what the maker returned."""
+
+    def _parameters(self) -> list[str]:
+        return list(inspect.signature(self.maker()).parameters)
+
+
+class Training(Entry):
+    """An entry that is a model: `build(folder, task, ...)` trains it there, and goes on with a
+    checkpoint that it finds."""
+
+    apart: ClassVar[bool] = True
+
+    def maker(self) -> Callable[..., None]:
+        return self.build
+
+    def load(self, folder: Path) -> Any:
+        """The model, or several, of a finished folder."""
+        raise NotImplementedError
+
+
+class Experiment(Entry):
+    """An entry that is a table, or several: `measure(task, ...)` returns them by name."""
+
+    tables: ClassVar[Mapping[str, str]]  # their names -> how their numbers are written
+
+    def task(self, operator: str, seed: int = 0, loss: str | None = None) -> Task:
+        """As for every entry. Raises ValueError at an operator where it is not measured."""
+        task = super().task(operator, seed, loss)
+        if task.operator not in self.operators:
+            known = ", ".join(self.operators)
+            raise ValueError(
+                f"{self.name} is not measured at {operator!r}; expected one of {known}"
+            )
+        return task
+
+    def maker(self) -> Callable[..., Mapping[str, pd.DataFrame]]:
+        return self.measure
+
+    def keep(self, folder: Path, made: Mapping[str, pd.DataFrame]) -> None:
+        for name, digits in self.tables.items():
+            made[name].to_csv(folder / f"{name}.csv", index=False, float_format=digits)
 
 
 def contestants(
     teacher: Encoder, baseline: Classifier, student: Encoder, head: Probe, words: Probe
-) -> list[evaluation.Group]:
+) -> list[Group]:
     """METHODS as groups for `evaluate`: CLIP first, each encoder with its heads.
 
     head: the student's probe, fitted within the range; words: the teacher's, `probe.zero_shot`.

@@ -3,6 +3,8 @@ corrupted: where the accuracy of one goes that another has.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -10,12 +12,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import top_k
+from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.scores import Group
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.base import Operator
-from cinv_lib.operators.basic import Identity
+from cinv_lib.operators.basic import Identity, parse
+from cinv_lib.training.baseline import Classifier
 
 
 def measure(
@@ -74,3 +81,40 @@ def exchange(a: Num[Tensor, " N"], b: Num[Tensor, " N"], draws: int) -> tuple[fl
     """
     more = 100 * (b - a).double() / draws
     return more.clamp(min=0).mean().item(), (-more).clamp(min=0).mean().item()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineFit(Experiment):
+    """Both baselines and the student on the pictures that they were trained on, and on others
+    (lesson 07). fit_by_epoch: the baselines' training losses, in the mean of each epoch."""
+
+    realisations: int
+    name, lessons = "baseline_fit", ("07",)
+    tables = MappingProxyType(
+        {"baseline_fit": "%.4f", "fit_by_picture": "%.4f", "fit_by_epoch": "%.4f"}
+    )
+
+    def measure(
+        self,
+        task: Task,
+        student: Encoder,
+        probe: Probe,
+        baseline: Classifier,
+        baseline100: Classifier,
+        baseline_history: pd.DataFrame,
+        baseline100_history: pd.DataFrame,
+        train: Pictures,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """The two tables of `measure`, and epoch, baseline, baseline100."""
+        groups = [
+            (baseline.encoder, {"baseline": baseline.head}),
+            (baseline100.encoder, {"baseline100": baseline100.head}),
+            (student, {"student": probe}),
+        ]
+        sets = {"training": train, "validation": val}
+        fit, pictures = measure(groups, sets, parse(task.operator), self.realisations, task.seed)
+        histories = {"baseline": baseline_history, "baseline100": baseline100_history}
+        losses = {name: history.groupby("epoch").loss.mean() for name, history in histories.items()}
+        epochs = pd.DataFrame(losses).reset_index()
+        return {"baseline_fit": fit, "fit_by_picture": pictures, "fit_by_epoch": epochs}

@@ -1,13 +1,17 @@
 """The baseline from another start: a tower that knows only the labelled classes (Tables 11, 12)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.experiments.unknown_severity import COLUMNS
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
 METHODS = {  # keys as in `known_operator.METHODS`, and one more
@@ -50,3 +54,35 @@ def measure(
     draws = {"realisations": realisations, "seed": seed, "progress": False}
     scores = evaluation.sweep(groups, val, op, severities, **draws)
     return scores.rename(columns={"model": "method"})[COLUMNS]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """At which severities a baseline is scored, in how many draws, on how many pictures."""
+
+    severities: tuple[float, ...]
+    realisations: int
+    val_per_class: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineStarts(Experiment):
+    """The baseline from a tower that knows only the labelled classes (Tables 11 and 12; lesson 07).
+
+    operators: where it is `Scored`, on the draws of the other baseline.
+    """
+
+    losses: tuple[str, ...] = ()
+    name, lessons = "baseline_starts", ("07",)
+    tables = MappingProxyType({"baseline_starts": "%.4f"})
+
+    def measure(
+        self, task: Task, baseline100: Classifier, val: ImageSet
+    ) -> dict[str, pd.DataFrame]:
+        """The columns of `unknown_severity`; the method is "baseline100"."""
+        here = self.operators[task.operator]
+        frame = measure(
+            baseline100, val.per_class(here.val_per_class), parse(task.operator), here.severities,
+            here.realisations, task.seed,
+        )  # fmt: skip
+        return {"baseline_starts": frame}

@@ -7,7 +7,8 @@ what there is to lose.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -17,9 +18,13 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation, operators
 from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, side_of
 from cinv_lib.evaluation import probe
+from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.scores import Contestant
+from cinv_lib.experiments.base import Experiment, Needs, Task
+from cinv_lib.operators.basic import parse
 
 METHODS = {
     "specialist": "its own specialist",
@@ -151,3 +156,35 @@ def break_even(
     tensor([0.9000])
     """
     return (blind - wrong) / (own - wrong)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blind(Experiment):
+    """One student for several operators beside a specialist for each and a router (lesson 14)."""
+
+    realisations: int
+    name, lessons, apart = "blind", ("14",), True
+    tables = MappingProxyType({"blind": "%.4f"})
+
+    def needs(self, task: Task) -> Needs:
+        specialists = {
+            str(part): {
+                name: Task(name, str(part), task.seed, task.loss) for name in ("student", "probe")
+            }
+            for part in parse(task.operator).parts
+        }
+        return {**super().needs(task), "specialists": specialists}
+
+    def measure(
+        self,
+        task: Task,
+        student: Encoder,
+        probe: Probe,
+        specialists: Mapping[str, Mapping],
+        train: Pictures,
+        val: Pictures,
+    ) -> dict[str, pd.DataFrame]:
+        """COLUMNS, a row for each of METHODS, operator and realisation."""
+        pairs = {op: (of["student"], of["probe"]) for op, of in specialists.items()}
+        frame = measure((student, probe), pairs, train, val, self.realisations, task.seed)
+        return {"blind": frame}

@@ -6,7 +6,8 @@ seed, as the training does, so an error over seeds has both kinds of chance in i
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pandas as pd
 from jaxtyping import Float
@@ -15,8 +16,13 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation, operators
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder
 from cinv_lib.evaluation import statistics
+from cinv_lib.evaluation.probe import Probe, zero_shot
+from cinv_lib.experiments.base import Experiment, Needs, Task
+from cinv_lib.operators.basic import Identity
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES, corrupt_set
+from cinv_lib.training.baseline import Classifier
 
 CLEAN = "none"  # the corruption of the rows for clean pictures: family "clean", severity 0
 METHODS = {  # keys as in `known_operator.METHODS`
@@ -102,3 +108,42 @@ def mean_corruption_error(
     if not bool((below > 0).all()):
         raise ValueError(f"the baseline's errors sum to {below.tolist()}; expected each above 0")
     return 100 * (errors.sum(dim=1) / below).mean().item()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonCorruptions(Experiment):
+    """The student of a mixture, a baseline of clean pictures and CLIP on the common corruptions
+    (Table 14, App. D.8; lesson 13).
+
+    severities: of the common corruptions, from 1 to 5.
+    """
+
+    severities: tuple[int, ...]
+    val_per_class: int
+    template: str = TEMPLATE
+    name, lessons = "common_corruptions", ("13",)
+    tables = MappingProxyType({"common_corruptions": "%.4f"})
+
+    def needs(self, task: Task) -> Needs:
+        clean = Task("baseline", str(Identity()), task.seed)  # it has seen clean pictures only
+        return {**super().needs(task), "baseline": clean}
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        probe: Probe,
+        baseline: Classifier,
+        clean_probe: Probe,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """The columns of `score`."""
+        words = zero_shot(teacher, val.class_names, (self.template,))
+        groups = [
+            (student, {"student": probe, "zero_shot": words}),
+            (baseline.encoder, {"baseline": baseline.head}),
+            (teacher, {"clip_clean": clean_probe}),
+        ]
+        val = val.per_class(self.val_per_class)
+        return {"common_corruptions": score(groups, val, self.severities, task.seed)}

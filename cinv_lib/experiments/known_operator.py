@@ -4,16 +4,19 @@ one go.
 Each encoder embeds a corrupted picture once, for all the heads that want it.
 """
 
+from dataclasses import dataclass
+from types import MappingProxyType
+
 import pandas as pd
 
-from cinv_lib import evaluation, operators
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation import probe
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
+from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import few_labels
-from cinv_lib.lab.profiles.record import Profile
-from cinv_lib.operators.base import Operator
+from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
 METHODS = {  # as in `paper.METHODS`, and what each is
@@ -28,48 +31,67 @@ METHODS = {  # as in `paper.METHODS`, and what each is
 }
 
 
-def tables(
-    profile: Profile,
-    op: Operator,
-    seed: int,
-    train: Pictures,
-    val: ImageSet,
-    teacher: Encoder,
-    student: Encoder,
-    baseline: Classifier,
-    supervised: Encoder,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores of every method, all on the same draws.
+@dataclass(frozen=True, kw_only=True)
+class KnownOperator(Experiment):
+    """Every method on one operator, whose models were trained on it (Tables 1, 4, 9, 13; Figures 3
+    and 7; lesson 06). Each encoder embeds a corrupted picture once, for all the heads that want it.
 
-    supervised: the tower that the baseline started from, for Table 13.
-
-    Returns:
-        A row for each of METHODS and each realisation: method, realisation, top1, top5 (percent).
-        And for each of `few_labels.METHODS`, number of labels and realisation, its COLUMNS.
+    operators: shares of the labels from which probes are fitted there, for the table few_labels.
+    fractions: of the labels, for the student's probes in the table known_operator.
     """
-    recipe, shares = profile.probe, profile.few_labels.get(str(op), ())
-    whole = {1.0, *shares}
 
-    def fit(method: str, encoder: Encoder, asked: set[float]) -> dict[str, probe.Probe]:
-        heads = few_labels.fit(encoder, train, op, asked, recipe, seed)
-        return {few_labels.name(method, share): head for share, head in heads.items()}
+    probe: ProbeRecipe
+    fractions: tuple[float, ...]
+    realisations: int
+    template: str = TEMPLATE
+    name = "known_operator"
+    lessons, apart = ("06", "07", "15"), True
+    tables = MappingProxyType({"known_operator": "%.4f", "few_labels": "%.4f"})
 
-    clean = probe.train(teacher, train, operators.Identity(), recipe, seed)
-    words = probe.zero_shot(teacher, train.class_names, (profile.template,))
-    of_R = {"clip_clean": clean, "clip_zero_shot": words}
-    of_S = {"clean_classifier": clean, "zero_shot": words}
-    groups = [
-        (teacher, fit("clip", teacher, whole) | of_R),
-        (student, fit("student", student, {*whole, *profile.fractions}) | of_S),
-        (supervised, fit("resnet", supervised, whole)),
-        (baseline.encoder, {"baseline": baseline.head}),
-    ]
-    scores = evaluation.evaluate_heads(groups, val, op, profile.draws(str(op)), seed)
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        baseline: Classifier,
+        supervised: Encoder,
+        clean_probe: Probe,
+        train: Pictures,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """Scores of all on the same draws.
 
-    called = {few_labels.name(method, 1.0): method for method in ("clip", "student")}
-    parts = [fraction for fraction in profile.fractions if fraction < 1]
-    called |= {few_labels.name("student", part): f"student_{100 * part:g}" for part in parts}
-    every = scores.assign(method=scores.model.replace(called))
-    every = every[every.method.isin({*METHODS, *called.values()})].reset_index(drop=True)
-    few = few_labels.table(scores, train, shares, seed)
-    return every[["method", "realisation", "top1", "top5"]], few
+        supervised: the tower that the baseline started from, for Table 13.
+
+        Returns:
+            known_operator: method, realisation, top1, top5 (percent), a row for each of METHODS and
+            each realisation. few_labels: `few_labels.COLUMNS`, a row for each of its METHODS,
+            number of labels and realisation.
+        """
+        op, shares = parse(task.operator), self.operators[task.operator] or ()
+        whole = {1.0, *shares}
+
+        def fit(method: str, encoder: Encoder, asked: set[float]) -> dict[str, Probe]:
+            heads = few_labels.fit(encoder, train, op, asked, self.probe, task.seed)
+            return {few_labels.name(method, share): head for share, head in heads.items()}
+
+        words = zero_shot(teacher, train.class_names, (self.template,))
+        of_R = {"clip_clean": clean_probe, "clip_zero_shot": words}
+        of_S = {"clean_classifier": clean_probe, "zero_shot": words}
+        groups = [
+            (teacher, fit("clip", teacher, whole) | of_R),
+            (student, fit("student", student, {*whole, *self.fractions}) | of_S),
+            (supervised, fit("resnet", supervised, whole)),
+            (baseline.encoder, {"baseline": baseline.head}),
+        ]
+        scores = evaluate_heads(groups, val, op, self.realisations, task.seed)
+
+        called = {few_labels.name(method, 1.0): method for method in ("clip", "student")}
+        parts = [fraction for fraction in self.fractions if fraction < 1]
+        called |= {few_labels.name("student", part): f"student_{100 * part:g}" for part in parts}
+        every = scores.assign(method=scores.model.replace(called))
+        every = every[every.method.isin({*METHODS, *called.values()})].reset_index(drop=True)
+        return {
+            "known_operator": every[["method", "realisation", "top1", "top5"]],
+            "few_labels": few_labels.table(scores, train, shares, task.seed),
+        }

@@ -7,6 +7,8 @@ one the other has understood more than one that says "umbrella".
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -17,7 +19,12 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.evaluation.probe import Probe, zero_shot
+from cinv_lib.experiments.base import Experiment, Task, contestants
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import parse
+from cinv_lib.training.baseline import Classifier
 
 COLUMNS = ["pictures", "label", "method", "severity", "realisation", "top1", "top5"]
 
@@ -81,3 +88,34 @@ def stand_in(
     twin = F.normalize(twins, dim=1).mean(dim=0)
     order = torch.cosine_similarity(centres, twin[None], dim=1).argsort(descending=True)
     return known[order].tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelShift(Experiment):
+    """The models of a range on near twins of classes (Sec. 4.4; Figures 5 and 9; lesson 10).
+
+    operators: the severities at which the models of that range see the twins.
+    """
+
+    realisations: int
+    template: str = TEMPLATE
+    name, lessons = "label_shift", ("10",)
+    tables = MappingProxyType({"label_shift": "%.4f"})
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        probe: Probe,
+        baseline: Classifier,
+        twins: ImageSet,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """COLUMNS, a row for twins and for their labels' own pictures, method, severity, draw."""
+        words = zero_shot(teacher, val.class_names, (self.template,))
+        frame = measure(
+            contestants(teacher, baseline, student, probe, words), twins, val, parse(task.operator),
+            self.operators[task.operator], self.realisations, task.seed,
+        )  # fmt: skip
+        return {"label_shift": frame}

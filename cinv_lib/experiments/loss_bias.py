@@ -6,6 +6,7 @@ probe is fitted to an encoder and can make up for a shift or a turn of its embed
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -15,15 +16,16 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder
 from cinv_lib.evaluation import probe
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
-from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
+from cinv_lib.evaluation.probe import train as train_probe
 from cinv_lib.evaluation.scores import Head
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.base import Operator
-from cinv_lib.operators.basic import Identity
-from cinv_lib.training import tuned_teacher
+from cinv_lib.operators.basic import Identity, parse
 
 Fit = Callable[[Encoder, Operator], Probe]  # a probe, fitted to an encoder under what it sees
 
@@ -75,62 +77,63 @@ def clean(encoder: Encoder, images: Pictures) -> Float[Tensor, "N d"]:
     return probe.features(encoder, images, Identity(), views=1, seed=0)[0]
 
 
-def towers(
-    pairs: Mapping[str, tuple[Encoder, Encoder]],
-    words: Callable[[Encoder], Probe],
-    fit: Fit,
-    where: Where,
-) -> pd.DataFrame:
-    """Teachers and their students, each by a probe fitted under the range and by words.
-
-    pairs: by the name of the tower, (teacher, student). words: of a teacher.
-
-    Returns:
-        tower; model, "clip" or "student"; and the columns of `measure`, with the heads "probe" and
-        "words" (the teacher's), compared with the teacher's embeddings of the clean pictures.
-    """
-    frames = []
-    for tower, (teacher, student) in pairs.items():
-        R = clean(teacher, where.val)
-        asked = words(teacher)
-        for model, encoder in (("clip", teacher), ("student", student)):
-            heads = {"probe": fit(encoder, where.op), "words": asked}
-            frame = measure(encoder, heads, R, where)
-            frames.append(frame.assign(tower=tower, model=model))
-    return _keys_first(frames, ["tower", "model"])
-
-
-def tuning(
-    teacher: Encoder,
-    arms: Mapping[str, tuple[Encoder, Encoder]],
-    train: Pictures,
-    words: Probe,
-    fit: Fit,
-    where: Where,
-) -> pd.DataFrame:
-    """Students, and the teachers T that were tuned with them, which are shown clean pictures.
-
-    arms: by the name of the method, (student, T). teacher: R, which they all come from.
-
-    Returns:
-        method; model, "student" or "teacher" (at severity 0); and the columns of `measure`,
-        compared with R; matched is the cosine to the arm's own T. The heads: "probe", fitted to
-        this encoder under what it sees; "words", R's; "turned", R's words turned to where T has
-        them (`tuned_teacher.turn`, from the clean training pictures, without labels).
-    """
-    R, R_train = clean(teacher, where.val), clean(teacher, train)
-    intact = Where(where.val, where.op.at(0.0), (0.0,), 1, where.seed)
-    frames = []
-    for method, (student, tuned) in arms.items():
-        T, Q = clean(tuned, where.val), tuned_teacher.turn(clean(tuned, train), R_train)
-        turned = Probe(words.weight.detach() @ Q.T, words.bias.detach(), normalise=True)
-        for model, encoder, seen in (("student", student, where), ("teacher", tuned, intact)):
-            heads = {"probe": fit(encoder, seen.op), "words": words, "turned": turned}
-            frame = measure(encoder, heads, R, seen, own=T)
-            frames.append(frame.assign(method=method, model=model))
-    return _keys_first(frames, ["method", "model"])
-
-
-def _keys_first(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
+def keys_first(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
     frame = pd.concat(frames, ignore_index=True)
     return frame[[*keys, *frame.columns.drop(keys)]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtSeverities(Experiment):
+    """Encoders of one range, looked at by `measure` at some severities of it (lesson 14)."""
+
+    severities: tuple[float, ...]
+    val_per_class: int
+    realisations: int
+    template: str = TEMPLATE
+    lessons = ("14",)
+
+    def where(self, task: Task, val: ImageSet) -> Where:
+        """On which pictures and draws."""
+        few = val.per_class(self.val_per_class)
+        return Where(few, parse(task.operator), self.severities, self.realisations, task.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(AtSeverities):
+    """Several encoders, each by a probe fitted to it and by words.
+
+    recipe: of the probes that are fitted here; that of the profile's student is there already.
+    """
+
+    recipe: ProbeRecipe
+    apart = True
+
+    def fit(self, task: Task, student: Encoder, probe: Probe, train: Pictures) -> Fit:
+        """What fits an encoder's probe; that of `student` is `probe`."""
+
+        def fit(encoder: Encoder, seen: Operator) -> Probe:
+            if encoder is student:
+                return probe
+            return train_probe(encoder, train, seen, self.recipe, task.seed)
+
+        return fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossBias(AtSeverities):
+    """Students whose loss has a bias that is predicted, each by its probe and by words (lesson 14).
+
+    losses: the remedies.
+    """
+
+    name = "loss_bias"
+    tables = MappingProxyType({"loss_bias": "%.5f"})
+
+    def measure(
+        self, task: Task, teacher: Encoder, student: Encoder, probe: Probe, val: ImageSet
+    ) -> dict[str, pd.DataFrame]:
+        """The columns of `measure`, the function, with the heads "probe" and "words"."""
+        where = self.where(task, val)
+        words = zero_shot(teacher, val.class_names, (self.template,))
+        heads = {"probe": probe, "words": words}
+        return {"loss_bias": measure(student, heads, clean(teacher, where.val), where)}

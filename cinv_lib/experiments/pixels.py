@@ -7,6 +7,8 @@ on clean pictures, so that nothing but the restoration differs.
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -16,16 +18,19 @@ from torch import Generator, Tensor
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.views import generator_of
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, embedded
 from cinv_lib.evaluation.draws import BLOCK, reseed
 from cinv_lib.evaluation.metrics import top_k
-from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.evaluation.probe import Probe
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.base import Operator
-from cinv_lib.operators.basic import GaussianNoise, RandomMask
+from cinv_lib.operators.basic import GaussianNoise, RandomMask, parse
 from cinv_lib.operators.inverse import deep_decoder
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.operators.inverse.interpolation import Keep, best_width, interpolated
 from cinv_lib.operators.inverse.nonlocal_means import non_local_means, psnr
+from cinv_lib.training.baseline import Classifier
 
 Contestant = tuple[Callable, Callable]  # an encoder and its head
 Restore = Callable[[Float[Tensor, "B 3 H W"], Keep, Generator], Float[Tensor, "B 3 H W"]]
@@ -44,9 +49,11 @@ METHODS = {  # as in `paper.METHODS` and `known_operator.METHODS` where they hav
 
 @torch.no_grad()
 def measure(
-    profile: Profile,
     op: Operator,
     seed: int,
+    per_class: int,
+    realisations: int,
+    decoder: DecoderRecipe,
     train: Pictures,
     val: ImageSet,
     groups: Mapping[str, Contestant],
@@ -54,8 +61,8 @@ def measure(
 ) -> pd.DataFrame:
     """Every way from A(x) to a class, on the draws that `evaluate` scores under this seed.
 
-    What is slow, the restorations, is done for the first pictures of each class only, as many as
-    `profile.pixels` says; all else is scored on all pictures, and on these once more.
+    What is slow, the restorations, is done for the first `per_class` pictures of each class only;
+    all else is scored on all pictures, and on these once more.
 
     groups: those who look at A(x), by name ("student" and "baseline"): encoder and head.
     clean: R and its probe of clean pictures, who look at everything else.
@@ -66,14 +73,10 @@ def measure(
         infinite for "intact", NaN without a picture).
 
     Raises:
-        ValueError: `op` is not in `profile.pixels`, or has no restoration.
+        ValueError: `op` has no restoration.
     """
-    if str(op) not in profile.pixels:
-        known = ", ".join(profile.pixels)
-        raise ValueError(f"{op} is not in the profile's `pixels`; expected one of {known}")
-    per_class, realisations = profile.pixels[str(op)]
     teacher, classify = clean
-    ways, device = restorations(op, profile.decoder), device_of([teacher])
+    ways, device = restorations(op, decoder), device_of([teacher])
     labels, x = val.labels.to(device), to_float(val.images.to(device))
     before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
     first = before < per_class
@@ -166,3 +169,34 @@ def _width(op: Operator, train: Pictures, seed: int, device: torch.device) -> fl
     """The best on a training picture of each class."""
     x = to_float(train.per_class(1).images.to(device))
     return best_width(x, *drawn(op, x, seed, 0, "views"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels(Experiment):
+    """Restoring the picture first, then a clean classifier (Tables 7 and 8; lesson 12).
+
+    operators: there, pictures per class to restore, and realisations.
+    """
+
+    decoder: DecoderRecipe
+    name, lessons, apart = "pixels", ("12",), True
+    tables = MappingProxyType({"pixels": "%.4f"})
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        probe: Probe,
+        baseline: Classifier,
+        clean_probe: Probe,
+        train: Pictures,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """pictures, method, realisation, top1, top5, psnr: see `measure`, the function."""
+        groups = {"student": (student, probe), "baseline": (baseline.encoder, baseline.head)}
+        frame = measure(
+            parse(task.operator), task.seed, *self.operators[task.operator], self.decoder,
+            train, val, groups, (teacher, clean_probe),
+        )  # fmt: skip
+        return {"pixels": frame}

@@ -5,14 +5,21 @@ what differs between methods is the representation alone (Sec. 4.3; Tables 2, 5 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from cinv_lib import data, evaluation
 from cinv_lib.data import image_files
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe
+from cinv_lib.evaluation.probe import ProbeRecipe
+from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import parse
+from cinv_lib.training.baseline import Classifier
 
 STANDS_FOR = {  # our set -> the paper's; a set that is not here is ours alone
     "digits": "CIFAR-10",
@@ -28,6 +35,7 @@ THE_PAPERS = {  # the paper's sets themselves
     "covid": "COVID X-ray",
     "imagenet100b": "ImageNet-100B",
 }
+PerClass = tuple[int | None, int | None]  # pictures; None for all
 COLUMNS = ["dataset", "method", "realisation", "top1", "top5", "auc"]
 
 
@@ -69,3 +77,31 @@ def measure(
         scores = evaluation.evaluate_heads(groups, val, op, realisations, seed, progress=False)
         parts.append(scores.rename(columns={"model": "method"}).assign(dataset=name))
     return pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer(Experiment):
+    """Baseline, student and CLIP with new probes on sets that they never saw (Sec. 4.3; Tables 2, 5
+    and 6; lesson 09).
+
+    sets: a name of `data.load` -> pictures per class to fit on, and to score on; None for all.
+    views: corruptions of a training picture that the new probe sees.
+    """
+
+    sets: Mapping[str, PerClass]
+    views: int
+    probe: ProbeRecipe
+    realisations: int
+    name, lessons = "transfer", ("09",)
+    tables = MappingProxyType({"transfer": "%.4f"})
+
+    def measure(
+        self, task: Task, teacher: Encoder, student: Encoder, baseline: Classifier
+    ) -> dict[str, pd.DataFrame]:
+        """COLUMNS, a row for each set, method and realisation."""
+        towers = {"baseline": baseline.encoder, "student": student, "clip": teacher}
+        frame = measure(
+            towers, self.sets, parse(task.operator), self.views, self.probe, self.realisations,
+            task.seed,
+        )  # fmt: skip
+        return {"transfer": frame}

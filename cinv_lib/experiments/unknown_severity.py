@@ -4,6 +4,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -12,7 +14,12 @@ from torch import Tensor
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.evaluation.probe import Probe, zero_shot
+from cinv_lib.experiments.base import Experiment, Task, contestants
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import parse
+from cinv_lib.training.baseline import Classifier
 
 METHODS = {  # keys as in `known_operator.METHODS`
     "clip_zero_shot": "CLIP R, in words",
@@ -82,3 +89,36 @@ def crossing(
             return last + (severity - last) * before / (before - lead)
         led, last, before = led or lead > 0, severity, lead
     return math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownSeverity(Experiment):
+    """Models of a range at fixed severities (Sec. 4.2; Figures 4 and 8, Table 10; lesson 08).
+
+    operators: the severities at which the models of that range are scored.
+    """
+
+    realisations: int
+    val_per_class: int
+    template: str = TEMPLATE
+    name = "unknown_severity"
+    lessons, apart = ("07", "08"), True
+    tables = MappingProxyType({"unknown_severity": "%.4f"})
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        probe: Probe,
+        baseline: Classifier,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """COLUMNS, a row for each of METHODS, severity and realisation."""
+        words = zero_shot(teacher, val.class_names, (self.template,))
+        frame = measure(
+            contestants(teacher, baseline, student, probe, words),
+            val.per_class(self.val_per_class), parse(task.operator),
+            self.operators[task.operator], self.realisations, task.seed,
+        )  # fmt: skip
+        return {"unknown_severity": frame}

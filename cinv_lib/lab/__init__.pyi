@@ -1,10 +1,7 @@
 from . import lab as lab
-from . import made as made
-from . import measured as measured
 from . import missing as missing
 from . import plan as plan
 from . import profiles as profiles
 from . import several_gpus as several_gpus
-from . import trained as trained
 from .lab import Lab as Lab
 from .missing import Absent as Absent

@@ -8,9 +8,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from IPython import get_ipython
-
-from cinv_lib.course import ending
 from cinv_lib.data import image_files, prepared
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import published
@@ -18,6 +15,8 @@ from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.machine.folders import home
 
 NARROW = "a ResNet-101 trained on the labelled classes alone, which nobody has published"
+# what needs it
+OF_NARROW = ("baseline100", "baseline_starts", "baseline_fit", "fit_by_picture", "fit_by_epoch")
 
 
 class Absent(FileNotFoundError):
@@ -27,15 +26,15 @@ class Absent(FileNotFoundError):
 def sets(p: Profile, lesson: str = "") -> list[str]:
     """Sets of pictures that the profile needs: always, and for a lesson ("09")."""
     named = [p.data, *([p.unlabelled] if p.unlabelled else [])]
-    named += [*p.transfer] if lesson == "09" else []
-    return named + ([p.shift] if lesson == "10" and p.shift else [])
+    named += [*p["transfer"].sets] if lesson == "09" else []
+    return named + ([p.twins] if lesson == "10" and p.twins else [])
 
 
 def missing(p: Profile, lesson: str = "") -> list[str]:
     """What the profile needs, for a lesson ("09") or for any, and is not there: a line each, with
     the command that makes it. Published weights are fetched, if the data are there."""
     lines = [f"the pictures {name}: `{how}`" for name in sets(p, lesson) if (how := command(name))]
-    if lesson == "10" and not p.shift:
+    if lesson == "10" and not p.twins:
         lines.append("a set of near twins, which this profile does not have")
     if not lines:
         names = (p.teacher, p.supervised, *([p.vit] if lesson == "14" else []))
@@ -45,10 +44,10 @@ def missing(p: Profile, lesson: str = "") -> list[str]:
 
 def second_start(p: Profile) -> list[str]:
     """What lesson 07 lacks to compare two starts of the baseline, as in `missing`."""
-    if not p.supervised_narrow:
+    if "baseline_starts" not in p:
         return [NARROW]
-    on = (next(iter(p.operators)), p.slider)
-    if set(on) <= set(p.starts):
+    on = (p.operators[0], p.slider)
+    if set(on) <= set(p["baseline_starts"].operators):
         return []
     return [f"a second start on {' and '.join(on)}, which this profile does not have"]
 
@@ -86,10 +85,7 @@ def check(p: Profile) -> None:
 
 
 def end(p: Profile, lines: Sequence[str]) -> None:
-    """Raises Absent for these lines, and has a notebook show it as the end of the lesson."""
-    shell = get_ipython()
-    if shell is not None:
-        shell.set_custom_exc((Absent,), ending.shown)
+    """Raises Absent for these lines; `course.ending` shows it as the end of a lesson."""
     needs = "\n".join(f"- {line}" for line in lines)
     raise Absent(f"The profile {p.name!r} needs what is not on this machine:\n\n{needs}")
 

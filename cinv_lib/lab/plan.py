@@ -12,149 +12,72 @@ lesson measures the rest by itself: to start a process takes as long as many of 
 import argparse
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from cinv_lib.lab import made, several_gpus
-from cinv_lib.lab import missing as absent
+from cinv_lib.experiments.base import Task
+from cinv_lib.lab import missing, several_gpus
 from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
-from cinv_lib.lab.profiles.stickers import profile
-from cinv_lib.machine.store import address
 
-# Trainings that a lesson shows: `make course` makes each by running that lesson's `training` cells.
-SHOWN = {"student": "05", "baseline": "07"}
-APART = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")  # trainings
-APART += ("scores", "severity", "pixels")  # have a process each;
-APART += ("tuning", "towers", "blind", "adversarial")  # else lesson 14 would end alone
 # This lesson reads what the others have measured and waits for those that are asked for with it;
 # it makes none of it, so that the shortest course does not train everything.
 SUMS_UP = ("15",)
 
 
-@dataclass(frozen=True)
-class Task:
-    """One thing that a `Lab` makes: `kind` is one of `made.BUILDS`."""
-
-    kind: str
-    operator: str
-    seed: int = 0
-    loss: str | None = None  # None: the profile's
-
-    @property
-    def name(self) -> str:
-        """Also the name of a file: no colon and no bar, which Windows does not have."""
-        loss = f"-{self.loss}" if self.loss else ""
-        name = f"{self.kind}-{self.operator}{loss}-seed{self.seed}"
-        return name.replace(":", "_").replace("|", "_or_")
-
-    @property
-    def after(self) -> tuple["Task", ...]:
-        """What has to be there first."""
-        if self.kind == "corruptions":  # its baseline has seen clean pictures
-            clean = replace(self, kind="baseline", operator="identity")
-            return (replace(self, kind="student"), clean)
-        if self.kind == "blind":  # a probe for it, and for each specialist
-            names = (self.operator, *self.operator.split("|"))
-            return tuple(replace(self, kind="probe", operator=op) for op in names)
-        needs = {"scores": ("student", "baseline"), "ablation": ("probe",)}
-        needs |= dict.fromkeys(("transfer", "pixels"), ("student", "baseline"))
-        needs |= dict.fromkeys(("severity", "shift", "adversarial"), ("baseline", "probe"))
-        needs |= {"probe": ("student",), "starts": ("baseline100",)}
-        needs |= {"fitted": ("baseline", "baseline100", "probe"), "bias": ("probe",)}
-        needs |= {"tuning": ("student", "tuned", "anchored"), "towers": ("student", "vit")}
-        return tuple(replace(self, kind=kind) for kind in needs.get(self.kind, ()))
-
-    @property
-    def beforehand(self) -> list["Task"]:
-        """What `make course` makes before a lesson asks: this, or else what it comes after."""
-        if self.kind in APART:
-            return [self]
-        return [task for before in self.after for task in before.beforehand]
-
-    def shown(self, p: Profile) -> dict[str, Any]:
-        """The lesson that shows this training, and its parameters beside the profile; else {}."""
-        if self.kind not in SHOWN:
-            return {}
-        loss = {"loss": self.loss or p.loss} if self.kind == "student" else {}
-        parameters = {"operator": self.operator} | loss | {"seed": self.seed}
-        return {"lesson": SHOWN[self.kind], "parameters": parameters}
-
-    def make(self, lab: Lab) -> Path:
-        """Where it stands; made now if it is not there."""
-        return lab.folder(self.kind, self.operator, self.seed, self.loss)
-
-    def address(self, lab: Lab) -> str:
-        """Where it would stand in the store: another one when anything that it depends on is."""
-        return address(made.spec(lab.profile, self.kind, self.operator, self.seed, self.loss))
-
-
-def tasks(name: str | Profile, seeds: int) -> dict[str, list[Task]]:
+def tasks(p: Profile, seeds: int) -> dict[str, list[Task]]:
     """What each lesson, by its number, asks its lab for."""
-    p = profile(name).for_seeds(seeds)
-    first = next(iter(p.operators))
-    scores = [Task("scores", op, seed) for seed in range(seeds) for op in p.operators]
-    named = [None if loss == p.loss else loss for loss in p.ablation]  # once, whoever asks for it
-    losses = [(loss, seed) for seed in range(seeds) for loss in named]
-    losses += [(f"st:{tau:g}", 0) for tau in p.taus]
-    ablation = [Task("ablation", p.slider, seed, loss) for loss, seed in losses]
-    corruptions = [Task("corruptions", p.mixture, seed) for seed in range(seeds)]
-    transfer = [Task("transfer", op, seed) for seed in range(seeds) for op in p.ranges]
-    pixels = [Task("pixels", op, seed) for seed in range(seeds) for op in p.pixels]
-    severity = [Task("severity", op, seed) for seed in range(seeds) for op in p.graded]
-    shift = [Task("shift", op, seed) for seed in range(seeds) for op in p.shift_severities]
-    both = range(0 if absent.second_start(p) else seeds)  # else lesson 07 ends before it asks
-    starts = [Task("starts", op, seed) for seed in both for op in p.starts]
-    fitted = [Task("fitted", p.slider, seed) for seed in both]
-    remedies = [None if loss == p.loss else loss for loss in p.remedies]
-    open_ = [Task("bias", p.slider, seed, loss) for seed in range(seeds) for loss in remedies]
-    open_ += [Task(kind, p.slider, s) for s in range(seeds) for kind in ("tuning", "towers")]
-    open_ += [Task("blind", p.blind, seed) for seed in range(seeds)]
-    open_ += [Task("adversarial", p.slider, seed) for seed in range(seeds)]
-    student = [Task("student", first)]
-    shown = dict.fromkeys(("02", "03", "05"), student)
-    return shown | {
-        "06": scores,
-        "07": scores + starts + fitted + severity,
-        "08": severity,
-        "09": transfer,
-        "10": shift,
-        "11": ablation,
-        "12": pixels,
-        "13": corruptions,
-        "14": open_,
-        "15": scores,  # and what other lessons have finished: see SUMS_UP
-    }
+    asked: dict[str, list[Task]] = {}
+    for entry in p.entries:
+        for lesson in entry.lessons:
+            asked.setdefault(lesson, []).extend(entry.tasks(seeds))
+    return dict(sorted(asked.items()))
 
 
-def every(name: str | Profile, seeds: int) -> dict[str, Task]:
-    """All tasks of a profile's lessons, and what comes before them, by name."""
-    wanted = {task for group in tasks(name, seeds).values() for task in group}
-    while missing := {before for task in wanted for before in task.after} - wanted:
-        wanted |= missing
-    return {task.name: task for task in sorted(wanted, key=lambda task: (task.seed, task.name))}
+def beforehand(p: Profile, task: Task) -> list[Task]:
+    """What `make course` makes before a lesson asks: this, or else what it comes after."""
+    if p[task.kind].apart:
+        return [task]
+    return [one for before in p.after(task) for one in beforehand(p, before)]
 
 
-def as_json(name: str, seeds: int) -> str:
+def every(p: Profile, seeds: int) -> dict[str, Task]:
+    """All tasks of a profile's entries, and what comes before them, by name."""
+    wanted = {task for entry in p.entries for task in entry.tasks(seeds)}
+    while more := {before for task in wanted for before in p.after(task)} - wanted:
+        wanted |= more
+    named = {p.task_name(task): task for task in wanted}
+    return dict(sorted(named.items(), key=lambda item: (item[1].seed, item[0])))
+
+
+def shown(p: Profile, task: Task) -> dict[str, Any]:
+    """The lesson that shows this training, and its parameters beside the profile; else {}."""
+    lesson = p[task.kind].shown
+    loss = {"loss": task.loss} if task.loss else {}
+    parameters = {"operator": task.operator} | loss | {"seed": task.seed}
+    return {"lesson": lesson, "parameters": parameters} if lesson else {}
+
+
+def as_json(p: Profile, seeds: int) -> str:
     """What is made before each lesson, by name; and each of these tasks with its address in the
     store, what comes before it and, of a training, the lesson that shows it. Where data or weights
-    are absent there is nothing to make, and `missing` says what they are."""
-    if lines := absent.missing(profile(name)):
+    are absent there is nothing to make, and `absent` says what they are."""
+    if lines := missing.missing(p):
         return json.dumps({"lessons": {}, "tasks": {}, "sums_up": SUMS_UP, "absent": lines})
-    lab = Lab(name)
 
     def named(group: Iterable[Task]) -> list[str]:
-        return list(dict.fromkeys(made.name for task in group for made in task.beforehand))
+        made = (one for task in group for one in beforehand(p, task))
+        return list(dict.fromkeys(p.task_name(one) for one in made))
 
     described = {
-        task.name: asdict(task)
-        | {"address": task.address(lab), "after": named(task.after)}
-        | task.shown(lab.profile)
-        for task in every(name, seeds).values()
-        if task.kind in APART
+        name: asdict(task)
+        | {"address": p.address(task), "after": named(p.after(task))}
+        | shown(p, task)
+        for name, task in every(p, seeds).items()
+        if p[task.kind].apart
     }
-    lessons = {lesson: named(group) for lesson, group in tasks(name, seeds).items()}
+    lessons = {lesson: named(group) for lesson, group in tasks(p, seeds).items()}
     return json.dumps({"lessons": lessons, "tasks": described, "sums_up": SUMS_UP})
 
 
@@ -165,14 +88,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--make", metavar="TASK", help="the name of the task to make")
     given = parser.parse_args()
+    p = profile(given.profile)
     if given.make is None:
-        print(as_json(given.profile, given.seeds))
+        print(as_json(p, given.seeds))
         return
-    lab, known = Lab(given.profile), every(given.profile, given.seeds)
+    known = every(p, given.seeds)
     if given.make not in known:
         parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
-    task = known[given.make]
-    several_gpus.make(lab, task.kind, task.operator, task.seed, task.loss)
+    several_gpus.make(Lab(p), known[given.make])
 
 
 if __name__ == "__main__":

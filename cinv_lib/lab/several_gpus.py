@@ -1,27 +1,24 @@
 """One training on several GPUs: what `torchrun` starts makes one result between them.
 
 The negatives are those of all processes, and the gradient is that of one process with the whole
-batch (see `training.gathered`); so the result stands at the same address in the store. What differs
-are the draws of the corruption, and batch norms, which see each process's share of the batch (as
-under the authors' DataParallel).
+batch (see `training.student.gathered`); so the result stands at the same address in the store. What
+differs are the draws of the corruption, and batch norms, which see each process's share of the
+batch (as under the authors' DataParallel).
 """
 
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from accelerate.utils import broadcast_object_list
 
-from cinv_lib.lab import made
-from cinv_lib.lab.trained import CHECKPOINT
+from cinv_lib.experiments.base import Task
+from cinv_lib.experiments.trainings import CHECKPOINT, Trained
+from cinv_lib.lab.lab import Lab
 from cinv_lib.machine import hardware
 
-TRAININGS = ("student", "baseline", "baseline100", "vit", "tuned", "anchored")
-Lab = Any  # a `lab.Lab`, which the plan hands over
 
-
-def make(lab: Lab, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Path:
+def make(lab: Lab, task: Task) -> Path:
     """`lab.folder`, by all processes of a torchrun together; alone, just that.
 
     The first process holds the store's lock and writes; the others train along, each with a copy of
@@ -30,13 +27,13 @@ def make(lab: Lab, kind: str, op: str, seed: int = 0, loss: str | None = None) -
     """
     place = hardware.accelerator()
     if place.num_processes == 1:
-        return lab.folder(kind, op, seed, loss)
-    if kind not in TRAININGS:
+        return lab.folder(task)
+    if not isinstance(lab.profile[task.kind], Trained):
+        known = ", ".join(e.name for e in lab.profile.entries if isinstance(e, Trained))
         raise ValueError(
-            f"{kind} is measured by one process, and torchrun started {place.num_processes}; "
-            f"expected one of {', '.join(TRAININGS)}: use `python -m cinv_lib.lab.plan` for this"
+            f"{task.kind} is made by one process, and torchrun started {place.num_processes}; "
+            f"expected one of {known}: use `python -m cinv_lib.lab.plan` for this one"
         )
-    spec, build = made.spec(lab.profile, kind, op, seed, loss), made.BUILDS[kind]
     told = []
 
     def tell(folder: Path | None) -> Path | None:
@@ -48,15 +45,15 @@ def make(lab: Lab, kind: str, op: str, seed: int = 0, loss: str | None = None) -
 
         def lead(folder: Path) -> None:
             tell(folder)
-            build(lab, folder, op, seed, loss)
+            lab.build(task, folder)
 
-        lab.store.make(kind, spec, lead)
+        lab.store.make(**lab.place(task), build=lead)
         if not told:
             tell(None)
     elif (building := tell(None)) is not None:
         with tempfile.TemporaryDirectory() as own:
             if (building / CHECKPOINT).exists():
                 shutil.copy(building / CHECKPOINT, own)
-            build(lab, Path(own), op, seed, loss)
+            lab.build(task, Path(own))
     place.wait_for_everyone()  # the first one may still be writing
-    return lab.store.path(kind, spec)
+    return lab.store.path(**lab.place(task))

@@ -1,7 +1,8 @@
 """What was trained, on disk: content-addressed, atomic, locked, with provenance.
 
-An entry is a folder `ROOT/KIND/ADDRESS`, where the address is a hash of the *spec*, the plain
-description of everything that the result depends on. Asking twice for the same spec builds once:
+An entry is a folder `ROOT/KIND/LABEL-ADDRESS`: the label is to be read, the address is a hash of
+the *spec*, the plain description of everything that the result depends on. Asking twice for the
+same spec builds once:
 
 >>> import tempfile
 >>> store = Store(tempfile.mkdtemp())
@@ -34,7 +35,8 @@ import pandas as pd
 from cinv_lib.machine.files import DiskFull, _existing, _is_disk_full, write_text
 from cinv_lib.machine.provenance import describe
 
-ADDRESS_DIGITS = 20  # 80 bits of sha256: short enough for a path, and no two specs will ever meet
+NAME = re.compile(r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?")  # of a folder: address and state
+ADDRESS_DIGITS = 8  # of sha256: to be read aloud; beside it in the folder stands the whole spec
 
 
 def canonical(value: Any) -> Any:
@@ -44,8 +46,8 @@ def canonical(value: Any) -> Any:
     are equal in Python, so they share an address), paths and NumPy scalars become plain values. A
     dataclass with a `__str__` of its own (an operator, a loss) becomes that string, so that
     `RandomMask(0.9)` and `"mask:0.9"` are one spec; any other dataclass becomes its fields, all of
-    them, and its class name: were fields at their default left out, changing a default later would
-    silently return old results.
+    them: were fields at their default left out, changing a default later would silently return old
+    results. Its class may be renamed.
 
     Raises:
         TypeError: for anything else (a tensor, a function, a set), naming where it stands.
@@ -69,9 +71,7 @@ def _canonical(value: Any, where: str) -> Any:
         if type(value).__str__ is not object.__str__:
             return str(value)
         named = {f.name: getattr(value, f.name) for f in fields(value)}
-        return {"class": type(value).__name__} | {
-            name: _canonical(item, f"{where}.{name}") for name, item in named.items()
-        }
+        return {name: _canonical(item, f"{where}.{name}") for name, item in named.items()}
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
@@ -101,18 +101,26 @@ class Store:
     def __init__(self, root: str | os.PathLike):
         self.root = Path(root)
 
-    def path(self, kind: str, spec: Mapping[str, Any]) -> Path:
-        """Where the entry stands, or would stand."""
+    def path(self, kind: str, spec: Mapping[str, Any], label: str = "") -> Path:
+        """Where the entry stands, or would stand. label: what a reader calls it, for the folder's
+        name; as its spec decides it, too, two labels are two entries."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", kind):
             raise ValueError(f"kind {kind!r}: use lower-case letters, digits, '-' and '_' only")
-        return self.root / kind / address(spec)
+        readable = re.sub(r"[^\w.,=@+-]+", "_", f"{label}-" if label else "")
+        return self.root / kind / f"{readable}{address(spec)}"
 
-    def finished(self, kind: str, spec: Mapping[str, Any]) -> bool:
+    def finished(self, kind: str, spec: Mapping[str, Any], label: str = "") -> bool:
         """Whether the entry is there, whole: its provenance is readable, is of this spec, and
         every file that it lists has its recorded size."""
-        return _flaw(self.path(kind, spec), canonical(spec)) is None
+        return _flaw(self.path(kind, spec, label), canonical(spec)) is None
 
-    def make(self, kind: str, spec: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+    def make(
+        self,
+        kind: str,
+        spec: Mapping[str, Any],
+        build: Callable[[Path], None],
+        label: str = "",
+    ) -> Path:
         """The folder of the finished entry, built first if it is not there.
 
         `build(folder)` is called under a lock (another process that asks for the same entry waits
@@ -124,7 +132,7 @@ class Store:
         Raises:
             DiskFull: no space was left. What is finished is intact, the partial folder is kept.
         """
-        final, plain = self.path(kind, spec), canonical(spec)
+        final, plain = self.path(kind, spec, label), canonical(spec)
         if _flaw(final, plain) is None:
             return final
         partial = final.with_name(final.name + ".partial")
@@ -160,9 +168,11 @@ class Store:
         for folder in sorted(self.root.glob("*/*")):
             if not folder.is_dir():
                 continue
-            name, _, suffix = folder.name.partition(".")
+            name, left = re.fullmatch(
+                r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?", folder.name
+            ).groups()
             known = _provenance(folder)
-            state = suffix.partition("-")[0] or ("damaged" if _flaw(folder) else "finished")
+            state = left or ("damaged" if _flaw(folder) else "finished")
             size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
             rows.append(
                 {

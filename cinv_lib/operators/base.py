@@ -3,6 +3,7 @@
 `operators` has the operators themselves, and the text forms.
 """
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -118,3 +119,14 @@ def _check_images(x: object) -> None:
             f"images run from {lo:.4g} to {hi:.4g}; expected [0,1]: divide grey levels by 255, "
             "corrupt before normalising, and chain operators in a Mixture"
         )
+
+
+def described(op: Operator) -> str | list[str]:
+    """The operator in a description: its text; of one that is defined outside the library, whose
+    definition may change, also a fingerprint: what it does to one picture with one generator."""
+    parts = getattr(op, "parts", (op,))
+    if all(type(part).__module__.startswith("cinv_lib.") for part in parts):
+        return str(op)
+    picture = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+    made = op(picture, Generator().manual_seed(0)).contiguous()
+    return [str(op), hashlib.sha256(made.numpy().tobytes()).hexdigest()[:16]]

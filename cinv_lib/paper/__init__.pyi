@@ -7,6 +7,7 @@ from . import verdicts as verdicts
 from .numbers import AUTHORS as AUTHORS
 from .numbers import EXTRAS as EXTRAS
 from .numbers import METHODS as METHODS
+from .numbers import counterpart as counterpart
 from .numbers import discrepancies as discrepancies
 from .numbers import extra as extra
 from .numbers import figure as figure

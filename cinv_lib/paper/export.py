@@ -12,15 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from cinv_lib.lab.lab import MADE_WITH
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.store import Store, provenance
 from cinv_lib.paper.verdict import decide
 from cinv_lib.paper.verdicts import CLAIMS, Tables, named, places
 
-TABLES: dict[str, list[str]] = {}  # that claims read, by the kind that they are made as
-for read in sorted({kind for claim in CLAIMS for kind in claim.reads}):
-    TABLES.setdefault(MADE_WITH.get(read, read), []).append(read)
+READ = sorted({table for claim in CLAIMS for table in claim.reads})
 PLACE = ("commit", "date", "machine", "python", "torch", "minutes")
 
 
@@ -34,17 +31,16 @@ def results(run: Path) -> list[Path]:
     if entries.empty:
         return []
     latest = {}
-    for entry in entries[(entries.state == "finished") & entries.kind.isin(TABLES)].itertuples():
+    for entry in entries[entries.state == "finished"].itertuples():
         asked = (entry.kind, entry.spec["operator"], entry.spec.get("loss"), entry.spec["seed"])
         latest[asked] = Path(entry.path)
     files, tables = [], {}
     for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
-        # an older library made fewer
-        for table in (table for table in TABLES[kind] if (folder / f"{table}.csv").exists()):
+        for table in (table for table in READ if (folder / f"{table}.csv").exists()):
             frame = pd.read_csv(folder / f"{table}.csv").assign(seed=seed)
             tables.setdefault((table, operator), []).append(named(frame, operator, loss))
-        if kind == "scores":
-            name = re.sub(r"[^\w.]+", "-", f"scores-{operator}-seed{seed}")
+        if kind == "known_operator":
+            name = re.sub(r"[^\w.]+", "-", f"known_operator-{operator}-seed{seed}")
             files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))
     rows = ledger({key: pd.concat(parts, ignore_index=True) for key, parts in tables.items()})
     if tables:
@@ -69,7 +65,7 @@ def ledger(tables: Tables) -> list[dict[str, Any]]:
 
 def record(operator: str, seed: int, folder: Path) -> dict[str, Any]:
     """One finished entry of scores: operator, seed, a row a method, the spec, the provenance."""
-    frame, known = pd.read_csv(folder / "scores.csv"), provenance(folder)
+    frame, known = pd.read_csv(folder / "known_operator.csv"), provenance(folder)
     columns = [name for name in ("top1", "top5", "auc") if name in frame]
     methods = []
     for method, rows in frame.groupby("method", sort=False):

@@ -60,6 +60,15 @@ def _read(name: str) -> pd.DataFrame:
     return pd.read_csv(Path(__file__).with_name(f"{name}.csv"), dtype={"figure": str})
 
 
+def counterpart(operator: str) -> str:
+    """The operator of the paper, at 224 pixels, that stands beside one of ours.
+
+    >>> counterpart("blur:2.57"), counterpart("mask:0.9")
+    ('blur:9', 'mask:0.9')
+    """
+    return {"blur:2.57": "blur:9"}.get(operator, operator)  # σ of 9 pixels, times 64/224
+
+
 def table(number: int) -> pd.DataFrame:
     """Table `number` (1 to 16) of the paper.
 

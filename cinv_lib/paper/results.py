@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.evaluation import statistics
+from cinv_lib.experiments import learning_rates
 from cinv_lib.experiments.known_operator import METHODS
-from cinv_lib.lab import profiles
-from cinv_lib.lab.lab import RECORDED, Lab
+from cinv_lib.lab.lab import Lab
 from cinv_lib.paper import numbers
 
 TABLES = {  # metric -> method -> table of the paper that has it
@@ -43,7 +43,7 @@ def measured(
         raise ValueError(f"no metric {metric!r}; there are {', '.join(TABLES)}")
     rows = []
     for op in operators or lab.profile.operators:
-        scores = lab.scores(op, seeds)
+        scores = lab.table("known_operator", op, seeds)
         for method in METHODS:
             mine = scores[scores.method == method].assign(difference=lambda d: d[metric])
             se, se_seeds = statistics.standard_errors(mine)
@@ -55,7 +55,7 @@ def measured(
 
 def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
     """The paper's numbers for the same methods, under the names of the lab's operators."""
-    back = {theirs: ours for ours, theirs in lab.profile.operators.items()}
+    back = {numbers.counterpart(op): op for op in lab.profile.operators}
     rows = []
     for method, number in TABLES[metric].items():
         table = numbers.table(number)
@@ -66,12 +66,13 @@ def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
 
 
 def sweep(profile: str = "stickers", narrow: bool = False) -> pd.DataFrame:
-    """method, lr, top1: the learning rates that were tried, as `data_prep sweep` recorded them.
+    """method, lr, top1: the learning rates that were tried, as the recorded run has them.
 
     narrow: also those of the baseline from `profile.supervised_narrow`, as method "baseline100".
     """
-    rows = pd.read_csv(RECORDED / profile / "sweep.csv")
-    other = rows.start == profiles.profile(profile).supervised_narrow
+    lab = Lab(profile, recorded=True)
+    rows = lab.table("learning_rates", seeds=[learning_rates.SEED]).drop(columns="seed")
+    other = rows.start == lab.profile.supervised_narrow
     rows["method"] = rows.method.mask(other, "baseline100")
     return (rows if narrow else rows[~other]).drop(columns="start").reset_index(drop=True)
 

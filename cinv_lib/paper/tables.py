@@ -81,7 +81,7 @@ def _by_method(
 
 
 def _scores(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
-    theirs = p.operators[op]
+    theirs = numbers.counterpart(op)
     yield from _by_method(1, rows, theirs, PROBED)
     yield from _by_method(4, rows, theirs, PROBED, "top5")
     clean = {"clean_classifier": "clean_classifier", "student": "student"}
@@ -92,13 +92,13 @@ def _scores(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
 
 def _labels(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     every = rows[rows.per_class == rows.per_class.max()]
-    yield from _by_method(13, every, p.operators[op], {"resnet": "resnet"})
+    yield from _by_method(13, every, numbers.counterpart(op), {"resnet": "resnet"})
 
 
 def _starts(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     methods = {"baseline100": "baseline_imagenet100"}
     if op in p.operators:
-        yield from _by_method(11, rows, p.operators[op], methods)
+        yield from _by_method(11, rows, numbers.counterpart(op), methods)
     else:
         for name, part in _fixed(rows, op):
             yield from _by_method(12, part, name, methods)
@@ -127,7 +127,9 @@ def _transfer(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
 def _pixels(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     few = rows[rows.pictures == rows.pictures.min()]  # the same pictures for all methods
     number, other = (7, "denoising") if op.startswith("noise") else (8, "inpainting")
-    yield from _by_method(number, few, p.operators[op], {other: other, "student": "student"})
+    yield from _by_method(
+        number, few, numbers.counterpart(op), {other: other, "student": "student"}
+    )
 
 
 def _corruptions(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
@@ -138,13 +140,13 @@ def _corruptions(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
 
 
 FILLED = {
-    "scores": _scores,
-    "labels": _labels,
-    "starts": _starts,
-    "severity": _severity,
+    "known_operator": _scores,
+    "few_labels": _labels,
+    "baseline_starts": _starts,
+    "unknown_severity": _severity,
     "transfer": _transfer,
     "pixels": _pixels,
-    "corruptions": _corruptions,
+    "common_corruptions": _corruptions,
 }
 
 

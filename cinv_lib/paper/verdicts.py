@@ -12,12 +12,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.paper.claims import known, losses, open_problems, shifted
 from cinv_lib.paper.verdict import Claim, decide, undecided
 
-Tables = Mapping[tuple[str, str], pd.DataFrame]  # by kind and operator
+Tables = Mapping[tuple[str, str], pd.DataFrame]  # by name and operator
 
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
@@ -33,41 +34,28 @@ CLAIMS: tuple[Claim, ...] = tuple(
 
 
 def operators(p: Profile) -> dict[str, tuple[str, ...]]:
-    """The operators under which a profile measures each kind of table."""
+    """The operators under which a profile measures each table."""
     return {
-        "scores": tuple(p.operators),
-        "labels": tuple(p.few_labels),
-        "starts": p.starts,
-        "severity": tuple(p.graded),
-        "transfer": tuple(p.ranges),
-        "shift": tuple(p.shift_severities),
-        "ablation": (p.slider,),
-        "pixels": tuple(p.pixels),
-        "corruptions": (p.mixture,),
-        "tuning": (p.slider,),
-        "towers": (p.slider,),
-        "blind": (p.blind,),
-        "adversarial": (p.slider,),
+        table: tuple(entry.operators)
+        for entry in p.entries
+        if isinstance(entry, Experiment)
+        for table in entry.tables
     }
 
 
 def finished(lab: Lab, seeds: int = 1) -> dict[tuple[str, str], pd.DataFrame]:
     """The tables that are there, of the seeds that are there: nothing is trained or measured.
 
-    With the columns "operator" and "loss"; those of the ablation one below the other.
+    With the columns "operator" and "loss"; those of several losses one below the other.
     """
     p, tables = lab.profile, {}
-    for kind, asked in operators(p).items():
-        losses = p.ablation if kind == "ablation" else (p.loss,)
+    for name, asked in operators(p).items():
         for op in asked:
-            parts = []
-            for loss in losses:
-                # the profile's own loss is the one of students that nobody asked another of
-                found = lab.so_far(kind, op, seeds, None if loss == p.loss else loss)
-                if found is not None:
-                    parts.append(named(found, op, loss))
+            losses = p.making(name).losses or ("",)
+            found = {loss: lab.so_far(name, op, seeds, loss) for loss in losses}
+            parts = [named(t, op, loss or p.loss) for loss, t in found.items() if t is not None]
             if parts:
-                tables[kind, op] = pd.concat(parts, ignore_index=True)
+                tables[name, op] = pd.concat(parts, ignore_index=True)
     return tables
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from IPython.display import display
 
+from cinv_lib.course import ending  # noqa: F401  (a lesson that misses something ends quietly)
 from cinv_lib.course.workbook import exercise as book
 from cinv_lib.course.workbook import progress_record
 from cinv_lib.course.workbook.grade import Grade, grade

@@ -1,7 +1,7 @@
+from .names import PROFILES as PROFILES
+from .names import profile as profile
 from .paper import IMAGENET100 as IMAGENET100
 from .paper import STL10 as STL10
 from .record import Profile as Profile
-from .stickers import PROFILES as PROFILES
 from .stickers import SMOKE as SMOKE
 from .stickers import STICKERS as STICKERS
-from .stickers import profile as profile

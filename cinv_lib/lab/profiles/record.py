@@ -1,111 +1,158 @@
-"""What a tier of the course consists of: data, teacher, operators and budgets, in one record.
+"""What a profile of the course consists of: data, teacher, and the entries that lessons ask for.
 
-The tiers themselves are in `stickers` and `paper`.
+The profiles themselves are in `stickers` and `paper`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from cinv_lib import operators
-from cinv_lib.evaluation.probe import ProbeRecipe
-from cinv_lib.experiments.adversarial import Protocol
-from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
-from cinv_lib.training.loop import Recipe
+from cinv_lib.experiments.base import LOSS, Entry, Task
+from cinv_lib.machine.store import address
+from cinv_lib.operators.base import described as operator_described
+from cinv_lib.operators.basic import parse
 
-PerClass = tuple[int | None, int | None]  # None for all
+HISTORY = "_history"  # a need called `baseline_history` is how the `baseline` was trained
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One tier of the course. Operators are strings of `operators.parse`."""
+    """One profile of the course.
+
+    teacher: an encoder's name, see `encoders.load`; vit: another, whose image tower is a
+        transformer (lesson 14).
+    supervised: what the baseline starts from; supervised_narrow: in lesson 07 another start, which
+        knows the labelled classes only; "" where there is none.
+    data: a set's name, see `data.load`; train_per_class, val_per_class: pictures, None for all.
+    unlabelled: what students learn from, where it is not `data`.
+    twins: the set of near twins of lesson 10, of `twins_per_class` pictures each; "" for none.
+    slider: the range that the model of the slider (lesson 00) is trained on.
+    entries: trainings and experiments. `profile["pixels"]` finds one by its name.
+    """
 
     name: str
-    teacher: str  # an encoder's name, see encoders.load
-    supervised: str  # what the baseline starts from,
-    supervised_narrow: str  # and in lesson 07 another, which knows the labelled classes only,
-    starts: tuple[str, ...]  # on these operators, the first of `operators` and others
-    data: str  # an image set's name, see data.load
-    train_per_class: int | None  # None for all that there are
+    teacher: str
+    supervised: str
+    supervised_narrow: str
+    vit: str
+    data: str
+    train_per_class: int | None
     val_per_class: int | None
-    operators: dict[str, str]  # ours -> the paper's counterpart at 224 px
-    slider: str  # the range that the model of the slider (lesson 00) is trained on
-    loss: str
-    student: Recipe  # on one of these operators, and
-    baseline: Recipe
-    side_epochs: int  # for so long on any other: ranges, mixtures, clean pictures
-    probe: ProbeRecipe
-    fractions: tuple[float, ...]  # of the labels, for the student's probe
-    few_labels: dict[str, tuple[float, ...]]  # Figures 3 and 7, Table 13: shares by operator
-    realisations: int  # that everything is scored under on one of `operators`, and
-    side_realisations: int  # on any other
-    ablation: tuple[str, ...]  # losses of lesson 11, trained on the range of the slider
-    taus: tuple[float, ...]  # further temperatures of the paper's loss, one seed each
-    severities: tuple[float, ...]  # at which these are scored,
-    ablation_val_per_class: int  # on so many pictures a class,
-    ablation_realisations: int  # corrupted so many times
-    ranges: tuple[str, ...]  # Sec. 4.3 transfers the models of these, with new probes,
-    transfer: dict[str, PerClass]  # to sets of so many pictures a class: to fit, to score
-    transfer_views: int  # corruptions of a picture that the new probe sees
-    transfer_probe: ProbeRecipe
-    graded: dict[str, tuple[float, ...]]  # lesson 08: their severities, below, within and beyond,
-    graded_val_per_class: int  # on so many pictures a class
-    fitted_realisations: int  # lesson 07: draws in which it asks who is right, picture by picture
-    shift: str  # lesson 10: the set of near twins,
-    shift_per_class: int  # so many pictures a pair,
-    shift_severities: dict[str, tuple[float, ...]]  # and where the models of a range see them
-    mixture: str  # lesson 13's student is trained on it (App. D.8)
-    corruption_severities: tuple[int, ...]  # of the common corruptions, from 1 to 5,
-    corruption_val_per_class: int  # on so many pictures a class
-    pixels: dict[str, tuple[int, int]]  # lesson 12: pictures a class to restore, realisations
-    decoder: DecoderRecipe
-    remedies: tuple[str, ...]  # lesson 14: losses whose bias is predicted and measured;
-    tuned: tuple[float, float]  # a tuned teacher's pace, and the weight of its anchor;
-    vit: str  # another teacher, whose image tower is a transformer,
-    vit_lr: float  # and its student's learning rate; all on the range of the slider,
-    open_severities: tuple[float, ...]  # looked at here,
-    open_realisations: int  # so many times
-    blind: str  # operators that one student meets, untold which; trained as on each of them,
-    blind_realisations: int  # and scored under so many draws
-    attacked: Protocol  # adversarial inputs of the slider's models
-    template: str = "a photo of a {}"
-    side: int = 64  # pixels of the pictures that the encoders take
-    unlabelled: str | None = None  # what students learn from, where it is not `data`
-    several: Mapping[str, tuple] = field(default_factory=dict)  # see `for_seeds`
+    twins: str
+    twins_per_class: int
+    slider: str
+    entries: tuple[Entry, ...]
+    unlabelled: str = ""
 
-    def for_seeds(self, seeds: int) -> "Profile":
-        """What a run of so many training seeds makes. One alone leaves out `several`, by field:
-        side issues, of which one training each decides nothing."""
-        left = self.several if seeds == 1 else {}
-        return replace(self, **{f: _without(getattr(self, f), out) for f, out in left.items()})
+    def __getitem__(self, name: str) -> Entry:
+        """The entry of that name. Raises KeyError for another, with those there are."""
+        found = self.by_name().get(name)
+        if found is None:
+            raise KeyError(f"no entry {name!r} in profile {self.name}; there are {self._names()}")
+        return found
 
-    def recipes(self, op: str) -> tuple[Recipe, Recipe]:
-        """The student's and the baseline's on an operator: shorter in the same proportion on one
-        that is not among the profile's, and not `blind`, which is compared with these."""
-        if str(operators.parse(op)) in (*self.operators, self.blind):
-            return self.student, self.baseline
-        return tuple(
-            replace(r, epochs=r.epochs * self.side_epochs // self.student.epochs)
-            for r in (self.student, self.baseline)
-        )
+    def __contains__(self, name: str) -> bool:
+        return name in self.by_name()
 
-    def draws(self, op: str) -> int:
-        """Realisations of an operator: as many for all that is compared on it."""
-        main = str(operators.parse(op)) in self.operators
-        return self.realisations if main else self.side_realisations
+    def by_name(self) -> dict[str, Entry]:
+        """The entries by their names."""
+        return {entry.name: entry for entry in self.entries}
 
-    def vit_recipe(self, op: str) -> Recipe:
-        """Of the student of `vit`."""
-        return replace(self.recipes(op)[0], lr=self.vit_lr)
+    def making(self, table: str) -> Entry:
+        """The experiment that makes a table. Raises ValueError for an unknown one, with those there
+        are."""
+        tables = {name: e for e in self.entries for name in getattr(e, "tables", ())}
+        if table not in tables:
+            known = ", ".join(tables)
+            raise ValueError(f"no table {table!r} in profile {self.name}; there are {known}")
+        return tables[table]
 
-    def pull(self, kind: str) -> tuple[float, float]:
-        """Pace and anchor of "tuned", which has no anchor, and of "anchored"."""
-        pace, anchor = self.tuned
-        return pace, anchor if kind == "anchored" else 0.0
+    def changed(self, entries: Mapping[str, Mapping[str, Any]], **fields: Any) -> "Profile":
+        """The same with other fields, and with other settings of the entries named."""
+        new = tuple(replace(e, **entries.get(e.name, {})) for e in self.entries)
+        return replace(self, entries=new, **fields)
 
-    def starts_val_per_class(self, op: str) -> int | None:
-        """Lesson 07 scores on the pictures of lesson 08 where that scores the same operator."""
-        return self.graded_val_per_class if op in self.graded else self.val_per_class
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """Those of Table 1, which lesson 06 scores every method on."""
+        return tuple(self["known_operator"].operators)
+
+    @property
+    def loss(self) -> str:
+        """The paper's, of every student that nobody asks another of."""
+        return LOSS
+
+    # -- what an entry needs, and what describes it ---------------------------------------------
+    def needs(self, task: Task) -> dict[str, Any]:
+        """What has to be there for a task, by the name under which it is handed over: a Task, or
+        the name of what a lab gives, or several of these by their names."""
+        return {name: self._need(need, task) for name, need in self[task.kind].needs(task).items()}
+
+    def _need(self, need: Any, task: Task) -> Any:
+        if isinstance(need, Mapping):
+            return {name: self._need(one, task) for name, one in need.items()}
+        if isinstance(need, Task):
+            return self[need.kind].task(need.operator, need.seed, need.loss or None)
+        kind = need.removesuffix(HISTORY)
+        if kind not in self:
+            return need
+        made = self[kind].task(task.operator, task.seed, task.loss or None)
+        return made if kind == need else History(made)
+
+    def after(self, task: Task) -> list[Task]:
+        """The tasks that have to be done before this one."""
+        return list(dict.fromkeys(_tasks(self.needs(task))))
+
+    def describe(self, task: Task) -> dict[str, Any]:
+        """All that a result depends on: what the store finds it by."""
+        entry = self[task.kind]
+        described = {"kind": entry.name, "version": entry.version, "seed": task.seed}
+        described |= {"operator": operator_described(parse(task.operator))}
+        described |= {"loss": task.loss} if task.loss else {}
+        return described | entry.settings(task) | {"needs": self._described(self.needs(task))}
+
+    def _described(self, need: Any) -> Any:
+        if isinstance(need, Mapping):
+            return {name: self._described(one) for name, one in need.items()}
+        if isinstance(need, History):
+            return {"history": self.describe(need.of)}
+        return self.describe(need) if isinstance(need, Task) else self._given()[need]
+
+    def _given(self) -> dict[str, Any]:
+        train = [self.data, "train", self.train_per_class]
+        return {
+            "train": train,
+            "unlabelled": [self.unlabelled, "train", None] if self.unlabelled else train,
+            "val": [self.data, "val", self.val_per_class],
+            "twins": [self.twins, "val", self.twins_per_class],
+        } | {name: getattr(self, name) for name in ENCODERS}
+
+    def address(self, task: Task) -> str:
+        """Its folder in the store, beside others of its kind: to be read, and another one when
+        anything that it depends on is."""
+        return f"{self[task.kind].label(task)}-{address(self.describe(task))}"
+
+    def task_name(self, task: Task) -> str:
+        """The name of a task in the plan, and of its files."""
+        return f"{task.kind}-{self[task.kind].label(task)}"
+
+    def _names(self) -> str:
+        return ", ".join(self.by_name())
 
 
-def _without(all_of: tuple, left_out: tuple) -> tuple:
-    return tuple(one for one in all_of if one not in left_out)
+ENCODERS = ("teacher", "supervised", "supervised_narrow", "vit")
+
+
+@dataclass(frozen=True)
+class History:
+    """How a training went: a need beside, or in place of, the model itself."""
+
+    of: Task
+
+
+def _tasks(need: Any) -> list[Task]:
+    if isinstance(need, Mapping):
+        return [task for one in need.values() for task in _tasks(one)]
+    if isinstance(need, History):
+        return [need.of]
+    return [need] if isinstance(need, Task) else []

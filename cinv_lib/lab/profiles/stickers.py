@@ -1,151 +1,239 @@
-"""What a run of the course uses: data, teacher, operators and budgets, one frozen record a tier.
+"""The profiles of the embedded world: `stickers`, the default, needs no download and no GPU;
+`smoke` is the same in seconds, for tests, and its numbers mean nothing.
 
-`stickers` is the default: it needs no download and no GPU. `smoke` is the same world in seconds,
-for tests; its numbers mean nothing. Where the authors' code and the paper's text differ, a
-profile follows the text; the comments say where it cannot. The paper's own are in `paper`.
+Where the authors' code and the paper's text differ, a profile follows the text; the comments say
+where it cannot.
 """
 
-from dataclasses import replace
-
 from cinv_lib.evaluation.probe import ProbeRecipe
-from cinv_lib.experiments.adversarial import Protocol
-from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
+from cinv_lib.experiments.ablation import Ablation
+from cinv_lib.experiments.adversarial import Adversarial, Protocol
+from cinv_lib.experiments.base import LOSS
+from cinv_lib.experiments.baseline_fit import BaselineFit
+from cinv_lib.experiments.baseline_starts import BaselineStarts, Scored
+from cinv_lib.experiments.blind import Blind
+from cinv_lib.experiments.common_corruptions import CommonCorruptions
+from cinv_lib.experiments.known_operator import KnownOperator
+from cinv_lib.experiments.label_shift import LabelShift
+from cinv_lib.experiments.learning_rates import LearningRates
+from cinv_lib.experiments.loss_bias import LossBias
+from cinv_lib.experiments.other_tower import OtherTower
+from cinv_lib.experiments.pixels import Pixels
+from cinv_lib.experiments.trainings import (
+    Anchored,
+    Baseline,
+    CleanProbe,
+    NarrowBaseline,
+    Student,
+    StudentOfTransformer,
+    StudentProbe,
+    Tuned,
+)
+from cinv_lib.experiments.transfer import Transfer
+from cinv_lib.experiments.tuned_teacher import TunedTeacher
+from cinv_lib.experiments.unknown_severity import UnknownSeverity
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.training.loop import Recipe
+
+OPERATORS = ("mask:0.9", "noise:0.5", "blur:2.57")
+MASKS, NOISES = "mask:0.5..0.95", "noise:0.1..0.3"
+SLIDER = MASKS
+# One student meets these, untold which; it is trained as on each of them.
+BLIND = "|".join(OPERATORS)
+# Few labelled pictures per class: the paper's regime is a teacher that has seen far more than the
+# labelled set. Student and baseline get the same pictures, and the same number of steps. 25 epochs
+# of 2,000 pictures would be 200 steps at the paper's batch of 256; these are 960. Learning rates:
+# the best for each on mask:0.9, one seed, of those in lesson 06.
+RECIPE = Recipe(epochs=30, batch_size=64, lr=3e-3)
+# Half of that where models are compared with each other only: a dozen minutes of the course.
+LENGTH = {"full": (*OPERATORS, BLIND), "side_epochs": 15}
+TRAINED = LENGTH | {"recipe": RECIPE}
+# A transformer's learning rate is its teacher's own. At 3e-3 it collapses within an epoch (loss
+# log 64, all cosines 1): it has no batch norms that forgive a large step. Not searched further.
+VIT = Recipe(epochs=30, batch_size=64, lr=1e-3)
+PROBE = ProbeRecipe(epochs=10, lr=1e-3, batch_size=128)
+REALISATIONS = 10  # the paper's;
+FEWER = 5  # where errors over seeds are still two to four times as large
+SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)  # 1, 2, 5, 10 and 20 labelled pictures per class
+GRADED = {
+    # Figures 4 and 8, Table 10. Clean pictures: the end of the way down, and drawn only once.
+    MASKS: (0.0, 0.3, 0.35, 0.4, 0.45, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99),
+    # One more than the paper's; lesson 08 says which of all these decide.
+    NOISES: (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7),
+}
+# Of the open problems: where students of the slider's range are looked at, how often.
+OPEN = {
+    "operators": {SLIDER: None},
+    "severities": (0.5, 0.9, 0.95),
+    "realisations": 2,
+    "val_per_class": 10,
+}
 
 STICKERS = Profile(
     name="stickers",
     teacher="stickers-clip",
     supervised="stickers-supervised",
     supervised_narrow="stickers-100-supervised",
-    starts=("mask:0.9", "noise:0.5", "mask:0.5..0.95"),
+    vit="stickers-clip-vit",
     data="stickers-100",
-    # Few labelled pictures a class: the paper's regime is a teacher that has seen far more than
-    # the labelled set. Student and baseline get the same pictures, and the same number of steps.
     train_per_class=20,
     val_per_class=20,
-    operators={"mask:0.9": "mask:0.9", "noise:0.5": "noise:0.5", "blur:2.57": "blur:9"},
-    slider="mask:0.5..0.95",
-    loss="st:0.1",
-    # 25 epochs of 2,000 pictures would be 200 steps at the paper's batch of 256; these are 960.
-    # Learning rates: the best for each on mask:0.9, one seed, of those in lesson 06.
-    student=Recipe(epochs=30, batch_size=64, lr=3e-3),
-    baseline=Recipe(epochs=30, batch_size=64, lr=3e-3),
-    # Half of that where models are compared with each other only: a dozen minutes of the course.
-    side_epochs=15,
-    probe=ProbeRecipe(epochs=10, lr=1e-3, batch_size=128),
-    fractions=(1.0, 0.1),
-    few_labels={  # 1, 2, 5, 10 and 20 pictures a class
-        "mask:0.9": (0.05, 0.1, 0.25, 0.5, 1.0),
-        "noise:0.5": (0.05, 0.1, 0.25, 0.5, 1.0),
-        "blur:2.57": (1.0,),  # for Table 13 only
-    },
-    realisations=10,  # the paper's
-    side_realisations=5,  # where errors over seeds are still two to four times as large
-    ablation=("st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5"),
-    taus=(1.0,),
-    severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
-    ablation_val_per_class=10,
-    ablation_realisations=2,
-    ranges=("mask:0.5..0.95", "noise:0.1..0.3"),
-    transfer={
-        "stickers-100b": (10, 5),
-        "stickers-kinds": (50, 30),
-        "stickers-scenes": (10, 5),
-        "stickers-places": (40, 20),
-        "digits": (80, 33),
-        "faces": (70, 30),
-    },
-    transfer_views=5,
-    # The paper's ten epochs of 5,000 to 130,000 pictures are 100 to 2,500 steps; 100 epochs of
-    # these sets are 200 to 800. Chosen by that alone, not by scores.
-    transfer_probe=ProbeRecipe(epochs=100, lr=1e-3, batch_size=128),
-    graded={
-        # Figures 4 and 8, Table 10. Clean pictures: the end of the way down, and drawn only once.
-        "mask:0.5..0.95": (0.0, 0.3, 0.35, 0.4, 0.45, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99),
-        # One more than the paper's; lesson 08 says which of all these decide.
-        "noise:0.1..0.3": (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7),
-    },
-    graded_val_per_class=5,
-    fitted_realisations=3,
-    shift="stickers-shift",
-    shift_per_class=50,  # as in ImageNet's validation split
-    shift_severities={  # Figures 5 and 9
-        "mask:0.5..0.95": (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
-        "noise:0.1..0.3": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
-    },
-    mixture="blur:0.29..1.43@0.8+noise:0.05..0.5@0.8",  # σ of 1 to 5 at 224 px, times 64/224
-    corruption_severities=(1, 2, 3, 4, 5),
-    corruption_val_per_class=5,
-    # One more than lesson 11 has, where theory and a straight line between its losses differ most.
-    remedies=("st:0.1", "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
-    tuned=(0.1, 10.0),  # an anchor of 1/τ pulls T to R as hard as S is pulled to T
-    vit="stickers-clip-vit",
-    # Its teacher's own. At 3e-3 it collapses within an epoch (loss log 64, all cosines 1): a
-    # transformer has no batch norms that forgive a large step. Not searched further.
-    vit_lr=1e-3,
-    open_severities=(0.5, 0.9, 0.95),
-    open_realisations=2,
-    blind="mask:0.9|noise:0.5|blur:2.57",
-    blind_realisations=3,
-    attacked=Protocol(),
-    # A picture takes non-local means 20 ms of a core and two Deep Decoders 1.6 s; so these are
-    # fitted once, as in the paper.
-    pixels={"noise:0.5": (5, 2), "mask:0.9": (1, 1)},
-    decoder=DecoderRecipe(),
-    several={  # three trainings fewer where there is one seed: `make course` shall take 40 minutes
-        "starts": ("noise:0.5",),
-        "taus": (1.0,),
-        "remedies": ("st:0.1,weight=0.75",),
-    },
-)
+    twins="stickers-shift",
+    twins_per_class=50,  # as in ImageNet's validation split
+    slider=SLIDER,
+    entries=(
+        Student(operators={OPERATORS[0]: None}, **TRAINED),
+        Baseline(**TRAINED),
+        NarrowBaseline(**TRAINED),
+        StudentOfTransformer(**LENGTH, recipe=VIT),
+        Tuned(**TRAINED, pace=0.1),
+        # An anchor of 1/τ pulls T to R as hard as S is pulled to T.
+        Anchored(**TRAINED, pace=0.1, anchor=10.0),
+        StudentProbe(recipe=PROBE),
+        CleanProbe(recipe=PROBE),
+        KnownOperator(
+            operators={
+                "mask:0.9": SHARES,
+                "noise:0.5": SHARES,
+                "blur:2.57": (1.0,),  # for Table 13 only
+            },
+            probe=PROBE,
+            fractions=(1.0, 0.1),
+            realisations=REALISATIONS,
+        ),
+        BaselineStarts(
+            operators={
+                "mask:0.9": Scored((0.9,), REALISATIONS, 20),
+                "noise:0.5": Scored((0.5,), REALISATIONS, 20),
+                # the hardest that it has seen, and beyond, on the pictures of lesson 08
+                MASKS: Scored((0.95, 0.96, 0.97, 0.98, 0.99), FEWER, 5),
+            },
+            # one training fewer where there is one seed: `make course` shall take 40 minutes
+            several=("noise:0.5",),
+        ),
+        BaselineFit(operators={SLIDER: None}, realisations=3),
+        UnknownSeverity(operators=GRADED, realisations=FEWER, val_per_class=5),
+        Transfer(
+            operators={MASKS: None, NOISES: None},
+            sets={
+                "stickers-100b": (10, 5),
+                "stickers-kinds": (50, 30),
+                "stickers-scenes": (10, 5),
+                "stickers-places": (40, 20),
+                "digits": (80, 33),
+                "faces": (70, 30),
+            },
+            views=5,
+            # The paper's ten epochs of 5,000 to 130,000 pictures are 100 to 2,500 steps; 100 epochs
+            # of these sets are 200 to 800. Chosen by that alone, not by scores.
+            probe=ProbeRecipe(epochs=100, lr=1e-3, batch_size=128),
+            realisations=FEWER,
+        ),
+        LabelShift(
+            operators={  # Figures 5 and 9
+                MASKS: (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
+                NOISES: (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
+            },
+            realisations=FEWER,
+        ),
+        Ablation(
+            operators={SLIDER: None},
+            losses=(
+                LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
+            ),
+            taus=(1.0,),
+            several=("st:1",),
+            severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
+            val_per_class=10,
+            realisations=2,
+        ),
+        # A picture takes non-local means 20 ms of a core and two Deep Decoders 1.6 s; so these are
+        # fitted once, as in the paper.
+        Pixels(operators={"noise:0.5": (5, 2), "mask:0.9": (1, 1)}, decoder=DecoderRecipe()),
+        CommonCorruptions(
+            operators={"blur:0.29..1.43@0.8+noise:0.05..0.5@0.8": None},  # σ of 1 to 5 at 224 px,
+            severities=(1, 2, 3, 4, 5),  # times 64/224
+            val_per_class=5,
+        ),
+        LossBias(
+            # One more than lesson 11 has, where theory and a straight line between its losses
+            # differ most.
+            losses=(LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
+            several=("st:0.1,weight=0.75",),
+            **OPEN,
+        ),
+        TunedTeacher(recipe=PROBE, **OPEN),
+        OtherTower(recipe=PROBE, **OPEN),
+        Blind(operators={BLIND: None}, realisations=3),
+        Adversarial(operators={SLIDER: None}, protocol=Protocol()),
+        LearningRates(
+            operators={OPERATORS[0]: None},
+            student=RECIPE,
+            baseline=RECIPE,
+            probe=PROBE,
+            rates=(3e-4, 1e-3, 3e-3, 1e-2),
+            narrow_rates=(1e-3, 3e-3, 1e-2),
+            realisations=3,
+            val_per_class=10,
+        ),
+    ),
+)  # fmt: skip
 
-SMOKE = replace(
-    STICKERS,
+ONE = Recipe(epochs=1, batch_size=64, lr=1e-3)
+SHORT = {"recipe": ONE, "side_epochs": 1}
+QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
+GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
+
+SMOKE = STICKERS.changed(
     name="smoke",
     train_per_class=2,
     val_per_class=2,
-    student=Recipe(epochs=1, batch_size=64, lr=1e-3),
-    baseline=Recipe(epochs=1, batch_size=64, lr=1e-3),
-    side_epochs=1,
-    probe=replace(STICKERS.probe, epochs=1),
-    few_labels={"mask:0.9": (0.5, 1.0), "noise:0.5": (0.5, 1.0), "blur:2.57": (1.0,)},
-    realisations=2,
-    side_realisations=3,
-    ablation=("st:0.1", "mse"),
-    taus=(1.0,),
-    severities=(0.9, 0.99),
-    ablation_val_per_class=2,
-    ablation_realisations=2,
-    transfer={name: (2, 2) for name in STICKERS.transfer},
-    transfer_views=1,
-    transfer_probe=replace(STICKERS.transfer_probe, epochs=1),
-    graded={"mask:0.5..0.95": (0.0, 0.5, 0.95, 0.99), "noise:0.1..0.3": (0.0, 0.1, 0.3, 0.5)},
-    graded_val_per_class=1,
-    fitted_realisations=2,
-    shift_per_class=2,
-    shift_severities={"mask:0.5..0.95": (0.5, 0.9, 0.99), "noise:0.1..0.3": (0.05, 0.3, 0.5)},
-    corruption_severities=(1, 5),
-    corruption_val_per_class=1,
-    remedies=("st:0.1", "mse"),
-    open_severities=(0.5, 0.9),
-    blind_realisations=2,
-    attacked=Protocol(per_class=1, budgets=(0, 8, 255), steps=2),
-    pixels=dict.fromkeys(STICKERS.pixels, (1, 2)),
-    decoder=replace(STICKERS.decoder, iterations=2),
+    twins_per_class=2,
+    entries={
+        **dict.fromkeys(("student", "baseline", "baseline100", "vit_student"), SHORT),
+        **dict.fromkeys(("tuned", "anchored"), SHORT),
+        "probe": {"recipe": QUICK},
+        "clean_probe": {"recipe": QUICK},
+        "known_operator": {
+            "operators": {"mask:0.9": (0.5, 1.0), "noise:0.5": (0.5, 1.0), "blur:2.57": (1.0,)},
+            "probe": QUICK,
+            "realisations": 2,
+        },
+        "baseline_starts": {
+            "operators": {
+                "mask:0.9": Scored((0.9,), 2, 2),
+                "noise:0.5": Scored((0.5,), 2, 2),
+                MASKS: Scored((0.95, 0.99), 3, 1),
+            }
+        },
+        "baseline_fit": {"realisations": 2},
+        "unknown_severity": {
+            "operators": {MASKS: (0.0, 0.5, 0.95, 0.99), NOISES: (0.0, 0.1, 0.3, 0.5)},
+            "realisations": 3,
+            "val_per_class": 1,
+        },
+        "transfer": {
+            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)),
+            "views": 1,
+            "probe": QUICK,
+            "realisations": 3,
+        },
+        "label_shift": {
+            "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
+            "realisations": 3,
+        },
+        "ablation": {"losses": (LOSS, "mse"), "severities": (0.9, 0.99), "val_per_class": 2},
+        "pixels": {
+            "operators": {"noise:0.5": (1, 2), "mask:0.9": (1, 2)},
+            "decoder": DecoderRecipe(iterations=2),
+        },
+        "common_corruptions": {"severities": (1, 5), "val_per_class": 1},
+        "loss_bias": {"losses": (LOSS, "mse"), **GLANCE},
+        "tuned_teacher": {"recipe": QUICK, **GLANCE},
+        "other_tower": {"recipe": QUICK, **GLANCE},
+        "blind": {"realisations": 2},
+        "adversarial": {"protocol": Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
+        "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
+    },
 )
-
-PROFILES = {p.name: p for p in (STICKERS, SMOKE, STL10, IMAGENET100)}
-
-
-def profile(name: str | Profile) -> Profile:
-    """The profile of that name (a Profile passes through).
-
-    Raises ValueError for a name that is not known, with those that are.
-    """
-    if isinstance(name, Profile):
-        return name
-    if name not in PROFILES:
-        raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
-    return PROFILES[name]

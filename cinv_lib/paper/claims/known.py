@@ -17,8 +17,8 @@ Found = pd.DataFrame | dict[str, pd.DataFrame]
     quote="training a linear probe on top of the representations learned by our procedure greatly "
     "improves accuracy compared to the supervised baseline", source=PROBES, lesson="06",
 )  # fmt: skip
-def student_beats_baseline(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "student", "baseline")
+def student_beats_baseline(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "student", "baseline")
 
 
 @claim(
@@ -26,8 +26,8 @@ def student_beats_baseline(scores: pd.DataFrame) -> pd.DataFrame:
     quote="using only 10% of labeled samples is sufficient for our model to outperform the "
     "baseline in most cases", source=PROBES, lesson="06",
 )  # fmt: skip
-def tenth_of_labels(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "student_10", "baseline")
+def tenth_of_labels(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "student_10", "baseline")
 
 
 @claim(
@@ -35,8 +35,8 @@ def tenth_of_labels(scores: pd.DataFrame) -> pd.DataFrame:
     quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
     "distorted images", source="App. D.7, Tables 1, 13", lesson="06", margin=20.0,
 )  # fmt: skip
-def student_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "student", "clip")
+def student_beats_clip(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "student", "clip")
 
 
 @claim(
@@ -45,16 +45,16 @@ def student_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
     "to those of the teacher for clean images", source="App. D.4, Table 9", lesson="06",
     margin=-10.0,
 )  # fmt: skip
-def clean_classifier(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "clean_classifier", "student")
+def clean_classifier(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "clean_classifier", "student")
 
 
 @claim(
     5, "Asked in words, the student recognises more than raw CLIP by > 20.",
     source="authors' result files", lesson="06", margin=20.0,
 )  # fmt: skip
-def words_beat_clip(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "zero_shot", "clip_zero_shot")
+def words_beat_clip(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "zero_shot", "clip_zero_shot")
 
 
 @claim(
@@ -62,8 +62,8 @@ def words_beat_clip(scores: pd.DataFrame) -> pd.DataFrame:
     quote="These results highlight the need for a training procedure to make these pre-trained "
     "representations more robust.", source="App. D.7, Tables 1, 13", lesson="06",
 )  # fmt: skip
-def baseline_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "baseline", "clip")
+def baseline_beats_clip(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "baseline", "clip")
 
 
 @claim(
@@ -71,8 +71,8 @@ def baseline_beats_clip(scores: pd.DataFrame) -> pd.DataFrame:
     quote="The conclusions we can draw from the top-1 accuracy results do not change when we look "
     "at the top-5 accuracies.", source="App. D.2, Table 4", lesson="06",
 )  # fmt: skip
-def in_top5(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "student", "baseline", "top5")
+def in_top5(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "student", "baseline", "top5")
 
 
 def _with(labels: pd.DataFrame, methods: dict[str, float]) -> pd.DataFrame:
@@ -95,14 +95,16 @@ def _all_or_none(labels: pd.DataFrame) -> bool:
     "baseline trained using all the labels", source="Section 4.1, Figure 3", lesson="06",
     margin=-2.0,
 )  # fmt: skip
-def twentieth_of_labels(labels: pd.DataFrame, scores: pd.DataFrame) -> Found:
-    if _all_or_none(labels):
+def twentieth_of_labels(few_labels: pd.DataFrame, known_operator: pd.DataFrame) -> Found:
+    if _all_or_none(few_labels):
         return {}
-    share = labels.per_class / _most(labels)
-    few = labels[(labels.method == "student") & ((share - 0.05).abs() < 0.005)]
+    share = few_labels.per_class / _most(few_labels)
+    few = few_labels[(few_labels.method == "student") & ((share - 0.05).abs() < 0.005)]
     if few.empty:  # this profile has no such share
         return NOTHING
-    return difference(pd.concat([few, scores[scores.method == "baseline"]]), "student", "baseline")
+    return difference(
+        pd.concat([few, known_operator[known_operator.method == "baseline"]]), "student", "baseline"
+    )
 
 
 @claim(
@@ -111,24 +113,26 @@ def twentieth_of_labels(labels: pd.DataFrame, scores: pd.DataFrame) -> Found:
     quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
     "distorted images", source="App. D.7, Table 13", lesson="06", margin=20.0,
 )  # fmt: skip
-def student_beats_tower(labels: pd.DataFrame) -> pd.DataFrame:
-    most = _most(labels)
-    return difference(_with(labels, {"student": most, "resnet": most}), "student", "resnet")
+def student_beats_tower(few_labels: pd.DataFrame) -> pd.DataFrame:
+    most = _most(few_labels)
+    return difference(_with(few_labels, {"student": most, "resnet": most}), "student", "resnet")
 
 
 @claim(10, "Asked in words, without a label, the student beats its own probe on all labels.",
        source="ours", lesson="06")  # fmt: skip
-def words_beat_probe(scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(scores, "zero_shot", "student")
+def words_beat_probe(known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(known_operator, "zero_shot", "student")
 
 
 @claim(11, "With its fewest labels the student's probe beats raw CLIP's with all of them by > 20.",
        source="ours", lesson="06", margin=20.0)  # fmt: skip
-def fewest_beat_clip(labels: pd.DataFrame) -> Found:
-    if _all_or_none(labels):
+def fewest_beat_clip(few_labels: pd.DataFrame) -> Found:
+    if _all_or_none(few_labels):
         return {}
-    fewest = labels[labels.method == "student"].per_class.min()
-    return difference(_with(labels, {"student": fewest, "clip": _most(labels)}), "student", "clip")
+    fewest = few_labels[few_labels.method == "student"].per_class.min()
+    return difference(
+        _with(few_labels, {"student": fewest, "clip": _most(few_labels)}), "student", "clip"
+    )
 
 
 def _restored(pixels: pd.DataFrame, better: str, worse: str) -> pd.DataFrame:
@@ -170,13 +174,17 @@ def _beside(starts: pd.DataFrame, scores: pd.DataFrame, method: str) -> pd.DataF
     quote="the first choice, which is the one used in the rest of this paper, is the better of the "
     "two", source="App. D.6, Table 11", lesson="07",
 )  # fmt: skip
-def full_start(starts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(_beside(starts, scores, "baseline"), "baseline", "baseline100")
+def full_start(baseline_starts: pd.DataFrame, known_operator: pd.DataFrame) -> pd.DataFrame:
+    return difference(
+        _beside(baseline_starts, known_operator, "baseline"), "baseline", "baseline100"
+    )
 
 
 @claim(
     37, "The student beats the baseline that starts from 100 classes.",
     quote="results are still worse than our method", source="App. D.6, Table 11", lesson="07",
 )  # fmt: skip
-def student_beats_narrow_start(starts: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    return difference(_beside(starts, scores, "student"), "student", "baseline100")
+def student_beats_narrow_start(
+    baseline_starts: pd.DataFrame, known_operator: pd.DataFrame
+) -> pd.DataFrame:
+    return difference(_beside(baseline_starts, known_operator, "student"), "student", "baseline100")

@@ -23,8 +23,8 @@ def _arms(tuning: pd.DataFrame, column: str) -> dict[str, Pairs]:
     "Possible ways around this, such as also finetuning the teacher, are left for consideration in "
     "future work.", source="App. D.8, Section 5", lesson="14",
 )  # fmt: skip
-def tuned_teacher(tuning: pd.DataFrame) -> dict[str, Pairs]:
-    return _arms(tuning, "probe")
+def tuned_teacher(tuned_teacher: pd.DataFrame) -> dict[str, Pairs]:
+    return _arms(tuned_teacher, "probe")
 
 
 @claim(
@@ -32,14 +32,14 @@ def tuned_teacher(tuning: pd.DataFrame) -> dict[str, Pairs]:
     quote="possibly by finetuning the teacher as well as the student, to produce representations "
     "that are more easily matched", source="Section 5", lesson="14", unit="cosine",
 )  # fmt: skip
-def more_easily_matched(tuning: pd.DataFrame) -> dict[str, Pairs]:
-    return _arms(tuning, "matched")
+def more_easily_matched(tuned_teacher: pd.DataFrame) -> dict[str, Pairs]:
+    return _arms(tuned_teacher, "matched")
 
 
 @claim(41, "A student of a transformer, too, beats its teacher on corrupted pictures by > 20.",
        source="ours", lesson="14", margin=20.0)  # fmt: skip
-def transformer(towers: pd.DataFrame) -> Pairs:
-    rows = towers[towers.tower == "vit"].assign(method=lambda rows: rows.model)
+def transformer(other_tower: pd.DataFrame) -> Pairs:
+    rows = other_tower[other_tower.tower == "vit"].assign(method=lambda rows: rows.model)
     return difference(rows, "student", "clip", "probe")
 
 

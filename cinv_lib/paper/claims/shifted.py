@@ -36,8 +36,8 @@ def deciding(severity: pd.DataFrame) -> pd.DataFrame:
     quote="This shows that our model is more robust, even when the distortions are greater than "
     "those expected during training.", source="Section 4.2, Figures 4, 8", lesson="08",
 )  # fmt: skip
-def beyond_the_range(severity: pd.DataFrame) -> Pairs:
-    rows = deciding(severity)
+def beyond_the_range(unknown_severity: pd.DataFrame) -> Pairs:
+    rows = deciding(unknown_severity)
     return NOTHING if rows.empty else difference(rows, "student", "baseline")
 
 
@@ -50,8 +50,8 @@ def _below(severity: pd.DataFrame) -> pd.DataFrame:
     15, "Below its range, too, the student beats the baseline.",
     quote="our method still outperforms the baseline", source="App. D.5, Table 10", lesson="08",
 )  # fmt: skip
-def below_the_range(severity: pd.DataFrame) -> Pairs:
-    rows = _below(severity)
+def below_the_range(unknown_severity: pd.DataFrame) -> Pairs:
+    rows = _below(unknown_severity)
     return NOTHING if rows.empty else difference(rows, "student", "baseline")
 
 
@@ -60,9 +60,12 @@ def below_the_range(severity: pd.DataFrame) -> Pairs:
     quote="accuracy for both models is higher (due to lower noise)",
     source="App. D.5, Table 10", lesson="08",
 )  # fmt: skip
-def milder_is_easier(severity: pd.DataFrame) -> dict[str, Pairs]:
-    mildest = severity.severity[regions(severity) == "within"].min()
-    rows = {"below": _below(severity), "at": severity[severity.severity == mildest]}
+def milder_is_easier(unknown_severity: pd.DataFrame) -> dict[str, Pairs]:
+    mildest = unknown_severity.severity[regions(unknown_severity) == "within"].min()
+    rows = {
+        "below": _below(unknown_severity),
+        "at": unknown_severity[unknown_severity.severity == mildest],
+    }
     if rows["below"].empty:
         return {"": NOTHING}
     found = {}
@@ -137,8 +140,8 @@ def _twins(shift: pd.DataFrame, better: str, worse: str, severity: float | None 
     quote="for the random pixel mask case, we consistently outperform the baseline across all "
     "noise levels", source="Section 4.4, Table 3, Figures 5, 9", lesson="10", on="mask",
 )  # fmt: skip
-def unseen_masked(shift: pd.DataFrame) -> Pairs:
-    return _twins(shift, "student", "baseline")
+def unseen_masked(label_shift: pd.DataFrame) -> Pairs:
+    return _twins(label_shift, "student", "baseline")
 
 
 @claim(
@@ -146,8 +149,8 @@ def unseen_masked(shift: pd.DataFrame) -> Pairs:
     quote="For the Gaussian noise case, our model has slightly lower top-1 accuracy for small "
     "noises.", source="Section 4.4, Figure 5", lesson="10", on="noise",
 )  # fmt: skip
-def unseen_little_noise(shift: pd.DataFrame) -> Pairs:
-    return _twins(shift, "baseline", "student", shift.severity.min())
+def unseen_little_noise(label_shift: pd.DataFrame) -> Pairs:
+    return _twins(label_shift, "baseline", "student", label_shift.severity.min())
 
 
 @claim(
@@ -155,10 +158,10 @@ def unseen_little_noise(shift: pd.DataFrame) -> Pairs:
     quote="as the noise level increases, the baseline model degrades much more quickly",
     source="Section 4.4, Figure 5", lesson="10", on="noise",
 )  # fmt: skip
-def unseen_much_noise(shift: pd.DataFrame) -> Pairs:
+def unseen_much_noise(label_shift: pd.DataFrame) -> Pairs:
     first, last = (
-        _twins(shift, "student", "baseline", s).set_index(["seed", "realisation"])
-        for s in (shift.severity.min(), shift.severity.max())
+        _twins(label_shift, "student", "baseline", s).set_index(["seed", "realisation"])
+        for s in (label_shift.severity.min(), label_shift.severity.max())
     )
     rise = (last.difference - first.difference).dropna().rename("difference")
     choice = math.hypot(first.choice.iloc[0], last.choice.iloc[0])
@@ -175,8 +178,8 @@ def _types(corruptions: pd.DataFrame) -> pd.DataFrame:
     quote="our model does not get results comparable to the baseline",
     source="App. D.8, Table 14", lesson="13",
 )  # fmt: skip
-def common_corruptions(corruptions: pd.DataFrame) -> Pairs:
-    return difference(_types(corruptions), "baseline", "student")
+def common_corruptions(common_corruptions: pd.DataFrame) -> Pairs:
+    return difference(_types(common_corruptions), "baseline", "student")
 
 
 @claim(
@@ -184,8 +187,8 @@ def common_corruptions(corruptions: pd.DataFrame) -> Pairs:
     quote="If the type of noise is altered for the student, then it is difficult for it to match "
     "the teacher representations", source="App. D.8, Table 14", lesson="13",
 )  # fmt: skip
-def near_and_far(corruptions: pd.DataFrame) -> Pairs:
-    rows = _types(corruptions)
+def near_and_far(common_corruptions: pd.DataFrame) -> Pairs:
+    rows = _types(common_corruptions)
     near = rows.family.isin(["noise", "blur"])
     leads = [
         difference(part, "student", "baseline").set_index(["seed", "realisation"])
@@ -199,8 +202,10 @@ def near_and_far(corruptions: pd.DataFrame) -> Pairs:
     quote="training with the full ImageNet dataset provides a stronger baseline in most cases",
     source="App. D.6, Table 12", lesson="07",
 )  # fmt: skip
-def full_start_beyond(starts: pd.DataFrame, severity: pd.DataFrame) -> Pairs:
-    both = pd.concat([starts, severity[severity.method == "baseline"]])
-    both = both[both.severity.isin(starts.severity) & both.severity.isin(severity.severity)]
+def full_start_beyond(baseline_starts: pd.DataFrame, unknown_severity: pd.DataFrame) -> Pairs:
+    both = pd.concat([baseline_starts, unknown_severity[unknown_severity.method == "baseline"]])
+    both = both[
+        both.severity.isin(baseline_starts.severity) & both.severity.isin(unknown_severity.severity)
+    ]
     rows = both[regions(both) == "beyond"]
     return NOTHING if rows.empty else difference(rows, "baseline", "baseline100")

@@ -1,0 +1,175 @@
+"""The trainings: students, baselines, and the probes on students. What each is kept as in a folder
+of the store, and how it is read from there.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+import torch
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders import encoder as encoders
+from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import probe as probes
+from cinv_lib.evaluation.probe import ProbeRecipe
+from cinv_lib.experiments.base import Task, Training
+from cinv_lib.losses.equations import parse as parse_loss
+from cinv_lib.operators.basic import Identity, parse
+from cinv_lib.training import tuned_teacher
+from cinv_lib.training.baseline import Classifier, finetune
+from cinv_lib.training.loop import Recipe
+from cinv_lib.training.student import distill
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained(Training):
+    """What students and baselines share: a recipe, and a shorter one beside the main operators.
+
+    full: the operators on which `recipe` has all its epochs.
+    side_epochs: on any other: ranges, mixtures, clean pictures.
+    """
+
+    recipe: Recipe
+    full: tuple[str, ...]
+    side_epochs: int
+
+    asks: ClassVar[frozenset[str]] = Training.asks | {"recipe", "full", "side_epochs"}
+
+    def recipe_at(self, operator: str) -> Recipe:
+        """How it is trained on this operator."""
+        if str(parse(operator)) in self.full:
+            return self.recipe
+        return replace(self.recipe, epochs=self.side_epochs)
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        return super().settings(task) | {"recipe": self.recipe_at(task.operator)}
+
+
+class Student(Trained):
+    """S: starts as R and learns R(x) from A(x), without labels (Sec. 3, lesson 05)."""
+
+    name, lessons, shown = "student", ("02", "03", "05"), "05"
+
+    def tasks(self, seeds: int) -> list[Task]:
+        return super().tasks(1)  # the lessons look at one; what measures students asks for the rest
+
+    def build(self, folder: Path, task: Task, teacher: Encoder, unlabelled: Pictures) -> None:
+        S, history = distill(
+            teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
+            self.recipe_at(task.operator), task.seed, folder / CHECKPOINT,
+        )  # fmt: skip
+        _keep(folder, history, student=S)
+
+    def load(self, folder: Path) -> Encoder:
+        return encoders.load(str(folder / "student"))
+
+
+class StudentOfTransformer(Student):
+    """The student of another teacher, whose image tower is a transformer (lesson 14)."""
+
+    name, lessons, shown = "vit_student", (), ""
+
+    def build(self, folder: Path, task: Task, vit: Encoder, unlabelled: Pictures) -> None:
+        super().build(folder, task, vit, unlabelled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Trained):
+    """A student, and its teacher tuned along with it (Sec. 5, lesson 14).
+
+    pace: the teacher's learning rate over the student's; anchor: what holds it at R.
+    """
+
+    pace: float
+    anchor: float = 0.0
+    name: ClassVar[str] = "tuned"
+
+    def build(self, folder: Path, task: Task, teacher: Encoder, unlabelled: Pictures) -> None:
+        S, T, history = tuned_teacher.tune(
+            teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
+            self.recipe_at(task.operator), task.seed, self.pace, self.anchor, folder / CHECKPOINT,
+        )  # fmt: skip
+        _keep(folder, history, student=S, teacher=T)
+
+    def load(self, folder: Path) -> tuple[Encoder, Encoder]:
+        """The student and its teacher."""
+        return tuple(encoders.load(str(folder / which)) for which in ("student", "teacher"))
+
+
+class Anchored(Tuned):
+    """The same, the teacher held at R by an anchor."""
+
+    name = "anchored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline(Trained):
+    """The supervised baseline: fine-tuned end to end, with labels, on corrupted pictures (lesson
+    07)."""
+
+    losses: tuple[str, ...] = ()
+    name, shown = "baseline", "07"
+
+    def build(self, folder: Path, task: Task, supervised: Encoder, train: Pictures) -> None:
+        classifier, history = finetune(
+            supervised, train, parse(task.operator), self.recipe_at(task.operator), task.seed,
+            folder / CHECKPOINT,
+        )  # fmt: skip
+        torch.save(classifier.cpu().head.state_dict(), folder / "head.pt")
+        _keep(folder, history, encoder=classifier.encoder)
+
+    def load(self, folder: Path) -> Classifier:
+        head = torch.load(folder / "head.pt", weights_only=True)
+        classifier = Classifier(encoders.load(str(folder / "encoder")), len(head["weight"]), seed=0)
+        classifier.head.load_state_dict(head)
+        return classifier
+
+
+class NarrowBaseline(Baseline):
+    """The baseline from a tower that knows only the labelled classes (Tables 11, 12)."""
+
+    name, shown = "baseline100", ""
+
+    def build(self, folder: Path, task: Task, supervised_narrow: Encoder, train: Pictures) -> None:
+        super().build(folder, task, supervised_narrow, train)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentProbe(Training):
+    """The linear probe of an operator's student: all labels, under the same operator (Sec. 4.1)."""
+
+    recipe: ProbeRecipe
+    name: ClassVar[str] = "probe"
+    apart: ClassVar[bool] = False
+
+    def build(self, folder: Path, task: Task, student: Encoder, train: Pictures) -> None:
+        self._fit(folder, student, parse(task.operator), train, task.seed)
+
+    def _fit(self, folder: Path, encoder: Encoder, op: Any, train: Pictures, seed: int) -> None:
+        head = probes.train(encoder, train, op, self.recipe, seed)
+        torch.save(head.cpu().state_dict(), folder / "probe.pt")
+
+    def load(self, folder: Path) -> probes.Probe:
+        return probes.Probe.from_state(torch.load(folder / "probe.pt", weights_only=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanProbe(StudentProbe):
+    """R's linear probe, fitted to clean pictures (App. D.4)."""
+
+    losses: tuple[str, ...] = ()
+    name, only_at = "clean_probe", str(Identity())
+
+    def build(self, folder: Path, task: Task, teacher: Encoder, train: Pictures) -> None:
+        self._fit(folder, teacher, Identity(), train, task.seed)
+
+
+def _keep(folder: Path, history: pd.DataFrame, **towers: Encoder) -> None:
+    for name, tower in towers.items():
+        encoders.save(tower.cpu(), folder / name, dtype=torch.float16)
+    history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
+    (folder / CHECKPOINT).unlink(missing_ok=True)  # one of several processes has written it
