@@ -3,8 +3,11 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+LEFT_OVER = ".tmp"  # how what a killed process was writing ends
 # The last two are torch.save's only words for it.
 FULL_DISK_WORDS = "no space left on device|disk quota exceeded|unexpected pos|failed writing file"
 
@@ -13,14 +16,29 @@ class DiskFull(OSError):
     """No space was left while an entry was built; everything finished is intact."""
 
 
-def write_text(file: Path, text: str) -> None:
-    """Writes the file whole or not at all: a temporary file beside it, then a rename."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write to, beside `file`, in whose place it is put when the block ends well.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "answer.txt"
+    >>> with whole(file) as part:
+    ...     _ = part.write_text("42")
+    >>> file.read_text(), len(list(file.parent.iterdir()))
+    ('42', 1)
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}{LEFT_OVER}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
+        yield part
+        os.replace(part, file)
     finally:
-        temporary.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    with whole(file) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _existing(folder: Path) -> Path:

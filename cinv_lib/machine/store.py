@@ -32,7 +32,7 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from cinv_lib.machine.files import DiskFull, _existing, _is_disk_full, write_text
+from cinv_lib.machine.files import LEFT_OVER, DiskFull, _existing, _is_disk_full, write_text
 from cinv_lib.machine.provenance import describe
 
 NAME = re.compile(r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?")  # of a folder: address and state
@@ -262,6 +262,8 @@ class _locked:
 def _open_attempt(partial: Path) -> list[dict[str, float]]:
     """Notes the start of this attempt. An earlier one that was killed could not note its end: the
     newest file that it left tells it, to within a checkpoint's interval."""
+    for left in partial.rglob(f".*{LEFT_OVER}"):
+        left.unlink()  # else it would be among the files of the finished entry
     try:
         attempts = json.loads((partial / ATTEMPTS).read_text())
         left = [f.stat().st_mtime for f in partial.rglob("*") if f.is_file()]
