@@ -262,14 +262,14 @@ class _locked:
 def _open_attempt(partial: Path) -> list[dict[str, float]]:
     """Notes the start of this attempt. An earlier one that was killed could not note its end: the
     newest file that it left tells it, to within a checkpoint's interval."""
-    for left in partial.rglob(f".*{LEFT_OVER}"):
-        left.unlink()  # else it would be among the files of the finished entry
     try:
         attempts = json.loads((partial / ATTEMPTS).read_text())
         left = [f.stat().st_mtime for f in partial.rglob("*") if f.is_file()]
         attempts[-1].setdefault("end", max(left))
     except (OSError, ValueError, LookupError, AttributeError):
         attempts = []
+    for part in partial.rglob(f".*{LEFT_OVER}"):
+        part.unlink()  # else it would be among the files of the finished entry
     attempts.append({"start": time.time()})
     write_text(partial / ATTEMPTS, json.dumps(attempts))
     return attempts
