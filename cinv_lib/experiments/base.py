@@ -10,6 +10,7 @@ used can be missing from the description.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,12 +38,14 @@ class Task:
 
     kind: str
     operator: str
-    seed: int = 0
+    seed: Any = 0  # an int, whatever whole number was given
     loss: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
+        if not whole or self.seed < 0:
             raise ValueError(f"seed {self.seed!r}: expected a whole number, 0 or more")
+        object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "operator", str(basic.parse(self.operator)))
         object.__setattr__(self, "loss", self.loss and str(equations.parse(self.loss)))
 
