@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cinv_lib.lab import made, plan
+from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
 
 PINNED = json.loads(Path(__file__).with_name("recorded_tables.json").read_text())
@@ -19,10 +19,9 @@ def found():
     """TASK/FILE -> sha256 of what the archive has for the tasks of the profile."""
     lab = Lab("stickers", recorded=True)
     hashes = {}
-    for name, task in plan.every("stickers", 3).items():
-        spec = made.spec(lab.profile, task.kind, task.operator, task.seed, task.loss)
-        if lab.archive.finished(task.kind, spec):
-            for file in lab.archive.path(task.kind, spec).glob("*.csv"):
+    for name, task in plan.every(lab.profile, 3).items():
+        if lab.archive.finished(**lab.place(task)):
+            for file in lab.archive.path(**lab.place(task)).glob("*.csv"):
                 hashes[f"{name}/{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return hashes
 

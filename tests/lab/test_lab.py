@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from cinv_lib import training
-from cinv_lib.experiments import known_operator
+from cinv_lib.experiments import known_operator, trainings
 from cinv_lib.lab import lab as lab_module
-from cinv_lib.lab import made, profiles
+from cinv_lib.lab import profiles
 from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.machine import hardware
 from cinv_lib.machine.store import Store
@@ -27,13 +26,13 @@ def lab(folders):
 
 @pytest.fixture(scope="module")
 def scores(lab):
-    return lab.scores(OP)
+    return lab.table("known_operator", OP)
 
 
 def test_scores_have_every_method_seed_and_realisation(lab, scores):
     assert set(scores.method) == set(known_operator.METHODS)
     assert list(scores.columns) == ["method", "realisation", "top1", "top5", "seed"]
-    assert (scores.groupby("method").size() == lab.profile.realisations).all()
+    assert (scores.groupby("method").size() == lab.profile["known_operator"].realisations).all()
     assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
 
 
@@ -41,10 +40,10 @@ def test_what_was_made_is_found_again(lab, scores, monkeypatch):
     def never(*_, **__):
         raise AssertionError("trained a second time")
 
-    monkeypatch.setattr(training, "distill", never)
-    monkeypatch.setattr(training, "finetune", never)
+    monkeypatch.setattr(trainings, "distill", never)
+    monkeypatch.setattr(trainings, "finetune", never)
     other = Lab("smoke", recorded=False)
-    pd.testing.assert_frame_equal(other.scores(OP), scores)
+    pd.testing.assert_frame_equal(other.table("known_operator", OP), scores)
     x = lab.val.images[:2].float() / 255
     assert torch.equal(other.student(OP)(x), lab.student(OP)(x))
     assert torch.equal(other.baseline(OP)(x), lab.baseline(OP)(x))
@@ -58,29 +57,29 @@ def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch
     archive = tmp_path / "recorded"
     shutil.copytree(lab.store.root, archive / "smoke")
     monkeypatch.setattr(lab_module, "RECORDED", archive)
-    monkeypatch.setattr(known_operator, "tables", None)  # nothing can be computed
-    pd.testing.assert_frame_equal(Lab("smoke").scores(OP), scores)
+    monkeypatch.setattr(known_operator, "evaluate_heads", None)  # nothing can be computed
+    pd.testing.assert_frame_equal(Lab("smoke").table("known_operator", OP), scores)
     assert not (home.parent / "runs").exists()
     monkeypatch.setenv("CINV_RECORDED", "0")
-    monkeypatch.setattr(training, "distill", None)
+    monkeypatch.setattr(trainings, "distill", None)
     with pytest.raises(TypeError):
-        Lab("smoke").scores(OP)
+        Lab("smoke").table("known_operator", OP)
 
 
 def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
     """If a budget changes, the run that is kept with the course has to be made again."""
     lab = Lab("stickers")
     assert lab.archive.root == RECORDED / "stickers"
-    kept = [("scores", op, seed) for op in lab.profile.operators for seed in range(3)]
+    kept = [("known_operator", op, seed) for op in lab.profile.operators for seed in range(3)]
     kept += [("student", lab.profile.slider), ("baseline", lab.profile.slider)]
     for kind, *asked in kept:  # asked of the archive: the lab would make what is not there
-        assert lab.archive.finished(kind, made.spec(lab.profile, kind, *asked)), (kind, asked)
+        assert lab.archive.finished(**lab.place(lab.task(kind, *asked))), (kind, asked)
 
 
 def test_the_recorded_run_says_where_it_comes_from():
     listing = Store(RECORDED / "stickers").listing()
     assert (listing.state == "finished").all()
-    made = Lab("stickers").provenance("scores", OP)
+    made = Lab("stickers").provenance("known_operator", OP)
     assert {"commit", "date", "machine", "minutes"} <= set(made)
 
 

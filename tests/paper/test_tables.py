@@ -10,7 +10,7 @@ from cinv_lib.operators import corruptions
 from cinv_lib.paper import tables as paper_tables
 from cinv_lib.paper import verdicts
 
-MASKS, NOISES = STICKERS.ranges
+MASKS, NOISES = STICKERS["transfer"].operators
 
 
 def rows(**columns) -> pd.DataFrame:
@@ -27,12 +27,12 @@ def several(name: str, values, **columns) -> pd.DataFrame:
 
 METHODS = ["student", "student_10", "baseline", "clip", "clean_classifier", "zero_shot"]
 FOUND = {
-    ("scores", "mask:0.9"): several("method", METHODS),
-    ("scores", "blur:2.57"): several("method", METHODS),
-    ("labels", "mask:0.9"): pd.concat([rows(method="resnet", per_class=n) for n in (1, 20)]),
-    ("starts", "noise:0.5"): rows(method="baseline100", severity=0.5),
-    ("starts", MASKS): several("severity", (0.95, 0.96, 0.99), method="baseline100"),
-    ("severity", MASKS): pd.concat(
+    ("known_operator", "mask:0.9"): several("method", METHODS),
+    ("known_operator", "blur:2.57"): several("method", METHODS),
+    ("few_labels", "mask:0.9"): pd.concat([rows(method="resnet", per_class=n) for n in (1, 20)]),
+    ("baseline_starts", "noise:0.5"): rows(method="baseline100", severity=0.5),
+    ("baseline_starts", MASKS): several("severity", (0.95, 0.96, 0.99), method="baseline100"),
+    ("unknown_severity", MASKS): pd.concat(
         [several("severity", (0.3, 0.9, 0.96), method=m) for m in ("student", "baseline")]
     ),
     ("transfer", NOISES): several(
@@ -40,10 +40,10 @@ FOUND = {
     ),
     ("pixels", "noise:0.5"): several("method", ("student", "denoising"), pictures=500),
     ("pixels", "mask:0.9"): several("method", ("student", "inpainting"), pictures=100),
-    ("corruptions", STICKERS.mixture): several(
+    ("common_corruptions", *STICKERS["common_corruptions"].operators): several(
         "corruption", ("fog", "none"), method="student", severity=1
     ).drop(columns="realisation"),
-    ("tuning", STICKERS.slider): rows(method="frozen"),  # no table of the paper's
+    ("tuned_teacher", STICKERS.slider): rows(method="frozen"),  # no table of the paper's
 }
 
 
