@@ -5,8 +5,10 @@
 
 import hashlib
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import ClassVar
 
 import torch
@@ -21,51 +23,60 @@ Rng = Generator | None
 Device = torch.device | str
 Severity = float | int | tuple[float | int, float | int]
 
+NAME = re.compile(r"[a-z][a-z0-9_]*")  # a word in texts, and in names of folders
+RESERVED = ("identity", "mask", "noise", "blur")  # the library's own, in `basic`
+OPERATORS: dict[str, type["Operator"]] = {}  # by name: what `parse` knows
 
-class Operator(ABC):
-    """What all operators share; `draw` is their randomness in severity, `apply` the corruption."""
-
-    def __call__(self, x: Tensor, generator: Rng = None) -> Float[Tensor, "B 3 H W"]:
-        """Corrupt RGB images in [0,1]. Noise is not clipped, so the result may leave [0,1].
-
-        Raises ValueError where x is not float, not `(B, 3, H, W)`, or not in [0,1].
-        """
-        _check_images(x)
-        return self.apply(x, self.draw(len(x), generator, x.device), generator)
-
-    @abstractmethod
-    def draw(self, n: int, generator: Rng = None, device: Device = "cpu") -> Severities:
-        """The severities of n images."""
-
-    @abstractmethod
-    def apply(self, x: Images, severities: Severities, generator: Rng = None) -> Images:
-        """Corrupt at these severities. Equal generators give equal corruptions."""
-
-    @property
-    @abstractmethod
-    def is_random(self) -> bool:
-        """Whether two calls can differ; where not, one realisation says everything."""
-
-    def at(self, severity: Severity) -> "Operator":
-        """The same operator at another severity, or range of them."""
-        raise ValueError(f"{self} has no single severity to set to {severity}; change its parts")
+CLASS = """
+    class Rows(ci.Operator):
+        name, limits = "rows", (0.0, 1.0)
+        def apply(self, x, severities, generator=None):
+            keep = torch.rand(len(x), 1, x.shape[2], 1, generator=generator, device=x.device)
+            return x * (keep >= severities.to(x).view(-1, 1, 1, 1))
+"""
 
 
 @dataclass(frozen=True)
-class Graded(Operator):
-    """An operator with one severity: a number, or a range `(lo, hi)`, uniform over it per image.
+class Operator(ABC):
+    """A forward operator A with a severity: a number, or a range `(lo, hi)`, uniform over it per
+    image (lesson 01). Subclass it for one of your own, with a name, limits and `apply`:
 
-    Raises ValueError where a severity is not finite or outside `limits`, or lo > hi.
+        class Rows(ci.Operator):               # from here on "rows:0.3..0.7" is known, to Lab too
+            name, limits = "rows", (0.0, 1.0)
+            def apply(self, x, severities, generator=None):
+                keep = torch.rand(len(x), 1, x.shape[2], 1, generator=generator, device=x.device)
+                return x * (keep >= severities.to(x).view(-1, 1, 1, 1))
+
+    At severity 0 it has to be the identity, and all its chance has to come from `generator`. A
+    class of the same name that is defined later takes its place, as when a cell is run again.
+
+    name: how its text begins: lower-case letters, digits and "_".
+    limits: the smallest and the largest severity. None where it has parts instead of a severity.
+    noisy: whether it is random at a fixed severity. False spares evaluation its realisations.
+
+    Raises ValueError where a severity is not finite or outside `limits`, or lo > hi; where a class
+    is defined, for a name or limits that are not as above, or a name of the library's own.
     """
 
     severity: Severity
     name: ClassVar[str]
-    limits: ClassVar[tuple[float, float]]
+    limits: ClassVar[tuple[float, float] | None]
     noisy: ClassVar[bool] = True
 
+    def __init_subclass__(cls, **arguments):
+        super().__init_subclass__(**arguments)
+        if getattr(cls, "limits", ()) is not None:
+            _check_class(cls)
+            OPERATORS[cls.name] = cls
+
     def __post_init__(self):
-        lo, hi = self.severity if isinstance(self.severity, tuple | list) else [self.severity] * 2
-        smallest, largest = self.limits
+        given = self.severity if isinstance(self.severity, tuple | list) else [self.severity] * 2
+        if len(given) != 2 or not all(isinstance(s, Real) for s in given):
+            raise ValueError(
+                f"severity of {self.name} is {self.severity!r}; expected a number, or a range "
+                "(lo, hi)"
+            )
+        (lo, hi), (smallest, largest) = given, self.limits
         for s in (lo, hi):
             if not (smallest <= s <= largest and math.isfinite(s)):
                 raise ValueError(
@@ -76,6 +87,25 @@ class Graded(Operator):
         lo, hi = float(lo), float(hi)  # one form each, so that equal operators compare equal
         object.__setattr__(self, "severity", lo if lo == hi else (lo, hi))
 
+    def __call__(self, x: Tensor, generator: Rng = None) -> Float[Tensor, "B 3 H W"]:
+        """Corrupt RGB images in [0,1]. Noise is not clipped, so the result may leave [0,1].
+
+        Raises ValueError where x is not float, not `(B, 3, H, W)`, or not in [0,1].
+        """
+        _check_images(x)
+        return self.apply(x, self.draw(len(x), generator, x.device), generator)
+
+    @abstractmethod
+    def apply(self, x: Images, severities: Severities, generator: Rng = None) -> Images:
+        """Corrupt at these severities. Equal generators give equal corruptions."""
+
+    def draw(self, n: int, generator: Rng = None, device: Device = "cpu") -> Severities:
+        """The severities of n images."""
+        lo, hi = self.bounds
+        if lo == hi:
+            return torch.full((n,), lo, dtype=torch.float64, device=device)
+        return lo + (hi - lo) * functional.uniform((n,), generator, device)
+
     @property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest severity."""
@@ -83,20 +113,45 @@ class Graded(Operator):
 
     @property
     def is_random(self) -> bool:
+        """Whether two calls can differ; where not, one realisation says everything."""
         lo, hi = self.bounds
         return lo < hi or (self.noisy and hi > 0)
 
-    def at(self, severity: Severity) -> "Graded":
+    def at(self, severity: Severity) -> "Operator":
+        """The same operator at another severity, or range of them."""
+        if self.severity is None:
+            raise ValueError(
+                f"{self} has no single severity to set to {severity}; change its parts"
+            )
         return replace(self, severity=severity)
-
-    def draw(self, n: int, generator: Rng = None, device: Device = "cpu") -> Severities:
-        lo, hi = self.bounds
-        if lo == hi:
-            return torch.full((n,), lo, dtype=torch.float64, device=device)
-        return lo + (hi - lo) * functional.uniform((n,), generator, device)
 
     def __str__(self) -> str:
         return f"{self.name}:" + "..".join(number_text(s) for s in sorted(set(self.bounds)))
+
+
+def _check_class(cls: type[Operator]) -> None:
+    """Raise ValueError unless a class that is being defined has a name and limits to be used by."""
+    name, limits = getattr(cls, "name", None), getattr(cls, "limits", None)
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ValueError(
+            f"class {cls.__name__} has the name {name!r}; expected lower-case letters, digits and "
+            f"'_', by which texts name it, as in{CLASS}"
+        )
+    if name in RESERVED and not _of_the_library(cls):
+        raise ValueError(
+            f"class {cls.__name__} has the name {name!r}, which is an operator of the library; "
+            f"give it a name of its own, as in{CLASS}"
+        )
+    numbers = isinstance(limits, tuple | list) and all(isinstance(end, Real) for end in limits)
+    if not (numbers and len(limits) == 2 and limits[0] <= limits[1]):
+        raise ValueError(
+            f"class {cls.__name__} has the limits {limits!r}; expected the smallest and the "
+            f"largest severity, as in{CLASS}"
+        )
+
+
+def _of_the_library(cls: type) -> bool:
+    return cls.__module__.startswith("cinv_lib.")
 
 
 def number_text(number: float) -> str:
@@ -125,7 +180,7 @@ def described(op: Operator) -> str | list[str]:
     """The operator in a description: its text; of one that is defined outside the library, whose
     definition may change, also a fingerprint: what it does to one picture with one generator."""
     parts = getattr(op, "parts", (op,))
-    if all(type(part).__module__.startswith("cinv_lib.") for part in parts):
+    if all(_of_the_library(type(part)) for part in parts):
         return str(op)
     picture = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
     made = op(picture, Generator().manual_seed(0)).contiguous()

@@ -12,14 +12,15 @@ operator is the identity. The arithmetic is in `functional`, in functions that c
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from cinv_lib.operators import functional
 from cinv_lib.operators.base import (
+    CLASS,
+    OPERATORS,
     Device,
-    Graded,
     Images,
     Operator,
     Rng,
@@ -30,7 +31,7 @@ from cinv_lib.operators.base import (
 
 
 @dataclass(frozen=True)
-class Identity(Graded):
+class Identity(Operator):
     """A(x) = x: the clean image."""
 
     severity: Severity = 0.0
@@ -46,7 +47,7 @@ class Identity(Graded):
 
 
 @dataclass(frozen=True)
-class RandomMask(Graded):
+class RandomMask(Operator):
     """A(x) = m ⊙ x: exactly int(H W p) random pixels of each image are 0, in all channels at once.
 
     The severity p is the fraction of missing pixels; in the paper .5, .75, .9, and .5 to .95.
@@ -62,7 +63,7 @@ class RandomMask(Graded):
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Graded):
+class GaussianNoise(Operator):
     """A(x) = x + σ z, with z ~ N(0, 1) in every pixel and channel; never clipped.
 
     The severity σ is on the scale where white is 1; in the paper .1, .3, .5, and .1 to .3.
@@ -77,7 +78,7 @@ class GaussianNoise(Graded):
 
 
 @dataclass(frozen=True)
-class GaussianBlur(Graded):
+class GaussianBlur(Operator):
     """A(x) = g_σ * x, with g_σ a Gaussian cut off at 2σ; images are mirrored at their borders.
 
     The severity σ is in pixels, and the kernel n = 2 round(2σ) + 1 wide. The paper's (n, σ) are
@@ -107,8 +108,10 @@ class Mixture(Operator):
     Severities have one column a part: 0, which is the identity, where a part is passed by.
     """
 
+    severity: None = field(init=False, default=None, repr=False)
     parts: tuple[Operator, ...]
     probabilities: tuple[float | int, ...]
+    limits = None
 
     def __post_init__(self):
         if not self.parts or len(self.parts) != len(self.probabilities):
@@ -117,7 +120,7 @@ class Mixture(Operator):
                 "probabilities; expected one for each part, and at least one part"
             )
         for op, p in zip(self.parts, self.probabilities, strict=True):
-            if not isinstance(op, Graded):
+            if _object(op).severity is None:
                 raise ValueError(f"{op} cannot be a part of a mixture; expected its parts instead")
             if not 0 <= p <= 1:
                 raise ValueError(f"probability of {op} is {p}; expected 0 to 1")
@@ -149,13 +152,15 @@ class OneOf(Operator):
     Severities have one column a part: the chosen one's, and 0 for the others.
     """
 
+    severity: None = field(init=False, default=None, repr=False)
     parts: tuple[Operator, ...]
+    limits = None
 
     def __post_init__(self):
         if len(self.parts) < 2:
             raise ValueError(f"one of {len(self.parts)} parts is no choice; expected at least two")
         for op in self.parts:
-            if not isinstance(op, Graded):
+            if _object(op).severity is None:
                 raise ValueError(f"{op} cannot be one of several; expected operators of one part")
 
     @property
@@ -179,16 +184,18 @@ class OneOf(Operator):
         return "|".join(map(str, self.parts))
 
 
-OPERATORS = {op.name: op for op in (Identity, RandomMask, GaussianNoise, GaussianBlur)}
+def parse(text: str | Operator) -> Operator:
+    """The operator that `text` names; `str` is the inverse. An operator passes through.
 
-
-def parse(text: str) -> Operator:
-    """The operator that `text` names; `str` is the inverse. Raises ValueError on any other text.
+    Raises ValueError on any other text, TypeError on what is neither, as a function is.
 
     One of "identity", "mask:0.9", "noise:0.1..0.3", "blur:2.57"; a mixture of them with a
     probability each, "blur:1..5@0.8+noise:0.05..0.5@0.8" (without "@", it is 1); or a choice
-    between them for each image, "mask:0.9|noise:0.5".
+    between them for each image, "mask:0.9|noise:0.5". A class of your own, once it is defined, is
+    named as these are.
     """
+    if not isinstance(text, str):
+        return _object(text)
     if "|" in text:
         return OneOf(tuple(map(_parse_part, text.split("|"))))
     if not set("+@") & set(text):
@@ -197,7 +204,17 @@ def parse(text: str) -> Operator:
     return Mixture(tuple(map(_parse_part, parts)), tuple(_number(p or "1", text) for p in chances))
 
 
-def _parse_part(text: str) -> Graded:
+def _object(given: object) -> Operator:
+    """What is given, if it is an operator. Raises TypeError where it is not, as a function is."""
+    if isinstance(given, Operator):
+        return given
+    raise TypeError(
+        f"{given!r} is no operator; expected a text such as 'mask:0.9', or an object of a "
+        f"class such as{CLASS}and then Rows(0.5), or 'rows:0.3..0.7'"
+    )
+
+
+def _parse_part(text: str) -> Operator:
     name, colon, severity = text.strip().partition(":")
     if name not in OPERATORS:
         raise ValueError(

@@ -28,8 +28,8 @@ from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.evaluation import probe
 from cinv_lib.machine import hardware
-from cinv_lib.training import feed, loop, tuned_teacher
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training import feed, history, tuned_teacher
+from cinv_lib.training.recipe import Recipe
 
 ST, MASK = losses.parse("st:0.1"), operators.parse("mask:0.5")
 CPU = torch.device("cpu")
@@ -144,13 +144,13 @@ def test_image_numbers_stay_with_the_pictures_where_arguments_are_moved(files, m
 def test_a_training_on_files_resumes_exactly(files, tmp_path, monkeypatch, workers, decoded):
     """Stopped in the middle of an epoch, with or without processes that decode ahead."""
     monkeypatch.setattr(hardware, "decoders", lambda device: workers)
-    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(loop, "SAVE_SHARE", math.inf)
+    monkeypatch.setattr(history, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(history, "SAVE_SHARE", math.inf)
     init, views = processes.small_encoder(), recipe(crop=(0.2, 1.0), flip=True)
     whole, _ = supervised.finetune(init, files, MASK, views, 0, progress=False)
 
     class Stopping(operators.RandomMask):
-        left = 5
+        name, left = "stopping", 5
 
         def apply(self, *given):
             Stopping.left -= 1

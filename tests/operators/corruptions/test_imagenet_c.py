@@ -18,7 +18,14 @@ from skimage.filters import gaussian
 
 from cinv_lib import paper
 from cinv_lib.operators import corruptions
-from cinv_lib.operators.corruptions import blur, linear, published, textures, weather
+from cinv_lib.operators.corruptions import (
+    blur,
+    imagenet_c,
+    linear,
+    published,
+    textures,
+    weather,
+)
 from cinv_lib.operators.corruptions.imagenet_c import EXTRA, FAMILIES, NAMES, corrupt, corrupt_set
 from cinv_lib.operators.corruptions.published import SIDES, TABLE, parameters
 
@@ -365,7 +372,7 @@ def test_no_two_panes_and_no_two_windows_are_the_same():
 
 
 def test_the_examples_in_the_docstrings_run():
-    for module in (corruptions, published):
+    for module in (imagenet_c, published):
         assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
 
 
