@@ -64,9 +64,9 @@ def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
 
     `kill_at` counts the steps of this process; 0 lets it live.
     """
-    from cinv_lib.training import loop
+    from cinv_lib.training import history, loop
 
-    loop.SAVE_EVERY_S, loop.SAVE_SHARE = 0.0, math.inf
+    history.SAVE_EVERY_S, history.SAVE_SHARE = 0.0, math.inf
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4)
@@ -151,18 +151,20 @@ def training_on_files(folder: Path) -> None:
 
 def made_together(runs: Path) -> None:
     """A student of the smoke profile by all processes, and again; a score, which is refused."""
-    from cinv_lib.lab import made, several_gpus
+    from cinv_lib.experiments import trainings
+    from cinv_lib.lab import several_gpus
     from cinv_lib.lab.lab import Lab
 
     os.environ["CINV_RUNS"] = str(runs)
     lab = Lab("smoke", recorded=False)
-    folder = several_gpus.make(lab, "student", "mask:0.9")
+    task = lab.task("student", "mask:0.9")
+    folder = several_gpus.make(lab, task)
     written = (folder / "provenance.json").stat().st_mtime_ns
-    made.BUILDS["student"] = None  # it is found, by both
-    assert several_gpus.make(lab, "student", "mask:0.9") == folder
+    trainings.distill = None  # it is found, by both
+    assert several_gpus.make(lab, task) == folder
     assert (folder / "provenance.json").stat().st_mtime_ns == written
     try:
-        several_gpus.make(lab, "scores", "mask:0.9")
+        several_gpus.make(lab, lab.task("known_operator", "mask:0.9"))
     except ValueError as error:
         assert "one process, and torchrun started 2" in str(error)
     else:

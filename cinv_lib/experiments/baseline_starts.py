@@ -1,6 +1,6 @@
 """The baseline from another start: a tower that knows only the labelled classes (Tables 11, 12)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,20 +21,6 @@ METHODS = {  # keys as in `known_operator.METHODS`, and one more
 }
 
 
-def severities(op: Operator, graded: Mapping[str, Sequence[float]]) -> tuple[float, ...]:
-    """Where the baseline of `op` is scored: at the hardest that it has seen and, for a range, at
-    what its grid has beyond.
-
-    >>> from cinv_lib.operators import parse
-    >>> severities(parse("noise:0.1..0.3"), {"noise:0.1..0.3": (0.0, 0.1, 0.3, 0.5)})
-    (0.3, 0.5)
-    >>> severities(parse("noise:0.5"), {})
-    (0.5,)
-    """
-    hardest = op.bounds[1]
-    return (hardest, *(s for s in graded.get(str(op), ()) if s > hardest))
-
-
 def measure(
     baseline: Classifier,
     val: ImageSet,
@@ -43,9 +29,8 @@ def measure(
     realisations: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Scores of the baseline at each severity of `op`, on the draws that `known_operator.tables`
-    and `unknown_severity.measure` have for the same pictures and seed: differences to theirs are
-    paired.
+    """Scores of the baseline at each severity of `op`, on the draws that `known_operator` and
+    `unknown_severity` have for the same pictures and seed: differences to theirs are paired.
 
     Returns:
         `unknown_severity.COLUMNS`; the method is "baseline100"; top1 and top5 in percent.
@@ -69,7 +54,8 @@ class Scored:
 class BaselineStarts(Experiment):
     """The baseline from a tower that knows only the labelled classes (Tables 11 and 12; lesson 07).
 
-    operators: where it is `Scored`, on the draws of the other baseline.
+    operators: where it is `Scored`, on the draws of the other baseline: at the hardest severity
+        that it has seen and, for a range, at those beyond.
     """
 
     losses: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ def rows(
     images, steps = images or (2048 if gpu else 16), steps or (50 if gpu else 3)
     batch = batch or (256 if gpu else 8)
     teacher = encoders.fresh("RN101-quickgelu" if gpu else "stickers-clip", seed=0)
-    recipe = replace(IMAGENET100.student, epochs=1, batch_size=batch)
+    recipe = replace(IMAGENET100["student"].recipe, epochs=1, batch_size=batch)
     with tempfile.TemporaryDirectory() as folder:
         files = jpegs(Path(folder), images)
         again = torch.arange(steps * batch) % images  # one epoch, as the workers start once in each

@@ -80,8 +80,8 @@ def test_known_pixels_are_those_that_a_mask_left(generator):
 
 
 def test_the_lab_attacks_what_evaluate_scores(lab):
-    scores = lab.adversarial()
-    p = lab.profile.attacked
+    scores = lab.table("adversarial")
+    p = lab.profile["adversarial"].protocol
     assert list(scores.columns) == [*adversarial.COLUMNS, "seed"]
     assert set(scores.method) == set(adversarial.METHODS)
     assert tuple(scores[scores.pixels == "known"].budget.unique()) == p.budgets

@@ -10,7 +10,7 @@ from cinv_lib import evaluation, operators
 from cinv_lib.experiments import baseline_fit
 from cinv_lib.lab.lab import Lab
 
-OP = "mask:0.9"
+OP = "mask:0.5..0.95"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def lab(folders):
 
 def test_scores_and_losses_are_scikit_learns(lab):
     """Of the second draw of the corrupted training pictures, by the kept baseline."""
-    kept, model = lab.fitted(OP), lab.baseline(OP)
+    kept, model = lab.table("baseline_fit"), lab.baseline(OP)
     with torch.no_grad():
         blocks = evaluation.corrupted(operators.parse(OP), lab.train, seed=0, realisation=1)
         logits = torch.cat([model(x) for x in blocks])
@@ -35,7 +35,7 @@ def test_scores_and_losses_are_scikit_learns(lab):
 
 
 def test_every_method_set_and_draw_has_a_row(lab):
-    kept, draws = lab.fitted(OP, 1), lab.profile.fitted_realisations
+    kept, draws = lab.table("baseline_fit"), lab.profile["baseline_fit"].realisations
     counts = kept.groupby(["method", "pictures", "seen"]).size().unstack("seen")
     assert (counts.clean == 1).all() and (counts.corrupted == draws).all()
     methods = ["baseline", "baseline100", "student"]
@@ -45,8 +45,8 @@ def test_every_method_set_and_draw_has_a_row(lab):
 
 
 def test_the_pictures_add_up_to_the_scores(lab):
-    kept, pictures = lab.fitted(OP), lab.fitted(OP, table="pictures")
-    draws = lab.profile.fitted_realisations
+    kept, pictures = lab.table("baseline_fit"), lab.table("fit_by_picture")
+    draws = lab.profile["baseline_fit"].realisations
     assert pictures.label.tolist() == lab.val.labels.tolist()
     assert (pictures.draws == draws).all()
     asked = kept.query("pictures == 'validation' and seen == 'corrupted'")
@@ -56,7 +56,7 @@ def test_the_pictures_add_up_to_the_scores(lab):
 
 
 def test_epochs_are_the_means_of_the_histories(lab):
-    epochs = lab.fitted(OP, table="epochs")
+    epochs = lab.table("fit_by_epoch")
     for kind in ("baseline", "baseline100"):
         history = lab.history(kind, OP)
         assert len(epochs) == history.epoch.nunique()
@@ -77,5 +77,5 @@ def test_gained_less_lost_is_the_difference(draws, counted):
 
 
 def test_a_model_exchanges_nothing_with_itself(lab):
-    own = torch.tensor(lab.fitted(OP, table="pictures").student.to_numpy())
+    own = torch.tensor(lab.table("fit_by_picture").student.to_numpy())
     assert baseline_fit.exchange(own, own, 2) == (0.0, 0.0)

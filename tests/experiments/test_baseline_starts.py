@@ -1,20 +1,18 @@
-"""The baseline from another start: its place in the store, its scores, its learning rates."""
-
-from dataclasses import replace
+"""The baseline from another start: its place in the store, its scores."""
 
 import pytest
 import torch
 
-from cinv_lib import encoders, evaluation, operators, paper, training
-from cinv_lib.experiments import baseline_starts
-from cinv_lib.lab import made, plan, profiles
+from cinv_lib import encoders, evaluation, operators, paper
+from cinv_lib.experiments import baseline_starts, trainings
+from cinv_lib.experiments.base import Task
+from cinv_lib.experiments.baseline_starts import Scored
+from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.plan import Task
-from cinv_lib.paper import results
-from data_prep import labelled, sweep
+from cinv_lib.lab.profiles import SMOKE, STICKERS
+from data_prep import labelled
 
-SMOKE, STICKERS = profiles.SMOKE, profiles.STICKERS
-FIXED, RANGE = "blur:2.57", "noise:0.1..0.3"
+FIXED, RANGE = "blur:2.57", "mask:0.5..0.95"
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +23,23 @@ def lab(folders):
 # -- the store -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("op", [FIXED, RANGE])
 def test_only_what_starts_there_depends_on_the_second_start(op):
-    other = replace(STICKERS, supervised_narrow="another", fitted_realisations=9)
-    kinds = {k for k in made.BUILDS if made.spec(STICKERS, k, op) != made.spec(other, k, op)}
-    assert kinds == {"baseline100", "starts", "fitted"}
+    other = STICKERS.changed({}, supervised_narrow="another")
+    kinds = {
+        entry.name
+        for entry in STICKERS.entries
+        for task in [entry.task(at) for at in entry.operators or [op]]
+        if STICKERS.describe(task) != other.describe(task)
+    }
+    assert kinds == {"baseline100", "baseline_starts", "baseline_fit", "learning_rates"}
 
 
 def test_the_two_baselines_differ_by_their_start_alone():
-    full, narrow = (made.spec(STICKERS, k, FIXED, 2) for k in ("baseline", "baseline100"))
-    assert full.pop("init") == STICKERS.supervised
-    assert narrow.pop("init") == STICKERS.supervised_narrow
+    full, narrow = (
+        STICKERS.describe(STICKERS[kind].task(FIXED, 2)) for kind in ("baseline", "baseline100")
+    )
+    assert [full.pop("kind"), narrow.pop("kind")] == ["baseline", "baseline100"]
+    assert full["needs"].pop("supervised") == STICKERS.supervised
+    assert narrow["needs"].pop("supervised_narrow") == STICKERS.supervised_narrow
     assert full == narrow
 
 
@@ -44,14 +50,16 @@ def test_a_baseline_starts_where_it_is_told(lab, monkeypatch):
         started.append(init.name)
         raise InterruptedError
 
-    monkeypatch.setattr(training, "finetune", finetune)
-    p = lab.profile
-    for init in (None, p.supervised, p.supervised_narrow):
+    monkeypatch.setattr(trainings, "finetune", finetune)
+    with pytest.raises(InterruptedError):
+        lab.baseline("mask:0.123")
+    for kind in ("baseline", "baseline100"):
         with pytest.raises(InterruptedError):
-            lab.baseline("mask:0.123", 0, init)
+            lab.made(kind, "mask:0.123")
+    p = lab.profile
     assert started == [p.supervised, p.supervised, p.supervised_narrow]
-    with pytest.raises(ValueError, match="'stickers-supervised' or 'stickers-100-supervised'"):
-        lab.baseline("mask:0.123", 0, "stickers-clip")
+    with pytest.raises(KeyError, match=r"no entry 'baseline_of_clip' .* baseline, baseline100,"):
+        lab.made("baseline_of_clip", "mask:0.123")
 
 
 def test_the_narrow_tower_knows_the_labelled_set_and_no_more():
@@ -66,106 +74,80 @@ def test_the_narrow_tower_knows_the_labelled_set_and_no_more():
 
 
 def test_what_lesson_07_asks_for_comes_after_its_trainings():
-    op = next(iter(SMOKE.operators))
-    assert Task("starts", RANGE, 1).after == (Task("baseline100", RANGE, 1),)
-    assert {t.kind for t in Task("fitted", op).after} == {"baseline", "baseline100", "probe"}
-    tasks = plan.tasks("smoke", 2)["07"]
+    starts, fit = SMOKE["baseline_starts"], SMOKE["baseline_fit"]
+    assert SMOKE.after(starts.task(RANGE, 1)) == [Task("baseline100", RANGE, 1)]
+    before = {task.kind for op in fit.operators for task in SMOKE.after(fit.task(op))}
+    assert before == {"baseline", "baseline100", "student", "probe"}
+    tasks = plan.tasks(SMOKE, 2)["07"]
     for seed in range(2):
-        for wanted in SMOKE.starts:
-            assert Task("starts", wanted, seed) in tasks
+        for wanted in starts.operators:
+            assert Task("baseline_starts", wanted, seed) in tasks
 
 
 # -- the measurement -------------------------------------------------------------------------------
-def test_severities_begin_at_the_hardest_that_was_seen():
-    for op, grid in STICKERS.graded.items():
-        found = baseline_starts.severities(operators.parse(op), STICKERS.graded)
-        high = operators.parse(op).bounds[1]
-        assert found[0] == high and set(found) == {s for s in grid if s >= high}
-    for op in STICKERS.operators:
-        given = operators.parse(op)
-        assert baseline_starts.severities(given, STICKERS.graded) == (given.severity,)
+def from_the_hardest(op, graded):
+    """The hardest severity that a training on `op` has seen and, for a range, what is beyond."""
+    hardest = operators.parse(op).bounds[1]
+    return (hardest, *(s for s in graded.get(op, ()) if s > hardest))
+
+
+@pytest.mark.parametrize("p", [STICKERS, SMOKE], ids=lambda p: p.name)
+def test_severities_begin_at_the_hardest_that_was_seen(p):
+    """And pictures and draws are those of the table that has the other baseline."""
+    known, graded = p["known_operator"], p["unknown_severity"]
+    assert RANGE in p["baseline_starts"].operators
+    for op, here in p["baseline_starts"].operators.items():
+        assert here.severities == from_the_hardest(op, graded.operators)
+        if op in graded.operators:
+            draws = (graded.realisations, graded.val_per_class)
+            assert len(here.severities) > 1
+        else:
+            assert op in known.operators and here.severities == (operators.parse(op).severity,)
+            draws = (known.realisations, p.val_per_class)
+        assert (here.realisations, here.val_per_class) == draws
 
 
 def test_every_severity_of_table_12_is_scored():
-    ours = {
-        str(operators.parse(op).at(s))
-        for op in STICKERS.ranges
-        for s in baseline_starts.severities(operators.parse(op), STICKERS.graded)
-    }
-    assert set(paper.table(12).operator) <= ours
+    """Of the range that the second baseline is trained on, and of the other by the first one."""
+    graded, table = STICKERS["unknown_severity"].operators, paper.table(12)
+    assert set(table.trained) == set(graded)
+    for op, theirs in table.groupby("trained").operator:
+        here = STICKERS["baseline_starts"].operators.get(op)
+        severities = here.severities if here else from_the_hardest(op, graded)
+        assert set(theirs) <= {str(operators.parse(op).at(s)) for s in severities}
 
 
 def test_scores_are_of_the_second_baseline_on_the_draws_of_the_other_tables(lab):
     """Its own baseline by `evaluate_heads`, and the same draws: the first baseline measured in its
-    place gives what `severity` and `scores` have."""
-    p, given = lab.profile, operators.parse(RANGE)
-    kept = lab.starts(RANGE)
-    severities = baseline_starts.severities(given, p.graded)
+    place gives what `unknown_severity` has."""
+    here, given = lab.profile["baseline_starts"].operators[RANGE], operators.parse(RANGE)
+    kept, severities = lab.table("baseline_starts", RANGE), here.severities
     assert sorted(kept.severity.unique()) == list(severities) and len(severities) == 2
     assert list(kept.columns) == ["method", "severity", "realisation", "top1", "top5", "seed"]
-    assert (kept.groupby("severity").size() == p.side_realisations).all()
+    assert (kept.groupby("severity").size() == here.realisations).all()
 
-    narrow, val = (
-        lab.baseline(RANGE, 0, p.supervised_narrow),
-        lab.val.per_class(p.graded_val_per_class),
-    )
+    narrow, val = lab.made("baseline100", RANGE), lab.val.per_class(here.val_per_class)
     groups = [(narrow.encoder, {"baseline100": narrow.head})]
     at = given.at(severities[1])
-    found = evaluation.evaluate_heads(groups, val, at, p.side_realisations, 0, progress=False)
+    found = evaluation.evaluate_heads(groups, val, at, here.realisations, 0, progress=False)
     assert kept[kept.severity == severities[1]].top1.tolist() == pytest.approx(found.top1.tolist())
 
     first = baseline_starts.measure(
-        lab.baseline(RANGE), val, given, severities, p.side_realisations, 0
+        lab.baseline(RANGE), val, given, severities, here.realisations, 0
     )
-    paired = lab.severity(RANGE).query("method == 'baseline' and severity in @severities")
+    beside = lab.table("unknown_severity", RANGE)
+    paired = beside.query("method == 'baseline' and severity in @severities")
     assert first.top1.tolist() == pytest.approx(paired.top1.tolist(), abs=1e-3)
 
 
-def test_a_fixed_operator_is_scored_on_all_validation_pictures(lab):
-    kept = lab.starts(FIXED)
+def test_a_fixed_operator_is_scored_on_all_validation_pictures():
+    known, given = SMOKE["known_operator"], operators.parse(FIXED)
+    here = Scored((given.severity,), known.realisations, SMOKE.val_per_class)
+    lab = Lab(SMOKE.changed({"baseline_starts": {"operators": {FIXED: here}}}), recorded=False)
+    kept = lab.table("baseline_starts")
     assert len(kept) == 1, "a blur is drawn once"
-    given, p = operators.parse(FIXED), lab.profile
     one = baseline_starts.measure(
-        lab.baseline(FIXED), lab.val, given, (given.severity,), p.realisations, 0
+        lab.baseline(FIXED), lab.val, given, here.severities, here.realisations, 0
     )
-    scores = lab.scores(FIXED).query("method == 'baseline'")
+    scores = lab.table("known_operator", FIXED).query("method == 'baseline'")
     assert one.top5.tolist() == pytest.approx(scores.top5.tolist(), abs=1e-3)
-
-
-# -- learning rates --------------------------------------------------------------------------------
-def test_the_sweep_tries_a_rate_on_both_sides_of_the_one_in_use(monkeypatch, tmp_path):
-    monkeypatch.setattr(sweep.labs, "RECORDED", tmp_path)
-    monkeypatch.setattr(results, "RECORDED", tmp_path)
-    asked = []
-
-    def score(lab, method, start, lr):
-        asked.append((method, start, lr))
-        return 100 * lr
-
-    monkeypatch.setattr(sweep, "score", score)
-    rows = sweep.make("smoke")
-    assert len(rows) == len(asked) == len(set(asked)) == 11
-    assert sweep.make("smoke").equals(rows) and len(asked) == 11, "what is there is not run again"
-    for method, start in {(method, start) for method, start, _ in asked}:
-        rates = [lr for m, s, lr in asked if (m, s) == (method, start)]
-        assert min(rates) < STICKERS.baseline.lr < max(rates)
-    both = results.sweep("smoke", narrow=True)
-    assert set(both.method) == {"student", "baseline", "baseline100"}
-    assert len(both.query("method == 'baseline100'")) == 3
-    main = results.sweep("smoke")
-    assert list(main.columns) == ["method", "lr", "top1"]
-    assert set(main.method) == {"student", "baseline"} and len(main) == 8
-
-
-def test_what_was_swept_before_is_kept():
-    """Lesson 06 chose by these."""
-    table = results.sweep("stickers").pivot(index="lr", columns="method", values="top1")
-    assert table.shape == (4, 2) and not table.isna().any(axis=None)
-    assert table.student.idxmax() == STICKERS.student.lr
-    assert table.baseline.idxmax() == STICKERS.baseline.lr
-
-
-def test_a_best_rate_without_any_is_said_so():
-    nan = float("nan")
-    with pytest.raises(ValueError, match="no learning rate was tried"):
-        results.best_rate(torch.tensor([1.0, 2.0]), torch.tensor([nan, nan]))

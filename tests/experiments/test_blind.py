@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cinv_lib import evaluation, operators
 from cinv_lib.evaluation import probe
 from cinv_lib.experiments import blind
-from cinv_lib.lab import made, profiles
+from cinv_lib.lab import profiles
 from cinv_lib.lab.lab import Lab
 
 NAMES = ("mask:0.9", "noise:0.5", "blur:2.57")
@@ -23,7 +23,7 @@ def lab(folders):
 
 @pytest.fixture(scope="module")
 def scores(lab):
-    return lab.blind()
+    return lab.table("blind")
 
 
 # -- the router --------------------------------------------------------------------------------
@@ -104,7 +104,8 @@ def test_every_method_under_every_operator(lab, scores):
 def test_the_scores_are_those_of_the_kept_models_and_their_probes(lab, scores):
     name = "noise:0.5"
     groups = [(lab.student(name), {"specialist": lab.probe(name)})]
-    groups += [(lab.student(lab.profile.blind), {"blind": lab.probe(lab.profile.blind)})]
+    (of_all,) = lab.profile["blind"].operators
+    groups += [(lab.student(of_all), {"blind": lab.probe(of_all)})]
     found = evaluation.evaluate_heads(groups, lab.val, operators.parse(name), 2, 0, progress=False)
     for method, rows in found.groupby("model"):
         kept = scores[(scores.method == method) & (scores.operator == name)]
@@ -144,11 +145,14 @@ def test_examples_in_docstrings():
 # -- the profiles ------------------------------------------------------------------------------
 @pytest.mark.parametrize("p", profiles.PROFILES.values(), ids=lambda p: p.name)
 def test_the_blind_student_is_trained_as_its_specialists_are(p):
-    op = operators.parse(p.blind)
+    (of_all,) = p["blind"].operators
+    op = operators.parse(of_all)
     assert set(map(str, op.parts)) <= set(p.operators) and len(op.parts) > 1
-    assert p.recipes(p.blind) == p.recipes(next(iter(p.operators))) == (p.student, p.baseline)
-    if p.side_epochs < p.student.epochs:
-        assert p.recipes("mask:0.9|noise:0.5") != p.recipes(p.blind)
-    assert (
-        made.spec(p, "student", p.blind)["recipe"] == made.spec(p, "student", "mask:0.9")["recipe"]
+    for entry in (p["student"], p["baseline"]):
+        assert entry.recipe_at(of_all) == entry.recipe_at(p.operators[0]) == entry.recipe
+        if entry.side_epochs < entry.recipe.epochs:
+            assert entry.recipe_at("mask:0.9|noise:0.5") != entry.recipe
+    blind_student, specialist = (
+        p.describe(p["student"].task(op))["recipe"] for op in (of_all, "mask:0.9")
     )
+    assert blind_student == specialist

@@ -1,7 +1,5 @@
 """The common corruptions, measured: every type and severity once, counted as Table 14 is."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +9,10 @@ from cinv_lib import operators, paper, plots
 from cinv_lib.data.image_set import to_float
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.experiments import common_corruptions
-from cinv_lib.lab import made, plan
+from cinv_lib.experiments.base import Task
+from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.plan import Task
+from cinv_lib.lab.profiles import SMOKE, STICKERS
 from cinv_lib.operators.corruptions import published
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES, NAMES, corrupt_set
 
@@ -86,44 +85,59 @@ def lab(folders):
 
 @pytest.fixture(scope="module")
 def scores(lab):
-    return lab.corruptions()
+    return lab.table("common_corruptions")
 
 
 def test_the_lab_measures_all_methods_and_finds_them_again(lab, scores, monkeypatch):
-    severities = lab.profile.corruption_severities
+    severities = lab.profile["common_corruptions"].severities
     assert set(scores.method) == set(common_corruptions.METHODS)
     assert len(scores) == len(common_corruptions.METHODS) * (1 + len(NAMES) * len(severities))
     assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
     monkeypatch.setattr(common_corruptions, "score", None)  # nothing can be computed
-    pd.testing.assert_frame_equal(Lab("smoke", recorded=False).corruptions(), scores)
+    again = Lab("smoke", recorded=False).table("common_corruptions")
+    pd.testing.assert_frame_equal(again, scores)
 
 
 def test_the_student_is_of_the_mixture_and_the_baseline_of_clean_pictures(lab, scores):
     kept = {path.parent.name for path in lab.store.root.glob("*/*")}
-    assert {"student", "baseline", "corruptions"} <= kept
+    assert {"student", "baseline", "common_corruptions"} <= kept
     for kind, op in (("student", MIXTURE), ("baseline", "identity")):
-        assert lab.store.finished(kind, made.spec(lab.profile, kind, op))
-    assert not lab.store.finished("baseline", made.spec(lab.profile, "baseline", MIXTURE))
+        assert lab.store.finished(**lab.place(lab.task(kind, op)))
+    assert not lab.store.finished(**lab.place(lab.task("baseline", MIXTURE)))
     clean = scores[scores.corruption == common_corruptions.CLEAN].set_index("method")
-    val = lab.val.per_class(lab.profile.corruption_val_per_class)
+    val = lab.val.per_class(lab.profile["common_corruptions"].val_per_class)
     with torch.no_grad():
         logits = lab.baseline("identity")(to_float(val.images))
     assert clean.top1["baseline"] == pytest.approx(top_k(logits, val.labels, 1), abs=1.01)
     assert clean.top1["clip_clean"] > 30  # the embedded CLIP is trained, also under smoke
 
 
-@pytest.mark.parametrize("change", ["mixture", "corruption_severities", "corruption_val_per_class"])
-def test_what_the_result_depends_on_is_in_its_spec(lab, change):
-    other = {"mixture": "blur:1@0.5+noise:0.1@0.5", "corruption_severities": (2,)}
-    changed = replace(lab.profile, **{change: other.get(change, 3)})
-    specs = [made.spec(p, "corruptions", p.mixture) for p in (lab.profile, changed)]
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"operators": {"blur:1@0.5+noise:0.1@0.5": None}},
+        {"severities": (2,)},
+        {"val_per_class": 3},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_the_result_depends_on_is_in_its_description(change):
+    specs = []
+    for p in (SMOKE, SMOKE.changed({"common_corruptions": change})):
+        (op,) = p["common_corruptions"].operators
+        specs.append(p.describe(p["common_corruptions"].task(op)))
     assert specs[0] != specs[1]
 
 
 def test_its_models_are_made_before_it():
-    task = Task("corruptions", MIXTURE, 2)
-    assert task.after == (Task("student", MIXTURE, 2), Task("baseline", "identity", 2))
-    assert plan.tasks("smoke", 3)["13"] == [Task("corruptions", MIXTURE, s) for s in range(3)]
+    tasks = [Task("common_corruptions", MIXTURE, seed, "st:0.1") for seed in range(3)]
+    assert plan.tasks(SMOKE, 3)["13"] == tasks
+    assert SMOKE.after(tasks[2]) == [
+        Task("student", MIXTURE, 2, "st:0.1"),
+        Task("probe", MIXTURE, 2, "st:0.1"),
+        Task("baseline", "identity", 2),
+        Task("clean_probe", "identity", 2),
+    ]
 
 
 # -- counting ----------------------------------------------------------------------------------
@@ -208,7 +222,7 @@ def test_differences_show_each_value_its_error_and_the_paper_hollow():
 
 def test_the_mixture_holds_two_of_the_types_at_four_severities():
     """Lesson 13 says so, of the default profile."""
-    blur, noise = operators.parse(Lab("stickers").profile.mixture).parts
+    blur, noise = operators.parse(next(iter(STICKERS["common_corruptions"].operators))).parts
     for op, name in ((blur, "gaussian_blur"), (noise, "gaussian_noise")):
         low, high = op.bounds
         sigmas = [row["sigma"] for row in published.parameters(name, 64)]

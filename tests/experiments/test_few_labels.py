@@ -2,7 +2,6 @@
 
 import copy
 import functools
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,7 +11,8 @@ from cinv_lib import evaluation, operators, paper, training
 from cinv_lib.evaluation import probe
 from cinv_lib.experiments import few_labels, known_operator
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles.stickers import PROFILES
+from cinv_lib.lab.profiles import PROFILES, SMOKE
+from cinv_lib.operators.basic import Identity
 
 RECIPE = probe.ProbeRecipe(epochs=3, lr=0.05, batch_size=4)
 
@@ -97,8 +97,9 @@ def test_fewer_labels_are_those_of_a_share_and_all_are_the_usual_probe(image_set
 
 
 def test_scores_and_few_labels_share_probes_and_what_was_embedded():
-    lab = Lab("smoke", recorded=False)
-    p, op, share = lab.profile, operators.parse("mask:0.9"), 0.5
+    share = 0.5
+    p = SMOKE.changed({"known_operator": {"fractions": (1.0, share)}})
+    lab, entry = Lab(p, recorded=False), p["known_operator"]
     towers = {name: copy.deepcopy(lab.teacher) for name in ("R", "S", "supervised", "baseline")}
     seen = dict.fromkeys(towers, 0)
 
@@ -108,17 +109,19 @@ def test_scores_and_few_labels_share_probes_and_what_was_embedded():
     for name, tower in towers.items():
         tower.register_forward_pre_hook(functools.partial(count, name))
     baseline = training.Classifier(towers["baseline"], len(lab.train.class_names), 0)
-    found, few = known_operator.tables(
-        replace(p, fractions=(1.0, share)), op, 0, lab.train, lab.val,
-        towers["R"], towers["S"], baseline, towers["supervised"],
+    of_clean = probe.train(towers["R"], lab.train, Identity(), p["clean_probe"].recipe, 0)
+    tables = entry.measure(
+        entry.task("mask:0.9"), towers["R"], towers["S"], baseline, towers["supervised"], of_clean,
+        lab.train, lab.val,
     )  # fmt: skip
+    found, few = tables["known_operator"], tables["few_labels"]
     pictures = {"student": p.train_per_class, "student_50": share * p.train_per_class}
     for method, labelled in pictures.items():
         mine = few[(few.method == "student") & (few.per_class == labelled)]
         assert found[found.method == method].top1.tolist() == mine.top1.tolist()
     assert set(found.method) == {*known_operator.METHODS, "student_50"} - {"student_10"}
-    draws = p.realisations * len(lab.val)
-    once = p.probe.epochs * len(lab.train) + draws
+    draws = entry.realisations * len(lab.val)
+    once = entry.probe.epochs * len(lab.train) + draws
     assert seen == {"R": once + len(lab.train), "S": once, "supervised": once, "baseline": draws}
 
 
@@ -129,18 +132,21 @@ def test_pictures_a_class_are_those_of_figure_3():
 
 @pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
 def test_a_profile_asks_of_operators_that_it_trains_on(p):
-    assert set(p.few_labels) == set(p.operators)  # Table 13 has them all
-    assert all(
-        0 < share <= 1 and 1.0 in shares for shares in p.few_labels.values() for share in shares
-    )
-    assert sum(len(shares) > 1 for shares in p.few_labels.values()) == 2  # Figure 3 has two
+    asked = p["known_operator"].operators
+    for kind in ("student", "baseline"):
+        assert set(asked) <= set(p[kind].full)
+    assert set(map(paper.counterpart, asked)) <= set(paper.table(13).operator)
+    assert all(0 < share <= 1 and 1.0 in shares for shares in asked.values() for share in shares)
+    assert sum(len(shares) > 1 for shares in asked.values()) == 2  # Figure 3 has two
 
 
-def test_the_lab_measures_it(folders):
+def test_the_lab_measures_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path))  # where nothing is finished
     lab = Lab("smoke", recorded=False)
-    assert lab.so_far("labels", "blur:2.57", 2) is None
-    frame = lab.labels("blur:2.57", [1])
+    assert lab.so_far("few_labels", "blur:2.57", 2) is None
+    frame = lab.table("few_labels", "blur:2.57", [1])
     assert set(frame.method) == set(few_labels.METHODS) and (frame.seed == 1).all()
-    assert lab.finished("scores", "blur:2.57", 1) and not lab.finished("scores", "blur:2.57", 0)
-    found = lab.so_far("labels", "blur:2.57", 2)
+    done = [lab.finished(lab.task("known_operator", "blur:2.57", seed)) for seed in (0, 1)]
+    assert done == [False, True]
+    found = lab.so_far("few_labels", "blur:2.57", 2)
     pd.testing.assert_frame_equal(found, frame)

@@ -52,23 +52,23 @@ def test_right_is_the_stand_in_and_own_pictures_stand_beside():
 
 
 def test_the_lab_scores_the_five_pairs_of_table_3(lab):
-    scores = lab.shift(OP)
+    scores, entry = lab.table("label_shift", OP), lab.profile["label_shift"]
     assert set(scores.label) == set(sets.SHIFT.values())
     assert set(scores.pictures) == {"twin", "own"}
     assert set(scores.method) == set(unknown_severity.METHODS)
-    assert tuple(scores.severity.unique()) == lab.profile.shift_severities[OP]
+    assert tuple(scores.severity.unique()) == entry.operators[OP]
     sizes = scores.groupby(["pictures", "label", "method", "severity"]).size()
-    assert (sizes == lab.profile.side_realisations).all()
+    assert (sizes == entry.realisations).all()
     assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
 
 
 def test_twins_are_five_classes_under_labels_of_the_training_set(lab):
     twins = lab.twins
     assert twins.class_names == lab.train.class_names
-    assert len(twins) == 5 * lab.profile.shift_per_class
-    assert (twins.labels.bincount()[twins.labels.unique()] == lab.profile.shift_per_class).all()
+    assert len(twins) == 5 * lab.profile.twins_per_class
+    assert (twins.labels.bincount()[twins.labels.unique()] == lab.profile.twins_per_class).all()
     assert not set(sets.SHIFT) & set(twins.class_names)
-    more = data.load(lab.profile.shift, "val", 3)
+    more = data.load(lab.profile.twins, "val", 3)
     assert torch.equal(more.images[: len(twins)], twins.images)
 
 

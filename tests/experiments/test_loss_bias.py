@@ -1,6 +1,7 @@
 """Encoders side by side: the draws and scores of `evaluate`, and words that are turned back."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,11 +9,9 @@ import torch
 from cinv_lib import data, encoders, evaluation, operators
 from cinv_lib.evaluation import probe
 from cinv_lib.evaluation.probe import ProbeRecipe
-from cinv_lib.experiments import loss_bias
+from cinv_lib.experiments import loss_bias, other_tower, tuned_teacher
 from cinv_lib.experiments.loss_bias import Where
-from cinv_lib.lab import made
-from cinv_lib.lab.plan import Task
-from cinv_lib.lab.profiles.stickers import STICKERS
+from cinv_lib.lab.profiles import STICKERS
 
 MASK = operators.parse("mask:0.5..0.95")
 TEMPLATE = "a photo of a {}"
@@ -81,7 +80,7 @@ def test_a_teacher_that_has_only_turned_gets_its_words_back(teacher, pictures):
     arms = {"frozen": (teacher, teacher), "turned": (other, other)}
     words = probe.zero_shot(teacher, train.class_names, (TEMPLATE,))
     looked = where(pictures, (0.5,))
-    frame = loss_bias.tuning(teacher, arms, train, words, fits(train), looked)
+    frame = tuned_teacher.tuning(teacher, arms, train, words, fits(train), looked)
     assert frame.columns[:2].tolist() == ["method", "model"]
     row = frame[frame.model == "teacher"].set_index("method")
     frozen, moved = row.loc["frozen"], row.loc["turned"]
@@ -99,7 +98,7 @@ def test_towers_have_a_row_for_each_model_severity_and_draw(teacher, pictures):
     def words(encoder):
         return probe.zero_shot(encoder, train.class_names, (TEMPLATE,))
 
-    frame = loss_bias.towers({"a": (teacher, teacher)}, words, fits(train), looked)
+    frame = other_tower.towers({"a": (teacher, teacher)}, words, fits(train), looked)
     assert frame.columns[:4].tolist() == ["tower", "model", "severity", "realisation"]
     assert frame.groupby("model").size().to_dict() == {"clip": 3, "student": 3}
     clip, student = (frame[frame.model == m].iloc[:, 2:] for m in ("clip", "student"))
@@ -109,12 +108,14 @@ def test_towers_have_a_row_for_each_model_severity_and_draw(teacher, pictures):
 def test_what_the_kinds_of_lesson_14_depend_on():
     op = STICKERS.slider
     frozen, tuned, anchored, vit = (
-        made.spec(STICKERS, kind, op) for kind in ("student", "tuned", "anchored", "vit")
+        STICKERS.describe(STICKERS[kind].task(op))
+        for kind in ("student", "tuned", "anchored", "vit_student")
     )
-    pace, anchor = STICKERS.tuned
-    assert tuned == frozen | {"pace, anchor": (pace, 0.0)}
-    assert anchored == frozen | {"pace, anchor": (pace, anchor)}
-    slower = frozen["recipe"] | {"lr": STICKERS.vit_lr}
-    assert vit == frozen | {"teacher": STICKERS.vit, "recipe": slower}
-    before = {task.kind for kind in ("tuning", "towers", "bias") for task in Task(kind, op).after}
-    assert before == {"student", "tuned", "anchored", "vit", "probe"}
+    assert tuned == frozen | {"kind": "tuned", "pace": 0.1, "anchor": 0.0}
+    assert anchored == frozen | {"kind": "anchored", "pace": 0.1, "anchor": 10.0}
+    needs = {"vit": STICKERS.vit, "unlabelled": frozen["needs"]["unlabelled"]}
+    slower = replace(frozen["recipe"], lr=1e-3)
+    assert vit == frozen | {"kind": "vit_student", "needs": needs, "recipe": slower}
+    measured = [STICKERS[kind].task(op) for kind in ("tuned_teacher", "other_tower", "loss_bias")]
+    before = {task.kind for one in measured for task in STICKERS.after(one)}
+    assert before == {"student", "tuned", "anchored", "vit_student", "probe"}

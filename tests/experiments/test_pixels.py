@@ -13,7 +13,7 @@ from cinv_lib.data.image_set import to_float
 from cinv_lib.evaluation import probe
 from cinv_lib.experiments import pixels
 from cinv_lib.experiments.pixels import drawn, restorations
-from cinv_lib.lab import made, profiles
+from cinv_lib.lab import profiles
 from cinv_lib.lab.lab import Lab
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.operators.inverse import interpolation
@@ -133,7 +133,7 @@ def lab(folders):
 
 @pytest.fixture(scope="module")
 def tables(lab):
-    return {op: lab.pixels(op) for op in (MASK, NOISE)}
+    return {op: lab.table("pixels", op) for op in (MASK, NOISE)}
 
 
 def test_every_method_is_there_once_a_realisation(lab, tables):
@@ -146,14 +146,14 @@ def test_every_method_is_there_once_a_realisation(lab, tables):
         for pictures, methods in ((200, shared), (100, shared | own[op])):
             rows = table[table.pictures == pictures]
             assert set(rows.method) == methods
-            assert len(rows) == len(methods) * lab.profile.pixels[op][1]
+            assert len(rows) == len(methods) * lab.profile["pixels"].operators[op][1]
             assert not rows.duplicated(["method", "realisation"]).any()
         assert set(table.method[table.psnr.isna()]) == {"student", "baseline"}
         assert set(table.method[table.psnr == math.inf]) == {"intact"}
 
 
 def test_what_lesson_06_scores_has_the_same_scores_here(lab, tables):
-    scores, table = lab.scores(MASK), tables[MASK][tables[MASK].pictures == 200]
+    scores, table = lab.table("known_operator", MASK), tables[MASK][tables[MASK].pictures == 200]
     for method in ("student", "baseline", "clip_clean"):
         here, there = (t[t.method == method].reset_index(drop=True) for t in (table, scores))
         pd.testing.assert_frame_equal(here[["top1", "top5"]], there[["top1", "top5"]])
@@ -169,9 +169,9 @@ def test_restored_are_the_first_of_each_class_from_the_same_draw(lab, tables):
 
 
 def test_the_clean_classifier_is_a_probe_of_clean_embeddings(lab, tables):
-    p = lab.profile
-    views = probe.features(lab.teacher, lab.train, Identity(), p.probe.epochs, 0)
-    head = probe.fit(views, lab.train.labels, len(lab.train.class_names), p.probe, 0)
+    recipe = lab.profile["clean_probe"].recipe
+    views = probe.features(lab.teacher, lab.train, Identity(), recipe.epochs, 0)
+    head = probe.fit(views, lab.train.labels, len(lab.train.class_names), recipe, 0)
     expected = evaluation.evaluate_heads([(lab.teacher, {"intact": head})], lab.val, Identity())
     got = tables[NOISE].query("method == 'intact' and pictures == 200")
     assert set(got.top1) == set(expected.top1) and set(got.top5) == set(expected.top5)
@@ -189,15 +189,15 @@ def test_psnr_is_that_of_the_pictures(lab, tables):
 
 
 def test_only_operators_of_the_profile_are_measured(lab):
-    asked = [parse("mask:0.5"), 0, lab.train, lab.val, {}]
-    clean = (lab.teacher, lab.words())
-    with pytest.raises(ValueError, match=r"mask:0.5 is not in .* expected one of noise:0.5, mask"):
-        pixels.measure(lab.profile, *asked, clean)
+    with pytest.raises(ValueError, match=r"at 'mask:0.5'; expected one of noise:0.5, mask:0.9"):
+        lab.table("pixels", "mask:0.5")
 
 
 def test_the_result_depends_on_the_decoder_and_the_subset():
-    given = made.spec(profiles.SMOKE, "pixels", MASK)
-    fewer = replace(profiles.SMOKE, pixels={MASK: (1, 3)})
-    other = replace(profiles.SMOKE, decoder=replace(profiles.SMOKE.decoder, iterations=3))
-    assert made.spec(fewer, "pixels", MASK) != given != made.spec(other, "pixels", MASK)
-    assert made.spec(other, "student", MASK) == made.spec(profiles.SMOKE, "student", MASK)
+    p = profiles.SMOKE
+    fewer = p.changed({"pixels": {"operators": {MASK: (1, 3)}}})
+    other = p.changed({"pixels": {"decoder": replace(p["pixels"].decoder, iterations=3)}})
+    given, of_fewer, of_other = (q.describe(q["pixels"].task(MASK)) for q in (p, fewer, other))
+    assert of_fewer != given != of_other
+    student = p["student"].task(MASK)
+    assert other.describe(student) == p.describe(student)

@@ -117,34 +117,35 @@ def test_seeds_are_other_draws():
 
 # -- what the course asks for ------------------------------------------------------------------
 def test_every_stand_in_is_measured_and_the_paper_has_it():
-    p = profiles.STICKERS
-    assert set(transfer.STANDS_FOR) < set(p.transfer)
+    entry = profiles.STICKERS["transfer"]
+    assert set(transfer.STANDS_FOR) < set(entry.sets)
     assert sorted(transfer.STANDS_FOR.values()) == sorted(paper.table(2).dataset.unique())
-    assert p.ranges[0] == p.slider
-    assert set(paper.table(2).operator) == set(p.ranges)
+    assert next(iter(entry.operators)) == profiles.STICKERS.slider
+    assert set(paper.table(2).operator) == set(entry.operators)
     for name in ("digits", "faces"):  # installed sets have no more than they have
-        for split, n in zip(("train", "val"), p.transfer[name], strict=True):
+        for split, n in zip(("train", "val"), entry.sets[name], strict=True):
             data.load(name, split, n)
     steps = {
-        name: p.transfer_probe.epochs * math.ceil(len(data.load(name, "train", n)) / 128)
-        for name, (n, _) in p.transfer.items()
+        name: entry.probe.epochs * math.ceil(len(data.load(name, "train", n)) / 128)
+        for name, (n, _) in entry.sets.items()
         if name in ("digits", "faces")
     }
     assert min(steps.values()) >= 200 and max(steps.values()) <= 800  # as the profile says
 
 
 def test_the_lab_makes_it_after_student_and_baseline():
-    task = plan.tasks("smoke", 2)["09"][1]
+    task = plan.tasks(profiles.SMOKE, 2)["09"][1]
     assert (task.kind, task.operator, task.seed) == ("transfer", "noise:0.1..0.3", 0)
-    assert [before.kind for before in task.after] == ["student", "baseline"]
+    assert [before.kind for before in profiles.SMOKE.after(task)] == ["student", "baseline"]
 
 
 def test_the_lab_keeps_a_table_for_each_seed():
     lab = Lab("smoke", recorded=False)
-    op = lab.profile.ranges[1]
-    scores = lab.transfer(op)
+    entry = lab.profile["transfer"]
+    op = list(entry.operators)[1]
+    scores = lab.table("transfer", op)
     assert list(scores.columns) == [*transfer.COLUMNS, "seed"]
-    assert list(scores.dataset.unique()) == list(lab.profile.transfer)
+    assert list(scores.dataset.unique()) == list(entry.sets)
     assert set(scores.method) == {"baseline", "student", "clip"}
-    assert len(scores) == 6 * 3 * lab.profile.side_realisations
-    pd.testing.assert_frame_equal(lab.transfer(op), scores)
+    assert len(scores) == 6 * 3 * entry.realisations
+    pd.testing.assert_frame_equal(lab.table("transfer", op), scores)

@@ -16,10 +16,10 @@ from cinv_lib import evaluation, operators, paper
 from cinv_lib.evaluation import probe, statistics
 from cinv_lib.experiments import base as experiments_base
 from cinv_lib.experiments import unknown_severity
-from cinv_lib.lab import made, profiles
+from cinv_lib.lab import profiles
 from cinv_lib.lab.lab import Lab
 
-RANGES = list(profiles.SMOKE.graded)
+RANGES = list(profiles.SMOKE["unknown_severity"].operators)
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,14 @@ def lab(folders):
 # -- the measurement -------------------------------------------------------------------------------
 @pytest.mark.parametrize("op", RANGES[:1])
 def test_every_method_at_every_severity(lab, op):
-    scores = lab.severity(op)
-    p = lab.profile
+    scores, entry = lab.table("unknown_severity", op), lab.profile["unknown_severity"]
     assert list(scores.columns) == [*unknown_severity.COLUMNS, "seed"]
     assert set(scores.method) == set(unknown_severity.METHODS)
     counts = scores.groupby(["method", "severity"]).size().unstack("method")
-    assert tuple(counts.index) == p.graded[op]
+    assert tuple(counts.index) == entry.operators[op]
     assert (counts.loc[0] == 1).all(), "clean pictures are drawn once"
     assert (counts.clip_zero_shot == 1).all()
-    assert (counts.loc[0.5:, ["student", "baseline", "zero_shot"]] == p.side_realisations).all(
+    assert (counts.loc[0.5:, ["student", "baseline", "zero_shot"]] == entry.realisations).all(
         axis=None
     )
     assert scores.top1.between(0, 100).all() and (scores.top5 >= scores.top1).all()
@@ -46,25 +45,23 @@ def test_every_method_at_every_severity(lab, op):
 
 def test_the_scores_are_those_of_the_kept_probe(lab):
     """From the files alone: student, its probe and one severity, by `evaluate_heads`."""
-    op = RANGES[0]
-    val = lab.val.per_class(lab.profile.graded_val_per_class)
+    op, entry = RANGES[0], lab.profile["unknown_severity"]
+    val = lab.val.per_class(entry.val_per_class)
     groups = [(lab.student(op), {"student": lab.probe(op)})]
     at = operators.parse(op).at(0.5)
-    found = evaluation.evaluate_heads(
-        groups, val, at, lab.profile.side_realisations, 0, progress=False
-    )
-    kept = lab.severity(op).query("method == 'student' and severity == 0.5")
+    found = evaluation.evaluate_heads(groups, val, at, entry.realisations, 0, progress=False)
+    kept = lab.table("unknown_severity", op).query("method == 'student' and severity == 0.5")
     assert kept.top1.tolist() == pytest.approx(found.top1.tolist())
     assert kept.top5.tolist() == pytest.approx(found.top5.tolist())
 
 
 def test_the_probe_is_fitted_within_the_range_under_the_same_seed(lab):
-    op, recipe = RANGES[0], lab.profile.probe
+    op, recipe = RANGES[0], lab.profile["probe"].recipe
     views = probe.features(lab.student(op), lab.train, operators.parse(op), recipe.epochs, 0)
     again = probe.fit(views, lab.train.labels, len(lab.train.class_names), recipe, 0)
     assert torch.allclose(lab.probe(op).weight, again.weight, atol=1e-6)
-    other = made.spec(lab.profile, "probe", op, 1)
-    assert other != made.spec(lab.profile, "probe", op, 0)
+    seeds = [lab.profile.describe(lab.task("probe", op, seed)) for seed in (0, 1)]
+    assert seeds[0] != seeds[1]
 
 
 def test_contestants_put_clip_first_with_the_words_of_the_student(lab):
@@ -80,8 +77,9 @@ def test_contestants_put_clip_first_with_the_words_of_the_student(lab):
 
 @pytest.mark.parametrize("p", [profiles.STICKERS, profiles.SMOKE], ids=lambda p: p.name)
 def test_the_severities_are_below_within_and_beyond(p):
-    assert set(p.graded) == set(p.shift_severities) == set(p.ranges)
-    for grid in (p.graded, p.shift_severities):
+    graded, shift = p["unknown_severity"].operators, p["label_shift"].operators
+    assert set(graded) == set(shift) == set(p["transfer"].operators)
+    for grid in (graded, shift):
         for op, severities in grid.items():
             low, high = operators.parse(op).bounds
             assert list(severities) == sorted(set(severities))
@@ -92,10 +90,11 @@ def test_the_severities_are_below_within_and_beyond(p):
 
 
 def test_every_severity_that_the_paper_has_is_scored():
-    for number, grid in ((4, "graded"), (10, "graded"), (5, "shift_severities")):
+    for number, name in ((4, "unknown_severity"), (10, "unknown_severity"), (5, "label_shift")):
         theirs = paper.table(10) if number == 10 else paper.figure(number)
         for op, rows in theirs.groupby("trained"):
-            ours = {str(operators.parse(op).at(s)) for s in getattr(profiles.STICKERS, grid)[op]}
+            grid = profiles.STICKERS[name].operators[op]
+            ours = {str(operators.parse(op).at(s)) for s in grid}
             assert set(rows.operator) <= ours, (number, op)
 
 

@@ -193,7 +193,7 @@ def test_several_processes_make_one_entry_of_the_store(tmp_path):
         "open_clip_config.json",
         "open_clip_model.safetensors",
     ]
-    assert not (entry / "checkpoint.pt").exists() and not (store / "scores").exists()
+    assert not (entry / "checkpoint.pt").exists() and not (store / "known_operator").exists()
 
 
 def test_the_progress_bar_shows_speed_and_loss(capsys):
