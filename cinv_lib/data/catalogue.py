@@ -41,8 +41,8 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         whole = ImageSet(*bundled.SETS[name](split), name=name, provenance=bundled.FROM[name])
         return whole if n is None else whole.per_class(n)
     if name in prepared.COMMAND:
-        *parts, provenance = prepared.read(name, split)
-        whole = ImageSet(*parts, name=name, provenance=provenance)
+        images, labels, class_names, provenance = prepared.read(name, split)
+        whole = ImageSet(images, labels, class_names, name, provenance)
         return whole if n is None else whole.per_class(n)
     if name.partition("/")[0] in image_files.COMMAND:
         return _decoded(image_files.load(name, split), n)

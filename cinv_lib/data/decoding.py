@@ -25,12 +25,15 @@ def from_file(source: str | Path | bytes | memoryview, size: int) -> Float[Tenso
     """
     if size < 1:
         raise ValueError(f"size {size} is out of range; expected at least 1 pixel")
-    is_path = isinstance(source, str | Path)
-    name = str(source) if is_path else f"the uploaded file ({len(bytes(source)):,} bytes)"
-    if is_path and not Path(source).is_file():
-        raise FileNotFoundError(f"no picture at {source}: check the path")
+    file: Path | io.BytesIO
+    if isinstance(source, str | Path):
+        name, file = str(source), Path(source)
+        if not file.is_file():
+            raise FileNotFoundError(f"no picture at {source}: check the path")
+    else:
+        name, file = f"the uploaded file ({len(source):,} bytes)", io.BytesIO(source)
     try:
-        with Image.open(source if is_path else io.BytesIO(bytes(source))) as opened:
+        with Image.open(file) as opened:
             opened.load()
             picture = to_rgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as e:

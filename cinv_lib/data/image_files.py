@@ -138,10 +138,11 @@ class ImageFiles(Labelled):
                 open_rgb(path)
             except (OSError, ValueError) as e:
                 return str(e)
+            return None
 
         with ThreadPoolExecutor() as pool:
-            found = tqdm(pool.map(fault, self.paths), f"reading {self.name}", len(self))
-            return [sentence for sentence in found if sentence]
+            found = list(tqdm(pool.map(fault, self.paths), f"reading {self.name}", len(self)))
+        return [sentence for sentence in found if sentence]
 
 
 class Decoding:

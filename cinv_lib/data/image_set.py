@@ -5,12 +5,17 @@ Pictures rest as uint8 and become floats in [0,1] a batch at a time, on the devi
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from cinv_lib.data.views import generator_of
+
+# The kind of set that a method is called on. (The tests check methods one by one, where
+# typing.Self means nothing.)
+SameSet = TypeVar("SameSet", bound="Labelled")
 
 
 class Labelled:
@@ -26,7 +31,7 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, indices: Int64[Tensor, " M"]) -> "Labelled":
+    def subset(self: SameSet, indices: Int64[Tensor, " M"]) -> SameSet:
         """The pictures at `indices`, in that order."""
         raise NotImplementedError
 
@@ -53,7 +58,7 @@ class Labelled:
                 f"expected 0 to {len(self) - 1}"
             )
 
-    def per_class(self, n: int) -> "Labelled":
+    def per_class(self: SameSet, n: int) -> SameSet:
         """The first n pictures of each class, in the order of the set.
 
         Raises ValueError when n < 1 or a class that is there has fewer than n.

@@ -8,6 +8,7 @@ that K(i, j) = <S_i, R_j> is a cosine. Half-precision embeddings are compared in
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -155,7 +156,7 @@ def parse(text: str) -> Loss:
     """
     head, *options = text.strip().split(",")
     name, colon, tau = head.partition(":")
-    fields = {"tau": _number(tau, text)} if colon else {}
+    fields: dict[str, Any] = {"tau": _number(tau, text)} if colon else {}
     for option in options:
         key, equals, value = option.partition("=")
         if option == "centred":

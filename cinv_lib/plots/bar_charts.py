@@ -1,6 +1,7 @@
 """Further figures of the lessons: curves over severity, histograms, the ledger's margins."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,11 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
         name, marker = _VERDICTS.get(row.verdict, ("black", "o"))
         face = OKABE_ITO[name] if row.verdict in _VERDICTS else "white"
         error = 0 if pd.isna(row.error) else 2 * row.error
-        style = {"marker": marker, "color": OKABE_ITO[name], "markerfacecolor": face}
+        style: dict[str, Any] = {
+            "marker": marker,
+            "color": OKABE_ITO[name],
+            "markerfacecolor": face,
+        }
         ax.errorbar(row.difference, place, xerr=error, capsize=2, **style)
     theirs = quoted.reindex(measured.index)
     style = {"marker": "D", "facecolors": "white", "edgecolors": OKABE_ITO["black"]}

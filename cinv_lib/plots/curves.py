@@ -98,7 +98,11 @@ def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Fig
     low = min(float(sample.min()) for sample in values.values())
     high = max(float(sample.max()) for sample in values.values())
     for k, (name, sample) in enumerate(values.items()):
-        style = {"histtype": "stepfilled", "alpha": 0.5, "hatch": ("", "//", "..")[k % 3]}
+        style: dict[str, Any] = {
+            "histtype": "stepfilled",
+            "alpha": 0.5,
+            "hatch": ("", "//", "..")[k % 3],
+        }
         ax.hist(sample, bins=40, range=(low, high), color=colour(name, k), label=name, **style)
     ax.set(xlabel=xlabel, ylabel="pictures")
     legend(fig, ax)

@@ -92,8 +92,9 @@ def teacher(
 
     own = directions(N)
     labels = torch.randint(100, (N,), generator=generator)
-    parts = ((shared, directions(1)), (within - shared, directions(100)[labels]), (1 - within, own))
-    return F.normalize(sum(math.sqrt(share) * part for share, part in parts), dim=1)
+    common, centres = directions(1), directions(100)
+    shares = [math.sqrt(share) for share in (shared, within - shared, 1 - within)]
+    return F.normalize(shares[0] * common + shares[1] * centres[labels] + shares[2] * own, dim=1)
 
 
 def equiangular(rho: float, N: int) -> Float[Tensor, "N N"]:

@@ -44,8 +44,10 @@ _EXTRA = (
     0x21DD,
 )
 # Brackets, digits, trigrams, bars and quotation marks are letters more than pictures.
-_LETTERS = ("digit", "number", "trigram", "digram", "monogram", "bracket", "parenthesis")
-_LETTERS += ("quotation", "vertical bar", "paragraph", "for type", "small", "medium", "large")
+_LETTERS = (
+    "digit", "number", "trigram", "digram", "monogram", "bracket", "parenthesis",
+    "quotation", "vertical bar", "paragraph", "for type", "small", "medium", "large",
+)  # fmt: skip
 TURN = 20  # degrees, either way
 SAME_SHAPE = 0.74  # two drawings whose inks overlap more than this are one class, not two
 
@@ -66,7 +68,7 @@ def _draw(char: str, font: str) -> np.ndarray:
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", font)
     face = ImageFont.truetype(str(path), 300)
     left, top, right, bottom = face.getbbox(char)
-    image = Image.new("L", (right - left + 2, bottom - top + 2))
+    image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(image).text((1 - left, 1 - top), char, font=face, fill=255)
     box = image.getbbox()
     if box is None:
@@ -76,7 +78,7 @@ def _draw(char: str, font: str) -> np.ndarray:
     scale = inner / max(image.size)
     image = image.resize([max(1, round(s * scale)) for s in image.size], Image.Resampling.LANCZOS)
     canvas = Image.new("L", (_FINE, _FINE))
-    canvas.paste(image, tuple((_FINE - s) // 2 for s in image.size))
+    canvas.paste(image, ((_FINE - image.width) // 2, (_FINE - image.height) // 2))
     return np.asarray(canvas) > 127
 
 

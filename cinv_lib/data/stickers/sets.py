@@ -106,7 +106,7 @@ def image_set(
     if not path.exists():
         labels, ids = _labels(name, per_class)
         images = draw_all(SERIES[name, split], ids, train=split == "train")
-        names = [glyphs.glyphs().names[i] for i in classes(name)]
+        names = tuple(glyphs.glyphs().names[i] for i in classes(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         with open(part, "wb") as file:

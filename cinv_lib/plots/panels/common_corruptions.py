@@ -30,7 +30,7 @@ def render_corruption(
     change = float((corrupted.float() - pictures.float()).square().mean().sqrt()) / 255
     family = next(family for family, names in FAMILIES.items() if name in names)
     strengths = parameters(name, min(pictures.shape[2:]))[severity - 1]
-    says = inspect.getdoc(FUNCTIONS[name]).partition("\n\n")[0].replace("\n", " ")
+    says = (inspect.getdoc(FUNCTIONS[name]) or "").partition("\n\n")[0].replace("\n", " ")
     picture = canvas.grid({"x": list(pictures), f"{name}, severity {severity}": list(corrupted)})
     text = (
         f"{name} ({family}): {says}\n"

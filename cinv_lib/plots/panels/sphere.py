@@ -36,8 +36,8 @@ def minima(family: str, tau: float) -> tuple[float, float]:
 @lru_cache(maxsize=128)
 def curve(family: str, tau: float) -> list[tuple[float, float]]:
     """Pairs of a height and the largest recovery angle there, in degrees."""
-    heights = [*torch.linspace(LOW, HIGH, 31).tolist(), *minima(family, tau)]
-    heights = torch.tensor(sorted(heights), dtype=torch.float64)  # with those where it turns
+    places = [*torch.linspace(LOW, HIGH, 31).tolist(), *minima(family, tau)]  # where it turns too
+    heights = torch.tensor(sorted(places), dtype=torch.float64)
     angles = recovery.recovery_angles(FAMILIES[family](heights), tau).amax(dim=-1)
     return list(zip(heights.tolist(), angles.tolist(), strict=True))
 
