@@ -1,3 +1,4 @@
+from . import any_module as any_module
 from . import config as config
 from . import inference as inference
 from . import published as published

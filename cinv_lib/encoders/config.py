@@ -2,7 +2,8 @@
 
 `{"model_cfg": ..., "preprocess_cfg": {size, mean, std, interpolation}}` is open_clip's own layout
 (`open_clip_config.json`), so that open_clip reads what we write. A tower without text has in
-addition a "kind": "modified-resnet" or "torchvision-resnet101".
+addition a "kind": "modified-resnet" or "torchvision-resnet101"; a module of a reader's own is
+"wrapped", and only its reader can build it.
 """
 
 import copy
@@ -19,6 +20,7 @@ from torch import nn
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CLIP_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
 TOWER_FILES = ("config.json", "model.safetensors")
+WRAPPED = "wrapped"
 EMBEDDED = {
     "stickers-clip": CLIP_FILES,
     "stickers-clip-vit": CLIP_FILES,  # its image tower is a vision transformer (lesson 14)
@@ -82,7 +84,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         model_cfg, preprocess = config["model_cfg"], config["preprocess_cfg"]
-        size = model_cfg.get("vision_cfg", {}).get("image_size", 224)
+        own = preprocess["size"] if config.get("kind") == WRAPPED else 224
+        size = model_cfg.get("vision_cfg", {}).get("image_size", own)
         complete = {"size": size, "interpolation": "bicubic", **preprocess}
         if complete["size"] in ([size, size], (size, size)):
             complete["size"] = size
@@ -106,6 +109,11 @@ def read(path: Path) -> dict[str, Any]:
 def build(name: str, config: dict[str, Any]) -> nn.Module:
     """The module of this shape, random weights: a whole CLIP, or a tower where there is no text."""
     kind, cfg = config.get("kind", "clip"), copy.deepcopy(config["model_cfg"])
+    if kind == WRAPPED:
+        raise ValueError(
+            f"{name} holds the weights of a module of your own, whose shape is not written down; "
+            f"make that module again and give it: load({name!r}, tower=module)"
+        )
     if kind == "clip":
         custom = cfg.pop("custom_text", False)
         clip = (CustomTextCLIP if custom else CLIP)(**cfg)
@@ -125,8 +133,8 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
         tower.fc = nn.Identity()
         return tower
     raise ValueError(
-        f"{name}: kind {kind!r} in its configuration; expected clip, modified-resnet or "
-        f"torchvision-resnet101"
+        f"{name}: kind {kind!r} in its configuration; expected clip, modified-resnet, "
+        f"torchvision-resnet101 or {WRAPPED}"
     )
 
 

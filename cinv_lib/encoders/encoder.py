@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from cinv_lib.encoders import any_module, published, weight_files
 from cinv_lib.encoders import config as encoder_config
-from cinv_lib.encoders import published, weight_files
-from cinv_lib.encoders.config import CLIP_FILES, EMBEDDED, TOWER_FILES
+from cinv_lib.encoders.config import CLIP_FILES, EMBEDDED, IMAGENET_PREPROCESS, TOWER_FILES
 
 TEMPLATE = "a photo of a {}"  # how a class is asked for in words
 
@@ -31,7 +31,7 @@ TEMPLATE = "a photo of a {}"  # how a class is asked for in words
 class Encoder(nn.Module):
     """An image tower with its own normalisation.
 
-    clip: the whole open_clip model, or None for a tower trained with labels only.
+    clip: the whole open_clip model, or None for a tower without text.
     tower: the module that embeds normalised pictures (`clip.visual` where there is a clip).
     image_size: side S of the pictures it takes; dim: length d of the embedding.
     config: what `save` writes, enough to build the same shape again (see `config`).
@@ -55,6 +55,41 @@ class Encoder(nn.Module):
         for key in ("mean", "std"):
             value = torch.tensor(preprocess[key], dtype=torch.float32).view(3, 1, 1)
             self.register_buffer(key, value, persistent=False)
+
+    @classmethod
+    def wrap(
+        cls,
+        module: nn.Module,
+        image_size: int,
+        mean: Sequence[float | int] = IMAGENET_PREPROCESS["mean"],
+        std: Sequence[float | int] = IMAGENET_PREPROCESS["std"],
+        interpolation: str = IMAGENET_PREPROCESS["interpolation"],
+        name: str | None = None,
+    ) -> "Encoder":
+        """Any module that embeds pictures, as an encoder: a teacher of your own.
+
+        Args:
+            module: normalised pictures (B, 3, S, S) to embeddings (B, d); d is found by trying. It
+                is kept, not copied, and put into eval mode.
+            image_size: S, the side in pixels of the pictures that it takes.
+            mean, std: of the three channels in [0,1], as in its training; ImageNet's if not said.
+                (0, 0, 0) and (1, 1, 1) where it normalises by itself.
+            interpolation: how its training resized, "bilinear" or "bicubic"; only written down.
+            name: what errors and charts call it; the name of its class if not said.
+
+        `save` writes its weights and its preprocessing, and `load(folder, tower=module)` fills a
+        module that was made again.
+
+        Raises ValueError for a size below 1, other than three means and positive stds, or a module
+        that does not make such embeddings.
+
+        >>> Encoder.wrap(nn.Sequential(nn.Flatten(), nn.Linear(48, 5)), image_size=4).dim
+        5
+        """
+        name = name or type(module).__name__
+        config = any_module.config(module, image_size, mean, std, interpolation, name)
+        device = next(module.parameters(), torch.zeros(())).device
+        return cls(name, config, tower=module).to(device).eval()
 
     @property
     def tower(self) -> nn.Module:
@@ -88,7 +123,11 @@ def fresh(name: str, seed: int) -> Encoder:
 
 
 def load(
-    name: str | Path, *, weights: str | Path | None = None, cache_dir: str | None = None
+    name: str | Path,
+    *,
+    weights: str | Path | None = None,
+    cache_dir: str | None = None,
+    tower: nn.Module | None = None,
 ) -> Encoder:
     """An encoder with its weights, float32, in eval mode, on the CPU.
 
@@ -101,12 +140,15 @@ def load(
         .pt, or OpenAI's own RN101.pt);
       "resnet101/imagenet": torchvision's, classifier removed; or with weights=PATH;
       a folder written by `save`, or the .safetensors file in such a folder.
+    tower: for a folder of an `Encoder.wrap`, its module made again, which is filled and kept.
 
     Raises FileNotFoundError (absent weights; within three seconds where the hub is out of reach) or
     ValueError (unknown name, truncated file, other architecture, wrong activation). Each names what
     was looked for and what to do.
     """
     text = str(name)
+    if tower is not None:
+        return _load_saved(Path(text), tower)
     if text in EMBEDDED:
         config_file, shipped = (encoder_config.WEIGHTS / text / f for f in EMBEDDED[text])
         if weights is None and not shipped.is_file():
@@ -180,7 +222,7 @@ def text_embeddings(
     Raises ValueError when the encoder has no text tower, or a name has no word that it knows.
     """
     if encoder.clip is None:
-        raise ValueError(f"{encoder.name} was trained with labels only and has no text tower")
+        raise ValueError(f"{encoder.name} has no text tower, so it cannot be asked in words")
     if not names or not templates or any("{}" not in t for t in templates):
         raise ValueError(f"expected names and templates with {{}}, not {names!r}, {templates!r}")
     tokenizer, vocabulary = _tokenizer(encoder)
@@ -206,12 +248,16 @@ def _tokenizer(encoder: Encoder):
     return words.tokenizer(length), size
 
 
-def _load_saved(path: Path) -> Encoder:
+def _load_saved(path: Path, tower: nn.Module | None = None) -> Encoder:
     folder = path if path.is_dir() else path.parent
     for config_file, weights_file in (CLIP_FILES, TOWER_FILES):
         if (folder / config_file).is_file():
             weights = folder / weights_file if path.is_dir() else path
-            return _filled(str(path), encoder_config.read(folder / config_file), weights)
+            config = encoder_config.read(folder / config_file)
+            if tower is None:
+                return _filled(str(path), config, weights)
+            any_module.fill(str(path), config, weights, tower)
+            return Encoder(str(path), config, tower=tower).eval()
     if not path.is_dir():
         weight_files.read(path)  # absent or truncated: say that first
     raise FileNotFoundError(

@@ -5,7 +5,7 @@ convolution's own weights: a fifth of the time of a ResNet's forward on a CPU is
 drawing the corruptions costs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -103,14 +103,39 @@ def device_of(callables: Sequence[Callable]) -> torch.device:
     return torch.device("cpu")
 
 
-@torch.no_grad()
+@torch.no_grad()  # not inference_mode: a model may keep what it makes here, and train on
+def forward(
+    encoders: Sequence[Callable],
+    batches: Iterable[tuple],
+    device: torch.device,
+    precision: str = "auto",
+) -> Iterator[tuple]:
+    """Each batch's embeddings by every encoder: the one loop in which networks only look.
+
+    Args:
+        batches: tuples that end with the pictures, in [0,1] and on `device`. What comes before
+            them, such as their numbers, is handed on.
+        precision: "fp32", "bf16" or "auto", of the encoders.
+
+    Yields:
+        What came before the pictures, and a list with the embeddings (b, d) of each encoder, in
+        float32. The encoders are folded until the last batch, or until the generator is closed:
+        who does more with the embeddings than keep them, does it in `contextlib.closing`.
+    """
+    bf16 = hardware.uses_bf16(precision, device)
+    with looking(encoders):
+        for *which, x in batches:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                embeddings = [encoder(x) for encoder in encoders]
+            yield *which, [rows.float() for rows in embeddings]
+
+
 def embedded(
     encoder: nn.Module, pictures: Shaped[Tensor, "N 3 H W"], batch_size: int = 256
 ) -> Float[Tensor, "N d"]:
     """Embeddings of pictures, uint8 or in [0,1], in the precision in which `evaluate` looks."""
     device, side = device_of([encoder]), side_of([encoder])
-    bf16 = hardware.uses_bf16("auto", device)
-    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        parts = (part.to(device) for part in pictures.split(batch_size))
-        shown = (to_float(part) if part.dtype == torch.uint8 else part for part in parts)
-        return torch.cat([encoder(resized(part, side)).float() for part in shown])
+    parts = (part.to(device) for part in pictures.split(batch_size))
+    shown = (to_float(part) if part.dtype == torch.uint8 else part for part in parts)
+    batches = ((resized(part, side),) for part in shown)
+    return torch.cat([rows for ((rows,),) in forward([encoder], batches, device)])

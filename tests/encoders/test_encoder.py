@@ -354,7 +354,7 @@ def test_clips_own_vocabulary_takes_clips_own_tokenizer(encoder, architecture):
 
 
 def test_texts_that_cannot_be_embedded_are_refused(encoder, architecture):
-    with pytest.raises(ValueError, match="labels only and has no text tower"):
+    with pytest.raises(ValueError, match="stickers-supervised has no text tower"):
         encoders.text_embeddings(encoders.fresh("stickers-supervised", 0), NAMES)
     for names, templates in (([], ("a {}",)), (NAMES, ()), (NAMES, ("a photo",))):
         with pytest.raises(ValueError, match=r"expected names and templates with \{\}"):

@@ -1,0 +1,80 @@
+"""A reader's own module as an encoder: what has to hold of it, and what is written down of it.
+
+What it computes is known to its class alone. So its weights and its preprocessing are saved, and it
+is made again by its reader before it is filled.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cinv_lib.encoders import weight_files
+from cinv_lib.encoders.config import WRAPPED
+
+
+def config(
+    module: nn.Module,
+    image_size: int,
+    mean: Sequence[float | int],
+    std: Sequence[float | int],
+    interpolation: str,
+    name: str,
+) -> dict[str, Any]:
+    """The configuration of a module, as `Encoder` takes it. Raises as `Encoder.wrap` says."""
+    if image_size < 1 or len(mean) != 3 or len(std) != 3 or not all(s > 0 for s in std):
+        raise ValueError(
+            f"{name}: image_size {image_size}, mean {tuple(mean)}, std {tuple(std)}; expected a "
+            "side in pixels, three means and three positive standard deviations"
+        )
+    return {
+        "kind": WRAPPED,
+        "model_cfg": {"embed_dim": width(module, image_size, name)},
+        "preprocess_cfg": {
+            "size": image_size,
+            "mean": tuple(map(float, mean)),
+            "std": tuple(map(float, std)),
+            "interpolation": interpolation,
+        },
+    }
+
+
+@torch.no_grad()
+def width(module: nn.Module, side: int, name: str) -> int:
+    """The length of a module's embeddings, in eval mode. Raises ValueError where there are none."""
+    weight = next(module.parameters(), torch.zeros(()))
+    x = torch.zeros(2, 3, side, side, dtype=weight.dtype, device=weight.device)
+    wanted = f"{name}: expected float embeddings (2, d) of pictures {tuple(x.shape)}, and it"
+    try:
+        found = module.eval()(x)
+    except (RuntimeError, TypeError, ValueError, AttributeError) as e:
+        raise ValueError(f"{wanted} raises {type(e).__name__}: {e}") from e
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2:
+        shown = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"{wanted} makes {shown}; pool, or choose, within a module around it")
+    if not found.is_floating_point():
+        raise ValueError(f"{wanted} makes {found.dtype}")
+    return found.shape[1]
+
+
+def fill(name: str, config: dict[str, Any], path: Path, module: nn.Module) -> None:
+    """Fill a module that was made again from a file of weights.
+
+    Raises ValueError where the file is another encoder's, naming what does not fit.
+    """
+    if config.get("kind") != WRAPPED:
+        raise ValueError(f"{name} holds all that builds its encoder again; leave out tower=")
+    kind, state = type(module).__name__, weight_files.read(path)
+    weight_files.load_into(module, state, path, kind)
+    saved, found = config["model_cfg"]["embed_dim"], width(module, _size(config), kind)
+    if found != saved:
+        raise ValueError(
+            f"{name} holds an encoder of {saved} dimensions, and this {kind} makes {found}; give "
+            "the module that it was saved from"
+        )
+
+
+def _size(config: dict[str, Any]) -> int:
+    return config["preprocess_cfg"]["size"]
