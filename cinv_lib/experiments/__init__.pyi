@@ -9,6 +9,7 @@ from . import few_labels as few_labels
 from . import known_operator as known_operator
 from . import label_shift as label_shift
 from . import loss_bias as loss_bias
+from . import methods as methods
 from . import pixels as pixels
 from . import transfer as transfer
 from . import unknown_severity as unknown_severity

@@ -27,15 +27,13 @@ from cinv_lib.evaluation.draws import batches
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training.baseline import Classifier
 
-METHODS = {  # keys as in `known_operator.METHODS`
-    "student": "student S",
-    "baseline": "baseline",
-    "clip_zero_shot": "CLIP R, in words",  # sees the clean picture: what there is without A
-}
+# CLIP sees the clean picture: what there is without A.
+METHODS = labels("student", "baseline", "clip_zero_shot")
 RIVALS = {"student": "baseline", "baseline": "student"}  # see the same A(x): attacks can transfer
 COLUMNS = [
     "method", "pixels", "budget", "top1", "noise", "longer", "transfer", "slope", "flat",

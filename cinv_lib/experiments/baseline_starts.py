@@ -9,16 +9,16 @@ import pandas as pd
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.methods import labels
 from cinv_lib.experiments.unknown_severity import COLUMNS
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
-METHODS = {  # keys as in `known_operator.METHODS`, and one more
+METHODS = {  # one more than elsewhere: the other start
     "baseline": "from the full world",
     "baseline100": "from 100 classes",
-    "student": "student S",
-}
+} | labels("student")
 
 
 def measure(

@@ -20,17 +20,21 @@ from cinv_lib.encoders.encoder import TEMPLATE, Encoder
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Needs, Task
+from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import Identity
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES, corrupt_set
 from cinv_lib.training.baseline import Classifier
 
 CLEAN = "none"  # the corruption of the rows for clean pictures: family "clean", severity 0
-METHODS = {  # keys as in `known_operator.METHODS`
-    "student": "Student S of the mixture, its probe too",
-    "zero_shot": "Student S of the mixture, asked in words",
-    "baseline": "Baseline, trained on clean pictures",
-    "clip_clean": "CLIP R, probe trained on clean pictures",
-}
+METHODS = full(
+    "student",
+    "zero_shot",
+    "baseline",
+    "clip_clean",
+    student="Student S of the mixture, its probe too",
+    zero_shot="Student S of the mixture, asked in words",
+    baseline="Baseline, trained on clean pictures",
+)
 
 
 def score(

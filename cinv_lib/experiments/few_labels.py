@@ -11,15 +11,12 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.evaluation import probe
+from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 
-METHODS = {  # keys as in `paper.METHODS` and `known_operator.METHODS`
-    "student": "student S, probe",
-    "clip": "CLIP R, probe",
-    "resnet": "supervised tower, probe",
-    "zero_shot": "student S, in words",
-    "clip_zero_shot": "CLIP R, in words",
-}
+METHODS = labels(
+    "student", "clip", "resnet", "zero_shot", "clip_zero_shot", student="student S, probe"
+)
 WORDS = ("zero_shot", "clip_zero_shot")
 PROBED = tuple(method for method in METHODS if method not in WORDS)
 COLUMNS = ["method", "per_class", "realisation", "top1", "top5"]

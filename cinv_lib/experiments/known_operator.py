@@ -16,19 +16,20 @@ from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import few_labels
 from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
-METHODS = {  # as in `paper.METHODS`, and what each is
-    "clip": "CLIP R, probe trained on corrupted pictures",
-    "clip_clean": "CLIP R, probe trained on clean pictures",
-    "clip_zero_shot": "CLIP R, asked in words",
-    "baseline": "Supervised baseline, end to end",
-    "student": "Student S, probe on all labels",
-    "student_10": "Student S, probe on 10 % of the labels",
-    "clean_classifier": "Student S, the probe of R on clean pictures",
-    "zero_shot": "Student S, asked in words",
-}
+METHODS = full(
+    "clip",
+    "clip_clean",
+    "clip_zero_shot",
+    "baseline",
+    "student",
+    "student_10",
+    "clean_classifier",
+    "zero_shot",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

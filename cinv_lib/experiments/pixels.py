@@ -24,6 +24,7 @@ from cinv_lib.evaluation.draws import BLOCK, reseed
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.methods import full
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import GaussianNoise, RandomMask, parse
 from cinv_lib.operators.inverse import deep_decoder
@@ -34,9 +35,7 @@ from cinv_lib.training.baseline import Classifier
 
 Contestant = tuple[Callable, Callable]  # an encoder and its head
 Restore = Callable[[Float[Tensor, "B 3 H W"], Keep, Generator], Float[Tensor, "B 3 H W"]]
-METHODS = {  # as in `paper.METHODS` and `known_operator.METHODS` where they have it
-    "student": "Student S, probe on all labels",
-    "baseline": "Supervised baseline, end to end",
+METHODS = full("student", "baseline") | {
     "clip_clean": "The corrupted picture as it is",
     "gaussian": "A Gaussian mean of the known pixels",
     "denoising": "Non-local means, σ estimated",

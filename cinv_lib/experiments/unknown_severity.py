@@ -17,16 +17,12 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import TEMPLATE, Encoder
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task, contestants
+from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
-METHODS = {  # keys as in `known_operator.METHODS`
-    "clip_zero_shot": "CLIP R, in words",
-    "baseline": "baseline",
-    "student": "student S",
-    "zero_shot": "student S, in words",
-}
+METHODS = labels("clip_zero_shot", "baseline", "student", "zero_shot")
 COLUMNS = ["method", "severity", "realisation", "top1", "top5"]
 
 
