@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cinv_lib import host
+from cinv_lib.machine import host
 
 
 def setting(name: str, default: str = "") -> str:

@@ -7,7 +7,6 @@ the embedded world
                 a ViT for lesson 14: teacher --tower vit (about 20)
   supervised    trains a labels-only tower, the baseline's starting point: of all classes (about 6
                 minutes), or supervised --classes 100, of the labelled set alone (about 8)
-  sweep         learning rates of student and baselines (about 20 minutes)
 
 the paper's setting
   imagenet100   links ImageNet-100, -100B and the label shift: imagenet100 --imagenet DIR
@@ -29,7 +28,7 @@ from cinv_lib import data
 from cinv_lib.lab import missing, profiles
 from cinv_lib.machine import folders
 
-from . import covid, imagenet100, imagenet100c, labelled, official, small_sets, sweep, teacher
+from . import covid, imagenet100, imagenet100c, labelled, official, small_sets, teacher
 
 
 def stickers() -> None:
@@ -124,7 +123,6 @@ def parser() -> argparse.ArgumentParser:
     labels.add_argument("--classes", choices=labelled.TOWERS, default="all", help="that it knows")
     for training in (web, labels):
         training.add_argument("--fresh", action="store_true", help="forget an unfinished training")
-    add("sweep", lambda o: print(sweep.make().to_string(index=False)))
 
     paper = add("imagenet100", lambda o: imagenet100.make(o.imagenet, o.partial, o.check))
     paper.add_argument("--imagenet", type=Path, metavar="DIR", required=True, help="ILSVRC 2012")
@@ -151,7 +149,7 @@ def main() -> None:
     try:
         options.do(options)
     except (ValueError, OSError) as e:  # bad input and the network: the sentence says it all
-        if options.name in ("teacher", "supervised", "sweep"):
+        if options.name in ("teacher", "supervised"):
             raise
         sys.exit(f"FAIL  {e}")
 

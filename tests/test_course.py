@@ -10,6 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = ("cinv_lib/course", "cinv_lib/lab", "cinv_lib/machine")
 SITE = """
 import pathlib, sys
 run = pathlib.Path(sys.argv[1])
@@ -63,15 +64,15 @@ def write(folder: Path, name: str, code: str, outputs=(), training: str = TRAINI
 @pytest.fixture
 def course(tmp_path):
     """A repository with the real Snakefile and three lessons, of which 05 fails."""
-    for name in ("notebooks", "cinv_lib", "data_prep"):
+    for name in ("notebooks", "cinv_lib", *FOLDERS, "data_prep"):
         (tmp_path / name).mkdir()
         # A folder without it would lose against the real package, installed or not.
         (tmp_path / name / "__init__.py").touch()
     for name in ("Snakefile", "cinv_lib/course/excerpt.py", "cinv_lib/machine/host.py"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
-    (tmp_path / "cinv_lib" / "site.py").write_text(SITE)
-    (tmp_path / "cinv_lib" / "plan.py").write_text(PLAN)
+    (tmp_path / "cinv_lib/course/site.py").write_text(SITE)
+    (tmp_path / "cinv_lib/lab/plan.py").write_text(PLAN)
     write(tmp_path, "00_start", "")
     write(tmp_path, "01_operators", "")
     write(tmp_path, "05_distill", "print('before'); raise RuntimeError('loss is NaN')")
@@ -184,7 +185,7 @@ def test_a_training_that_stops_says_where_it_says_why(course):
 
 
 def test_a_measurement_that_stops_says_where_it_says_why(course):
-    plan = course / "cinv_lib" / "plan.py"
+    plan = course / "cinv_lib/lab/plan.py"
     plan.write_text(PLAN.replace('["scores"]}', '["broken"]}'))
     done, ran = make(course, lessons="00 05")
     assert done.returncode != 0 and sorted(ran) == ["00 stickers 1", "broken", "data"]
@@ -193,7 +194,7 @@ def test_a_measurement_that_stops_says_where_it_says_why(course):
 
 
 def test_a_lesson_that_sums_up_waits_for_those_that_are_asked_for_with_it(course):
-    plan = course / "cinv_lib" / "plan.py"
+    plan = course / "cinv_lib/lab/plan.py"
     plan.write_text(PLAN.replace('{"lessons":', '{"sums_up": ["01"], "lessons":'))
     write(course, "05_distill", "")
     _, ran = make(course, lessons="00 01")
@@ -295,7 +296,7 @@ def test_the_first_gpu_alone_is_given_to_the_jobs(course):
 
 def test_a_job_has_its_share_of_the_cores_that_the_course_may_use(course):
     write(course, "05_distill", "", training="import os; print(os.environ['OMP_NUM_THREADS'])")
-    (course / "cinv_lib" / "host.py").open("a").write("\n\ndef cores():\n    return 12\n")
+    (course / "cinv_lib/machine/host.py").open("a").write("\n\ndef cores():\n    return 12\n")
     done, _ = make(course, "--until", "training", lessons="05", cores=3)
     assert done.returncode == 0, done.stdout + done.stderr
     report = nbformat.read(course / "runs/stickers/trainings/05-student.ipynb", as_version=4)

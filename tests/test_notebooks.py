@@ -14,14 +14,15 @@ import pytest
 
 from cinv_lib.course.excerpt import excerpt
 from cinv_lib.course.workbook import exercise as book
-from cinv_lib.lab import made, plan
+from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles.stickers import SMOKE
 from cinv_lib.machine import folders
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 OTHER = {"profile": "smoke", "seed": 1, "seeds": 2, "operator": "noise:0.5", "loss": "nt:0.1"}
-SHOWN = [(k, path) for k, n in plan.SHOWN.items() for path in NOTEBOOKS if path.stem[:2] == n]
+SHOWN = [(e.name, path) for e in SMOKE.entries for path in NOTEBOOKS if path.stem[:2] == e.shown]
 
 
 @pytest.fixture
@@ -106,15 +107,14 @@ def test_cells_of_a_training_train_alone_what_was_planned(
 ):
     monkeypatch.setenv("CINV_RUNS", str(tmp_path / "nothing made"))
     lab = Lab("smoke")
-    task = plan.Task(kind, "noise:0.5", 1, "mse" if kind == "student" else None)
+    task = lab.task(kind, "noise:0.5", 1, "mse")  # a baseline has no loss, whatever is asked
     given = tmp_path / "in.ipynb"
     given.write_text(json.dumps(excerpt(json.loads(path.read_text()), "training")))
-    parameters = task.shown(lab.profile)["parameters"]
+    parameters = plan.shown(SMOKE, task)["parameters"]
     assert set(parameters) < parameters_of(given)
     done = execute(given, tmp_path / "out.ipynb", profile="smoke", **parameters)
     assert list(lab.store.listing().kind) == [kind], "it trains something else too"
-    spec = made.spec(lab.profile, kind, task.operator, task.seed, task.loss)
-    assert lab.store.finished(kind, spec)
+    assert lab.store.finished(**lab.place(task))
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs), "no loss curve"
     assert any("minutes: " in output.get("text", "") for output in outputs), "no provenance"

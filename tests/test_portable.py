@@ -82,7 +82,7 @@ def test_a_result_is_built_once_and_kept_without_linux(elsewhere, tmp_path):
     assert isinstance(hardware.bf16_pays(torch.device("cpu")), bool)
 
 
-def test_the_doctor_says_that_a_system_does_not_tell_its_memory(monkeypatch):
+def test_the_doctor_says_that_a_system_does_not_tell_its_memory(elsewhere, monkeypatch):
     monkeypatch.delattr(os, "sysconf")
     assert doctor.memory().detail == "this system does not say"
 

@@ -127,12 +127,6 @@ def module_of(path: Path) -> str:
 
 SOURCES = sorted((ROOT / "cinv_lib").rglob("*.py"))
 MODULES = {module_of(path): path for path in SOURCES if path.name != "__init__.py"}
-# Imports that point up, each of them one that the experiments as objects will take away.
-UP = {
-    ("experiments.known_operator", "lab"),
-    ("experiments.pixels", "lab"),
-    ("lab.missing", "course"),
-}
 
 
 def test_the_table_has_every_folder_once():
@@ -154,7 +148,7 @@ def test_folders_import_from_lower_floors_only():
         for other in {target.partition(".")[0] for target in imported(path)} & set(floor)
         if floor[other] > floor[folder_of(path)]
     }
-    assert wrong == UP, "these import from a folder that stands below theirs in README.md's table"
+    assert not wrong, "these import from a folder that stands below theirs in README.md's table"
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:

@@ -32,7 +32,10 @@ def results(run: Path) -> list[Path]:
         return []
     latest = {}
     for entry in entries[entries.state == "finished"].itertuples():
-        asked = (entry.kind, entry.spec["operator"], entry.spec.get("loss"), entry.spec["seed"])
+        operator = entry.spec["operator"]
+        if isinstance(operator, list):  # one from outside the library: its text and a fingerprint
+            operator = operator[0]
+        asked = (entry.kind, operator, entry.spec.get("loss"), entry.spec["seed"])
         latest[asked] = Path(entry.path)
     files, tables = [], {}
     for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
@@ -64,7 +67,7 @@ def ledger(tables: Tables) -> list[dict[str, Any]]:
 
 
 def record(operator: str, seed: int, folder: Path) -> dict[str, Any]:
-    """One finished entry of scores: operator, seed, a row a method, the spec, the provenance."""
+    """A finished table known_operator: operator, seed, a row a method, the spec, the provenance."""
     frame, known = pd.read_csv(folder / "known_operator.csv"), provenance(folder)
     columns = [name for name in ("top1", "top5", "auc") if name in frame]
     methods = []

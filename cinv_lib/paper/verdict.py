@@ -32,8 +32,8 @@ class Claim:
 
     quote: the paper's own words; "" where it has none, or the claim is ours.
     source: where it stands, or "ours". lesson: the number of the one that measures it.
-    measure: takes the tables that its parameters name, by their kind (`lab.Lab.scores`, ...), with
-        all seeds, of one operator. Gives pairs (seed, realisation, difference, and perhaps
+    measure: takes the tables that its parameters name, as `lab.Lab.table` does, with all seeds,
+        of one operator. Gives pairs (seed, realisation, difference, and perhaps
         "choice": a standard error of its own), or several by a word for each. One without
         parameters computes: it gives numbers, by a word for each.
     on: only on operators whose names begin so.
@@ -51,7 +51,7 @@ class Claim:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The kinds of tables that it needs."""
+        """The names of the tables that it needs."""
         return tuple(inspect.signature(self.measure).parameters)
 
     @property
@@ -68,7 +68,7 @@ def claim(number: int, sentence: str, *, source: str, lesson: str, quote: str = 
 def decide(
     claim: Claim, tables: Mapping[str, pd.DataFrame], operator: str = ""
 ) -> list[dict[str, Any]]:
-    """A row of the ledger for each thing that the claim measures on these tables, by their kind."""
+    """A row of the ledger for each thing that the claim measures on these tables, by name."""
     measured = claim.measure(*(tables[kind] for kind in claim.reads))
     if isinstance(measured, pd.DataFrame):
         measured = {"": measured}

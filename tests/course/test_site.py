@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cinv_lib.course import site
+from cinv_lib.course import api, site
 from cinv_lib.machine import provenance, store
 from cinv_lib.machine.store import Store
 from cinv_lib.paper import export
@@ -124,6 +124,31 @@ def test_trainings_are_listed(run):
     assert {"href": "trainings/05-student-mask_0.9-seed0.ipynb"} in links
 
 
+def test_the_librarys_names_have_pages_that_need_no_network(run, capsys):
+    assert site.main([str(run)]) == 0
+    assert capsys.readouterr().err == ""
+    assert {"href": "api/cinv_lib.html"} in Tags((run / "index.html").read_text()).all("a")
+    for file in (run / "api").rglob("*.html"):
+        page = Tags(file.read_text())
+        assert not page.all("script") and not page.all("link")
+        assert not [image for image in page.all("img") if "//" in image["src"].partition(",")[0]]
+
+
+def test_a_page_has_what_its_package_offers_lazily(run, monkeypatch):
+    monkeypatch.setattr(api, "FACE", "cinv_lib.losses")
+    page = api.write(run).read_text()
+    assert 'id="contrastive"' in page and 'id="Loss.tau"' in page
+    assert "alignment / τ + weight · uniformity" in page  # its docstring
+
+
+def test_an_error_in_the_librarys_pages_loses_no_index(run, capsys, monkeypatch):
+    monkeypatch.setattr(api, "FACE", "cinv_lib.nowhere")
+    assert site.main([str(run)]) == 0
+    assert "cinv_lib.nowhere" in capsys.readouterr().err
+    index = (run / "index.html").read_text()
+    assert "00_start_here.html" in index and "api/" not in index
+
+
 def test_no_run_is_said_so(tmp_path, capsys):
     assert site.main([str(tmp_path)]) == 1
     assert "make course" in capsys.readouterr().err
@@ -140,9 +165,11 @@ SCORES = pd.DataFrame(
 def add_scores(run, operator, seed, shift=0.0, **more):
     def build(folder):
         moved = SCORES.assign(top1=SCORES.top1 + shift * (SCORES.method == "student"))
-        moved.to_csv(folder / "scores.csv", index=False)
+        moved.to_csv(folder / "known_operator.csv", index=False)
 
-    return Store(run / "store").make("scores", {"operator": operator, "seed": seed, **more}, build)
+    spec = {"operator": operator, "seed": seed, **more}
+    label = f"{operator}-seed{seed}"
+    return Store(run / "store").make("known_operator", spec, build, label)
 
 
 def test_results_are_means_with_errors_and_provenance(run):
@@ -150,11 +177,11 @@ def test_results_are_means_with_errors_and_provenance(run):
         add_scores(run, "mask:0.9", seed, shift=seed)
     files = export.results(run)
     assert [file.name for file in files] == [
+        "known_operator-mask-0.9-seed0.json",
+        "known_operator-mask-0.9-seed1.json",
         "ledger.json",
-        "scores-mask-0.9-seed0.json",
-        "scores-mask-0.9-seed1.json",
     ]
-    record = json.loads(files[1].read_text())
+    record = json.loads(files[0].read_text())
     student = record["methods"][0]
     assert (student["method"], student["realisations"]) == ("student", 2)
     assert student["top1"] == 71.0
@@ -184,12 +211,21 @@ def test_the_latest_scores_count(run, monkeypatch):
     assert json.loads(file.read_text())["methods"][0]["top1"] == 76.0
 
 
+def test_an_operator_from_outside_the_library_goes_by_its_text(run):
+    """Its description has a fingerprint too; of two definitions the latest counts."""
+    add_scores(run, ["rows:0.5", "0123456789abcdef"], 0)
+    ledger = export.results(run)[1]
+    rows = json.loads(ledger.read_text())
+    assert {row["operator"] for row in rows} == {"rows:0.5", ""}
+    assert json.loads(export.results(run)[0].read_text())["operator"] == "rows:0.5"
+
+
 def test_one_realisation_has_no_error(run):
     def build(folder):
-        SCORES[SCORES.realisation == 0].to_csv(folder / "scores.csv", index=False)
+        SCORES[SCORES.realisation == 0].to_csv(folder / "known_operator.csv", index=False)
 
-    Store(run / "store").make("scores", {"operator": "blur:2.57", "seed": 0}, build)
-    ledger, file = export.results(run)
+    Store(run / "store").make("known_operator", {"operator": "blur:2.57", "seed": 0}, build)
+    file, ledger = export.results(run)
     assert json.loads(file.read_text())["methods"][0]["top1_se"] is None
     assert json.loads(ledger.read_text())[0]["se seeds"] is None
 

@@ -1,5 +1,6 @@
 """Where data or weights are absent a lesson says so, quotes the paper, and ends well."""
 
+import inspect
 import json
 from dataclasses import replace
 
@@ -13,10 +14,11 @@ from cinv_lib import operators, paper
 from cinv_lib.course import ending
 from cinv_lib.data import image_files, prepared
 from cinv_lib.encoders import config, published
-from cinv_lib.lab import made, missing, plan
+from cinv_lib.lab import missing, plan
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
-from cinv_lib.lab.profiles.stickers import PROFILES, SMOKE
+from cinv_lib.lab.profiles.stickers import SMOKE, STICKERS
+from cinv_lib.machine.store import canonical
 from cinv_lib.paper import numbers
 from data_prep import __main__ as prep
 
@@ -36,7 +38,7 @@ def link(home, *names):
 
 
 def test_what_is_missing_comes_with_its_command(home, monkeypatch, tmp_path):
-    assert missing.missing(PROFILES["stickers"], "09") == []
+    assert missing.missing(STICKERS, "09") == []
     how = "`python -m data_prep imagenet100 --imagenet DIR`"
     assert missing.missing(IMAGENET100) == [f"the pictures imagenet100: {how}"]
     assert f"the pictures imagenet100-shift: {how}" in missing.missing(IMAGENET100, "10")
@@ -82,12 +84,12 @@ def test_the_papers_numbers_are_all_there(source):
 
 
 def test_every_lesson_that_measures_has_numbers_to_quote():
-    assert set(plan.tasks("imagenet100", 1)) - set(ending.SHOWS) <= {"02", "03", "05", "14"}
+    assert set(plan.tasks(IMAGENET100, 1)) - set(ending.SHOWS) <= {"02", "03", "05", "14"}
 
 
 @PAPERS
 def test_nothing_is_planned_without_data(p, home):
-    listed = json.loads(plan.as_json(p.name, 1))
+    listed = json.loads(plan.as_json(p, 1))
     assert listed["tasks"] == listed["lessons"] == {}
     assert listed["absent"] == missing.missing(p)
 
@@ -96,41 +98,48 @@ def test_nothing_is_planned_without_data(p, home):
 def test_the_plan_of_a_paper_profile(p, monkeypatch):
     """With data and weights, every task has a description, and trainings are the paper's."""
     monkeypatch.setattr(missing, "missing", lambda *_: [])
-    tasks = json.loads(plan.as_json(p.name, 1))["tasks"]
+    tasks = json.loads(plan.as_json(p, 1))["tasks"]
     assert len({task["address"] for task in tasks.values()}) == len(tasks)
-    assert {"starts", "fitted", "baseline100"}.isdisjoint(task["kind"] for task in tasks.values())
+    every = {task.kind for task in plan.every(p, 1).values()}
+    assert {"baseline_starts", "baseline_fit", "baseline100"}.isdisjoint(every)
+    assert {task["kind"] for task in tasks.values()} <= every
     trained = {task["operator"] for task in tasks.values() if task["kind"] == "student"}
-    assert {*p.operators, *p.ranges, p.mixture} <= trained
-    spec = made.spec(p, "student", "mask:0.9")
-    assert spec["teacher"] == "RN101-quickgelu/openai"
+    several = ("transfer", "common_corruptions")
+    assert {*p.operators, *(op for name in several for op in p[name].operators)} <= trained
+    spec = canonical(p.describe(p["student"].task("mask:0.9")))
+    assert spec["needs"]["teacher"] == "RN101-quickgelu/openai"
     assert spec["loss"] == "st:0.1"
     want = {"epochs": 25, "batch_size": 256, "lr": 3e-4, "flip": True, "weight_decay": 0.0}
     assert want.items() <= spec["recipe"].items()
-    assert made.spec(p, "baseline", "mask:0.9")["recipe"]["lr"] == 1e-3
-    assert ("unlabelled" in spec) == (p is STL10)
+    assert p.describe(p["baseline"].task("mask:0.9"))["recipe"].lr == 1e-3
+    more = ["stl10-unlabelled", "train", None]
+    assert (spec["needs"]["unlabelled"] == more) == (p is STL10)
 
 
 @PAPERS
 def test_a_paper_profile_is_the_papers(p):
-    assert next(iter(p.operators)) == "mask:0.9"
+    assert p.operators[0] == "mask:0.9"
     table = paper.table(1)
-    assert set(p.operators.values()) == set(table.operator)
+    assert {paper.counterpart(op) for op in p.operators} == set(table.operator)
     kernels = [2 * round(2 * operators.parse(op).severity) + 1 for op in ("blur:5", "blur:9")]
     assert kernels == [21, 37]
     steps = {100_000: 391, 126_689: 495}[100_000 if p.unlabelled else 126_689]
     images = 100_000 if p.unlabelled else 126_689
-    assert -(-images // p.student.batch_size) == steps
+    assert -(-images // p["student"].recipe.batch_size) == steps
     figure = set(paper.figure(3).query("fraction <= 100").fraction / 100)
-    assert set(IMAGENET100.few_labels["mask:0.9"]) == figure
+    assert set(IMAGENET100["known_operator"].operators["mask:0.9"]) == figure
     beyond = set(paper.figure(4).operator) | set(paper.table(10).operator)
-    graded = {str(operators.parse(op).at(s)) for op in p.graded for s in p.graded[op]}
+    severities = p["unknown_severity"].operators
+    graded = {str(operators.parse(op).at(s)) for op in severities for s in severities[op]}
     assert {str(operators.parse(op)) for op in beyond} <= graded
-    assert (p.probe.epochs, p.probe.batch_size, p.probe.small_batch) == (10, 512, 32)
-    for op in (*p.operators, *p.ranges, p.slider, p.mixture, *p.graded, *p.pixels):
+    probe = p["probe"].recipe
+    assert (probe.epochs, probe.batch_size, probe.small_batch) == (10, 512, 32)
+    for op in (p.slider, *(op for entry in p.entries for op in entry.operators)):
         operators.parse(op)
-    student, baseline = p.recipes("noise:0.1..0.3")
-    assert (student, baseline) == (p.student, p.baseline)  # the paper trains all for as long,
-    assert p.draws("noise:0.1..0.3") == p.draws("noise:0.5") == 10  # and scores all as often
+    for name in ("student", "baseline"):  # the paper trains all for as long,
+        assert p[name].recipe_at("noise:0.1..0.3") == p[name].recipe
+    measured = ("known_operator", "unknown_severity", "transfer", "label_shift", "ablation")
+    assert {p[name].realisations for name in measured} == {10}  # and scores all as often
 
 
 def test_what_can_be_downloaded_is_and_the_rest_is_said(home, monkeypatch, capsys):
@@ -156,7 +165,9 @@ def test_what_can_be_downloaded_is_and_the_rest_is_said(home, monkeypatch, capsy
 def test_what_nobody_has_published_is_said_so(monkeypatch, home):
     monkeypatch.setattr(missing, "missing", lambda *_: [])
     with pytest.raises(missing.Absent, match="a ResNet-101 trained on the labelled classes alone"):
-        Lab("imagenet100").folder("starts", "mask:0.9")
+        Lab("imagenet100").table("baseline_starts", "mask:0.9")
+    with pytest.raises(missing.Absent, match="a ResNet-101 trained on the labelled classes alone"):
+        Lab("imagenet100").made("baseline100", "mask:0.9")
 
 
 def test_a_notebook_ends_well_with_the_papers_numbers(kernel, tmp_path, monkeypatch):  # noqa: F811
@@ -177,24 +188,47 @@ def test_a_notebook_ends_well_with_the_papers_numbers(kernel, tmp_path, monkeypa
     ]
 
 
-LACKING = {
-    "no weights": ({"supervised_narrow": ""}, "a ResNet-101 trained on the labelled classes alone"),
-    "no operators": ({"starts": ()}, "a second start on mask:0.9 and mask:0.5..0.95"),
-    "no range": ({"starts": ("mask:0.9",)}, "a second start on mask:0.9 and mask:0.5..0.95"),
-    "neither": ({"supervised_narrow": "", "starts": (), "shift": "", "shift_severities": {}}, "a "),
+NARROW = ("baseline100", "baseline_starts", "baseline_fit")  # what starts from 100 classes
+LACKING = {  # entries at these operators only, entries that are left out, fields; what is said
+    "no weights": (
+        ({}, NARROW, {"supervised_narrow": ""}),
+        "a ResNet-101 trained on the labelled classes alone",
+    ),
+    "no operators": (
+        ({"baseline_starts": ()}, ("baseline_fit",), {}),
+        "a second start on mask:0.9 and mask:0.5..0.95",
+    ),
+    "no range": (
+        ({"baseline_starts": ("mask:0.9",)}, ("baseline_fit",), {}),
+        "a second start on mask:0.9 and mask:0.5..0.95",
+    ),
+    "neither": (({"label_shift": ()}, NARROW, {"supervised_narrow": "", "twins": ""}), "a "),
 }
+
+
+def lacking(kept, left_out, fields):
+    """The smoke profile with less in it."""
+    at = {
+        name: {"operators": {op: SMOKE[name].operators[op] for op in operators}}
+        for name, operators in kept.items()
+    }
+    p = SMOKE.changed(at, **fields)
+    return replace(p, entries=tuple(entry for entry in p.entries if entry.name not in left_out))
 
 
 @pytest.mark.parametrize("without", LACKING)
 def test_nothing_is_planned_for_a_second_start_that_is_not_there(without):
     changed, line = LACKING[without]
-    lines = missing.second_start(replace(SMOKE, **changed))
+    p = lacking(*changed)
+    lines = missing.second_start(p)
     assert len(lines) == 1 and lines[0].startswith(line)
-    kinds = {task.kind for task in plan.every(replace(SMOKE, **changed), 2).values()}
-    assert not kinds & {"baseline100", "starts", "fitted"}
-    assert kinds >= {"baseline", "scores", "severity"}
+    every = plan.every(p, 2).values()
+    narrow = {(task.kind, task.operator) for task in every if task.kind in NARROW}
+    there = {"no range": {("baseline100", "mask:0.9"), ("baseline_starts", "mask:0.9")}}
+    assert narrow == there.get(without, set())
+    assert {task.kind for task in every} >= {"baseline", "known_operator", "unknown_severity"}
     assert missing.second_start(SMOKE) == []
-    assert {task.kind for task in plan.every(SMOKE, 2).values()} >= {"baseline100", "fitted"}
+    assert {task.kind for task in plan.every(SMOKE, 2).values()} >= set(NARROW)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +247,10 @@ def test_lessons_without_a_second_start_end_well_and_say_why(
     monkeypatch.setenv("CINV_LESSON", path.stem)
     notebook = nbformat.read(path, as_version=4)
     first = f"""from dataclasses import replace
-from cinv_lib import profiles
-profiles.PROFILES["smoke"] = replace(profiles.SMOKE, **{changed!r})"""
+from cinv_lib.lab.profiles import names
+from cinv_lib.lab.profiles.stickers import SMOKE
+{inspect.getsource(lacking)}
+names.PROFILES["smoke"] = lacking(*{changed!r})"""
     notebook.cells.insert(0, new_code_cell(first))
     nbformat.write(notebook, tmp_path / "in.ipynb")
     done = execute(tmp_path / "in.ipynb", tmp_path / "out.ipynb", profile="smoke", seeds=1)

@@ -37,6 +37,10 @@ def eight_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
 
 
+def test_the_checkout_is_the_folder_of_the_makefile():
+    assert host.ROOT == ROOT and (host.ROOT / "Makefile").is_file()
+
+
 # -- cores and memory --------------------------------------------------------------------------
 def test_cores_are_those_that_the_process_may_run_on(system, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
@@ -259,7 +263,7 @@ needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no ma
 
 def shown(folder: Path, *arguments: str, **environment: str) -> str:
     """What `make -n` would run, in a folder with the Makefile and no environment of its own."""
-    (folder / "cinv_lib").mkdir(exist_ok=True)
+    (folder / "cinv_lib/machine").mkdir(parents=True, exist_ok=True)
     for name in ("Makefile", "cinv_lib/machine/host.py"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "requirements.lock").touch()

@@ -118,7 +118,7 @@ def test_address_is_the_sha256_of_the_sorted_json():
     import hashlib
 
     text = b'{"a":[1,2.5,"\\u03c3"],"b":null}'
-    assert address({"b": None, "a": (1, 2.5, "σ")}) == hashlib.sha256(text).hexdigest()[:20]
+    assert address({"b": None, "a": (1, 2.5, "σ")}) == hashlib.sha256(text).hexdigest()[:8]
 
 
 def test_real_operators_and_losses_by_their_text():
@@ -532,6 +532,54 @@ def test_listing(tmp_path):
     assert listing.loc["student", "mb"] == pytest.approx(0.01, abs=0.006)
     assert Path(listing.loc["probe", "path"]) == store.path("probe", {"seed": 3})
     assert set(listing.state) == {"finished"}
+
+
+LABELS = ("mask_0.9-seed0", "mask_0.5..0.95-st_0.1,weight=0.5-seed2", "blur_0.29..1.43@0.8+noise")
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_label_with_dots_is_listed_with_the_state_of_its_folder(tmp_path, label):
+    """The state is what stands after the last dot, and only "partial" and "damaged" are states."""
+    store = Store(tmp_path)
+
+    def state():
+        (row,) = store.listing().itertuples()
+        return row.address, row.state
+
+    def fails(folder):
+        raise FloatingPointError
+
+    with pytest.raises(FloatingPointError):
+        store.make("student", SPEC, fails, label)
+    name = f"{label}-{address(SPEC)}"
+    assert state() == (name, "partial")
+    folder = store.make("student", SPEC, write("42"), label)
+    assert folder.name == name and state() == (name, "finished")
+    assert store.finished("student", SPEC, label) and provenance(folder)["address"] == name
+    lose(folder)
+    assert state() == (name, "damaged")
+    with pytest.warns(UserWarning, match=r"kept as .*\.damaged-1"):
+        store.make("student", SPEC, write("43"), label)
+    listing = store.listing()
+    assert set(listing.address) == {name}
+    assert sorted(listing.state) == ["damaged", "finished"]
+
+
+def test_a_label_is_a_name_for_files_whatever_it_holds(tmp_path):
+    store = Store(tmp_path)
+    folder = store.make("student", SPEC, write("42"), label="a:b|c/../d e")
+    assert folder.parent == tmp_path / "student"
+    assert folder.name == f"a_b_c_.._d_e-{address(SPEC)}"
+    assert store.path("student", SPEC) != folder  # without its label it is another entry
+
+
+def test_the_recorded_folders_can_be_read():
+    listing = Store(ROOT / "notebooks" / "recorded" / "stickers").listing()
+    assert len(listing) > 50 and set(listing.state) == {"finished"}
+    for entry in listing.itertuples():
+        assert re.fullmatch(r".+-seed\d+-[0-9a-f]{8}", entry.address)
+        assert f"-seed{entry.spec['seed']}-" in entry.address
+        assert entry.spec["kind"] == entry.kind and "class" not in json.dumps(entry.spec["needs"])
 
 
 def git(folder, *arguments):
