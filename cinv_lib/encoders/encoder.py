@@ -80,8 +80,7 @@ class Encoder(nn.Module):
         `save` writes its weights and its preprocessing, and `load(folder, tower=module)` fills a
         module that was made again.
 
-        Raises ValueError for a size below 1, other than three means and positive stds, or a module
-        that does not make such embeddings.
+        Raises ValueError for a size, means or stds that cannot be, or a module without embeddings.
 
         >>> Encoder.wrap(nn.Sequential(nn.Flatten(), nn.Linear(48, 5)), image_size=4).dim
         5

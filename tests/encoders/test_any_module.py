@@ -66,16 +66,16 @@ def test_it_is_distilled_and_the_student_comes_back_with_its_preprocessing(image
     assert len(history) == 4
     assert all(torch.equal(value, before[key]) for key, value in teacher.state_dict().items())
     folder = encoders.save(student.cpu(), tmp_path / "student")
-    made_again = Small(seed=1)
+    made_again = Small(seed=1)  # other weights
     loaded = encoders.load(folder, tower=made_again)
     assert loaded.tower is made_again and not loaded.training
     with torch.no_grad():
-        assert torch.equal(loaded(pictures()), student(pictures()))
+        assert torch.allclose(loaded(pictures()), student(pictures()), atol=1e-6)
         assert not torch.allclose(loaded(pictures()), teacher(pictures()), atol=1e-3)
     assert torch.equal(loaded.mean, teacher.mean) and torch.equal(loaded.std, teacher.std)
     assert loaded.config == teacher.config and loaded.interpolation == "bicubic"
     again = encoders.load(folder / "model.safetensors", tower=Small(seed=2))
-    assert torch.equal(again(pictures()), loaded(pictures()))
+    assert torch.allclose(again(pictures()), loaded(pictures()), atol=1e-6)
 
 
 def test_without_the_module_made_again_it_says_so(tmp_path):
