@@ -21,9 +21,13 @@ def each(entries):
     return pytest.mark.parametrize("entry", entries, ids=lambda entry: entry.name)
 
 
-def task_of(entry, seed=0):
-    """The entry's task at the first operator that it has."""
-    return entry.task(next(iter(entry.operators), MAIN), seed)
+def operators_of(entry):
+    """Those that lessons ask for; of a training that none asks for, one that it can be made at."""
+    return [*entry.operators] or ([MAIN] if isinstance(entry, Training) else [])
+
+
+def task_of(entry):
+    return entry.task(operators_of(entry)[0])
 
 
 def moves(entry, task, p=SMOKE, **settings):
@@ -59,20 +63,18 @@ def test_a_new_experiment_has_a_table_and_a_task_in_the_plan():
 
 
 # -- what is needed --------------------------------------------------------------------------------
-def test_an_entry_is_handed_what_it_names_and_nothing_else(monkeypatch):
+def test_an_entry_is_handed_what_it_names_and_nothing_else(monkeypatch, tmp_path):
     handed = {}
     monkeypatch.setattr(Lab, "_get", lambda self, need: need)
-    monkeypatch.setattr(
-        Loudness, "make", lambda self, folder, task, **needed: handed.update(needed)
-    )
-    Lab(WITH, recorded=False).build(WITH["loudness"].task(MAIN, 7), None)
+    monkeypatch.setattr(Loudness, "make", lambda *_, **needed: handed.update(needed))
+    Lab(WITH, recorded=False).build(WITH["loudness"].task(MAIN, 7), tmp_path)
     assert handed == {"student": Task("student", MAIN, 7, "st:0.1"), "val": "val"}
 
 
 @EACH_PROFILE
 def test_everything_that_an_entry_needs_is_of_its_seed_and_can_be_had(p):
     for entry in p.entries:
-        for op in entry.operators or [MAIN]:
+        for op in operators_of(entry):
             task = entry.task(op, 7)
             for before in p.after(task):
                 assert before.seed == 7 and isinstance(p[before.kind], Training)
@@ -153,7 +155,7 @@ def test_what_is_particular_at_an_operator_moves_the_address_there_and_nowhere_e
 def test_operator_seed_loss_and_version_move_the_address(entry, monkeypatch):
     task = task_of(entry)
     addresses = {SMOKE.address(task), SMOKE.address(replace(task, seed=task.seed + 1))}
-    addresses |= {SMOKE.address(replace(task, operator="mask:0.123"))}
+    addresses |= {SMOKE.address(replace(task, operator="noise:0.1|blur:1"))}
     addresses |= {SMOKE.address(replace(task, loss="st:0.7"))} if task.loss else set()
     monkeypatch.setattr(type(entry), "version", entry.version + 1)
     assert SMOKE.address(task) not in addresses

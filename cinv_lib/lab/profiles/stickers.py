@@ -229,7 +229,7 @@ SMOKE = STICKERS.changed(
             "decoder": DecoderRecipe(iterations=2),
         },
         "common_corruptions": {"severities": (1, 5), "val_per_class": 1},
-        "loss_bias": {"losses": (LOSS, "mse"), **GLANCE},
+        "loss_bias": {"losses": (LOSS, "mse"), "several": (), **GLANCE},
         "tuned_teacher": {"recipe": QUICK, **GLANCE},
         "other_tower": {"recipe": QUICK, **GLANCE},
         "blind": {"realisations": 2},
