@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Method:
-    """label: a short name; full: a long one; colour: a name of `plots.style.OKABE_ITO`."""
+    """label: a short name; full: a long one; colour: a name of `plots.style.OKABE_ITO`; "" for that
+    of its place among others."""
 
     label: str
     full: str
-    colour: str
+    colour: str = ""
 
 
 METHODS = {
     "clip": Method("CLIP R, probe", "CLIP R, probe trained on corrupted pictures", "black"),
-    "clip_clean": Method("CLIP R, clean probe", "CLIP R, probe trained on clean pictures", "black"),
-    "clip_zero_shot": Method("CLIP R, in words", "CLIP R, asked in words", "black"),
+    "clip_clean": Method("CLIP R, clean probe", "CLIP R, probe trained on clean pictures"),
+    "clip_zero_shot": Method("CLIP R, in words", "CLIP R, asked in words"),
     "resnet": Method("supervised tower, probe", "Supervised tower, probe", "orange"),
     "baseline": Method("baseline", "Supervised baseline, end to end", "vermilion"),
     "student": Method("student S", "Student S, probe on all labels", "blue"),

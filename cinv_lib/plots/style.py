@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from cinv_lib.experiments.methods import METHODS
+
 OKABE_ITO = {
     "black": "#000000",
     "orange": "#E69F00",
@@ -28,19 +30,12 @@ OKABE_ITO = {
 }
 # Yellow is left out of the cycle: on white it is too faint for a line.
 CYCLE = ("blue", "vermilion", "green", "orange", "sky", "purple", "black")
-METHOD_COLOURS = {
+METHOD_COLOURS = {key: method.colour for key, method in METHODS.items() if method.colour} | {
     "CLIP R": "black",
     "CLIP R, in words": "black",
     "student S": "blue",
     "student S, in words": "blue",
-    "student": "blue",
-    "student_10": "sky",
-    "baseline": "vermilion",
     "baseline_imagenet100": "orange",
-    "clip": "black",
-    "resnet": "orange",
-    "clean_classifier": "green",
-    "zero_shot": "purple",
     "st": "blue",
     "ss": "sky",
     "sb": "green",
