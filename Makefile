@@ -63,7 +63,7 @@ endif
 help:
 	@echo 'make course   run every lesson            -> '$(call quoted,$(RUN)/index.html)
 	@echo 'make graph    what make course would run'
-	@echo 'make test     lint, unit tests, every notebook replayed'
+	@echo 'make test     lint, types, unit tests, every notebook replayed'
 	@echo 'make lab      open the notebooks in JupyterLab on this machine'
 	@echo 'make doctor   is everything in place? OK, WARN or FAIL a line, with the fix'
 	@echo 'make site     make '$(call quoted,$(RUN)/index.html)' again'
@@ -110,15 +110,17 @@ graph: $(READY)
 	@$(call CHECK,SEEDS JOBS)
 	@$(PREPARED) set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
 
-# Notebooks are replayed with nothing attempted, whatever this reader has done.
+# Notebooks are replayed with nothing attempted, whatever this reader has done. `make test NOTEBOOKS=`
+# leaves them out.
 test: export HF_HUB_OFFLINE := 1
 test: $(READY)
 	ruff check .
 	ruff format --check .
+	python -m mypy
 	$(PREPARED) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist worksteal tests
 	$(if $(NOTEBOOKS),$(PREPARED) CINV_PROGRESS=$$(mktemp -d)/progress.json OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadfile \
 	  --nbval --nbval-current-env --nbval-sanitize-with=notebooks/sanitize.cfg \
-	  --nbval-cell-timeout=300 $(NOTEBOOKS),@echo 'no notebooks yet')
+	  --nbval-cell-timeout=300 $(NOTEBOOKS),@echo 'no notebook is replayed')
 
 # Root may open JupyterLab too (containers); it listens on this machine only, behind its token.
 lab: $(READY)

@@ -2,12 +2,11 @@
 
 Executed lessons become plain pages that need no network and no script: formulas are MathML, which
 browsers draw and screen readers read, and every figure keeps its alt text. The index links them,
-the results, the trainings and the figures.
+the results, the trainings, the figures and the pages of the library's public names.
 """
 
 import base64
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -22,6 +21,8 @@ from latex2mathml.converter import convert as mathml
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from cinv_lib.course import api
+from cinv_lib.machine.files import whole
 from cinv_lib.paper.export import results
 
 STYLE = Path(__file__).with_name("site.css")
@@ -94,10 +95,7 @@ def build(run: Path) -> Path:
     Raises:
         FileNotFoundError: the run has no executed notebook.
     """
-    notebooks = sorted((run / "notebooks").glob("*.ipynb"))
-    if not notebooks:
-        raise FileNotFoundError(f"no executed notebook in {run / 'notebooks'}; run `make course`")
-    executed = [(path.stem, nbformat.read(path, as_version=4)) for path in notebooks]
+    executed = [(path.stem, nbformat.read(path, as_version=4)) for path in notebooks(run)]
     lessons = [lesson(run, name, notebook) for name, notebook in executed]
     for i, (_, notebook) in enumerate(executed):
         before, after = lessons[i - 1] if i else None, (*lessons, None)[i + 1]
@@ -106,6 +104,14 @@ def build(run: Path) -> Path:
     index = run / "index.html"
     write(index, index_page(run, lessons))
     return index
+
+
+def notebooks(run: Path) -> list[Path]:
+    """The executed lessons of a run, in order. Raises FileNotFoundError where there is none."""
+    found = sorted((run / "notebooks").glob("*.ipynb"))
+    if not found:
+        raise FileNotFoundError(f"no executed notebook in {run / 'notebooks'}; run `make course`")
+    return found
 
 
 def lesson(run: Path, name: str, notebook: nbformat.NotebookNode) -> Lesson:
@@ -190,6 +196,7 @@ def index_page(run: Path, lessons: Sequence[Lesson]) -> str:
     body += listing("Stopped with an error", stopped(run), run)
     body += listing("Results", sorted((run / "results").rglob("*.json")), run)
     body += listing("Trainings", sorted((run / "trainings").glob("*.ipynb")), run)
+    body += listing("The library's public names", sorted((run / api.FOLDER).glob("*.html")), run)
     figures = [
         f"<figure><a href='{quote(lesson.page)}'><img src='{quote(p.file)}' alt='{escape(p.alt)}'"
         f" loading='lazy'></a><figcaption>{lesson.name[:2]}: {escape(p.alt)}</figcaption></figure>"
@@ -250,9 +257,8 @@ def page(title: str, body: str, links: Sequence[str]) -> str:
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    with whole(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -260,8 +266,14 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m cinv_lib.course.site runs/PROFILE", file=sys.stderr)
         return 2
+    run = Path(arguments[0])
     try:
-        print(build(Path(arguments[0])))
+        notebooks(run)
+        try:
+            api.write(run)  # first, as the index links what is there
+        except Exception as error:  # of any kind: the lessons' pages are worth more
+            print(f"no pages of the library: {type(error).__name__}: {error}", file=sys.stderr)
+        print(build(run))
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 1
