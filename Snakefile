@@ -1,9 +1,9 @@
-"""The course as a graph: data, trainings and scores, every lesson through papermill, the index page.
+"""The course as a graph: data, trainings, tables, every lesson through papermill, the index page.
 
 Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
-the library, the profile or the number of seeds changed. A training is the cells tagged `training` of
-the lesson that shows it, with an operator, a loss and a seed: run again when they or its description
-changed.
+the library, the profile or the number of seeds changed. A training is the cells tagged `training`
+of the lesson that shows it, with an operator, a loss and a seed: run again when they or its
+description changed.
 """
 
 import hashlib
@@ -29,7 +29,8 @@ def gpu_names(text: str) -> str:
     names = text.replace(",", " ").split()
     wrong = [name for name in names if name != "-1" and not host.GPU.fullmatch(name)]
     if wrong:
-        raise ValueError(f"GPUS={text!r}: {wrong[0]!r} is no GPU; expected numbers, as in GPUS='0 1'")
+        expected = "expected numbers, as in GPUS='0 1'"
+        raise ValueError(f"GPUS={text!r}: {wrong[0]!r} is no GPU; {expected}")
     return " ".join(names)
 
 
@@ -97,7 +98,7 @@ def parameters(name: str, **values) -> str:
 
 
 def plan() -> dict:
-    """What the lessons need made, from `cinv_lib.lab.plan`; kept, since to ask takes ten seconds."""
+    """What the lessons need made, from `cinv_lib.lab.plan`; kept, as to ask takes ten seconds."""
     kept = Path(RUN, ".plan", f"{LIBRARY}-{SEEDS}.json")
     if not kept.exists():
         asked = [sys.executable, "-m", "cinv_lib.lab.plan", PROFILE, "--seeds", str(SEEDS)]
@@ -140,13 +141,13 @@ def share(wildcards, threads):
     return threads if SLURM else max(1, host.cores() * threads // workflow.cores)
 
 
-# Nothing is taken from the recorded run: a course that was run has trained its students. Large pages
-# that are not handed back save a training on a CPU an eighth of its time (glibc reads this, others
-# ignore it). Its own GPU for each job, where several are named: the first that no other job has
-# locked.
+# Nothing is taken from the recorded run: a course that was run has trained its students. Large
+# pages that are not handed back save a training on a CPU an eighth of its time (glibc reads this,
+# others ignore it). Its own GPU for each job, where several are named: the first that no other job
+# has locked.
 MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"
-# The lock is the open file's: it is free once the job and all that it started have ended, even killed.
-# (macOS has no command `flock`.)
+# The lock is the open file's: it is free once the job and all that it started have ended, even
+# killed. (macOS has no command `flock`.)
 LOCK = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 SET_UP = """
         export GLIBC_TUNABLES=${{GLIBC_TUNABLES:-{MALLOC}}}
@@ -212,8 +213,9 @@ rule training:
         """
         + SET_UP
         + """
-        python -m cinv_lib.course.excerpt {input.notebook:q} training | python -m papermill - {params.failed:q} \
-            --kernel python3 --cwd notebooks --no-progress-bar --log-output {params.parameters} \
+        python -m cinv_lib.course.excerpt {input.notebook:q} training | \
+            python -m papermill - {params.failed:q} --kernel python3 --cwd notebooks \
+            --no-progress-bar --log-output {params.parameters} \
             >{log:q} 2>&1 || {{ tail -n 3 {log:q} >&2
             echo {wildcards.task:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
         mv {params.failed:q} {output:q}
@@ -244,7 +246,8 @@ rule task:
         """
         + SET_UP
         + """
-        python -m cinv_lib.lab.plan {PROFILE:q} --seeds {SEEDS} --make {wildcards.task:q} >{log:q} 2>&1 || {{
+        python -m cinv_lib.lab.plan {PROFILE:q} --seeds {SEEDS} --make {wildcards.task:q} \
+            >{log:q} 2>&1 || {{
             tail -n 3 {log:q} >&2; echo {wildcards.task:q}" stopped: see "{log:q} >&2; exit 1; }}
         echo {wildcards.task:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
@@ -275,7 +278,7 @@ rule lesson:
     message:
         "papermill {input.notebook} {params.parameters}"
     shell:
-        # It runs under another name: a lesson that stops keeps its notebook, with the error, in logs/.
+        # It runs under another name: a lesson that stops keeps its notebook and error in logs
         """
         echo "lesson "{wildcards.name:q}
         """
@@ -283,9 +286,10 @@ rule lesson:
         + """
         export CINV_LESSON={wildcards.name:q}
         rm -f {params.failed:q}; : >{log.printed:q}; : >{log.errors:q}
-        python -m papermill {input.notebook:q} {params.failed:q} --kernel python3 --cwd notebooks {BAR} \
-            --log-level WARNING {params.parameters} \
-            --stdout-file {LOGS:q}/{wildcards.name:q}.log --stderr-file {LOGS:q}/{wildcards.name:q}.err || {{
+        python -m papermill {input.notebook:q} {params.failed:q} --kernel python3 \
+            --cwd notebooks {BAR} --log-level WARNING {params.parameters} \
+            --stdout-file {LOGS:q}/{wildcards.name:q}.log \
+            --stderr-file {LOGS:q}/{wildcards.name:q}.err || {{
             echo "lesson "{wildcards.name:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
         mv {params.failed:q} {output:q}
         echo "lesson "{wildcards.name:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -69,7 +69,7 @@ def verdicts(
 ) -> pd.DataFrame:
     """Every claim on every operator where a profile can decide it.
 
-    expected: the operators of each kind, as `operators` gives them. A claim with a table that is
+    expected: the operators of each table, as `operators` gives them. A claim with a table that is
         not among `tables` is "not measured here", with the lesson that measures it.
 
     Returns:

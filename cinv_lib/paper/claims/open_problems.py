@@ -1,5 +1,5 @@
 """Claims about the open problems (Section 5, lesson 14). One function each, its parameters the
-kinds of tables that it reads; `verdicts.operators` says where a profile has them.
+tables that it reads; `verdicts.operators` says where a profile has them.
 """
 
 import pandas as pd
