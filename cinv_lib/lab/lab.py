@@ -193,6 +193,8 @@ class Lab:
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
         lab = self.working()
+        if not folders.in_checkout():
+            missing.say_cost(lab.profile, len(lab.unlabelled))
         needed = {name: lab._get(need) for name, need in self.profile.needs(task).items()}
         self.profile[task.kind].make(folder, task, **needed)
 

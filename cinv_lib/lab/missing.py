@@ -3,8 +3,10 @@
 A `Lab` asks once, when it is made. In a notebook the lesson then ends (`course.ending`).
 """
 
+import functools
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from cinv_lib.data import image_files, prepared
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import published
 from cinv_lib.lab.profiles.record import Profile
-from cinv_lib.machine.folders import home
+from cinv_lib.machine.folders import home, runs
 
 NARROW = "a ResNet-101 trained on the labelled classes alone, which nobody has published"
 # what needs it
@@ -88,6 +90,22 @@ def end(p: Profile, lines: Sequence[str]) -> None:
     """Raises Absent for these lines; `course.ending` shows it as the end of a lesson."""
     needs = "\n".join(f"- {line}" for line in lines)
     raise Absent(f"The profile {p.name!r} needs what is not on this machine:\n\n{needs}")
+
+
+def say_cost(p: Profile, pictures: int) -> None:
+    """Says once, for a lab outside the repository, that recorded results are not installed, and
+    what a training costs. pictures: how many a student of the profile learns from."""
+    minutes = " (stickers: 2.5 minutes on two cores)" if p.name == "stickers" else ""
+    _say(
+        f"The recorded results of {p.name!r} are not installed with the package: what you ask this "
+        f"lab for is trained and measured here, a student in {p['student'].recipe.epochs} epochs "
+        f"of {pictures:,} pictures{minutes}, and kept in {runs(p.name)}."
+    )
+
+
+@functools.cache
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def this_lesson() -> str:

@@ -1,0 +1,30 @@
+from . import course as course
+from . import data as data
+from . import encoders as encoders
+from . import evaluation as evaluation
+from . import experiments as experiments
+from . import lab as lab
+from . import losses as losses
+from . import machine as machine
+from . import operators as operators
+from . import paper as paper
+from . import plots as plots
+from . import theory as theory
+from . import training as training
+from .data.image_files import ImageFiles as ImageFiles
+from .data.image_set import ImageSet as ImageSet
+from .encoders.encoder import Encoder as Encoder
+from .evaluation.probe import ProbeRecipe as ProbeRecipe
+from .evaluation.scores import summary as summary
+from .face import distill as distill
+from .face import evaluate as evaluate
+from .face import fit_probe as fit_probe
+from .face import load_encoder as load_encoder
+from .face import load_images as load_images
+from .face import parse_operator as parse_operator
+from .face import save_encoder as save_encoder
+from .lab.lab import Lab as Lab
+from .operators.base import Operator as Operator
+from .training.recipe import Recipe as Recipe
+
+__version__: str
