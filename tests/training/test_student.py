@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from cinv_lib import encoders, losses, operators, training
 from cinv_lib.machine import hardware
-from cinv_lib.training import checkpoint, loop
+from cinv_lib.training import checkpoint, feed, loop
 from cinv_lib.training.loop import Recipe
 from cinv_lib.training.student import distill as train_student
 
@@ -72,7 +72,7 @@ def test_teacher_frozen_in_eval_mode_student_in_train_mode(monkeypatch):
         return losses.alignment(S, R)
 
     monkeypatch.setattr(losses.Loss, "__call__", watched)
-    monkeypatch.setattr(loop, "random_flip", lambda x, generator: x)
+    monkeypatch.setattr(feed, "random_flip", lambda x, generator: x)
     monkeypatch.setattr(loop, "epoch_order", lambda n, seed, epoch: torch.arange(n))
     for precision, tolerance in (("fp32", 1e-4), ("bf16", 3e-2)):
         for flip in (True, False):  # R in each step, or once for all
