@@ -83,8 +83,7 @@ def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
         return (module(noisy) - x.mean(dim=(2, 3)).repeat(1, 2)[:, :4]).square().mean()
 
     recipe = loop.Recipe(epochs=4, batch_size=8, lr=0.01, precision="fp32")
-    history = loop.run(module, module.parameters(), step, 30, recipe, 1, checkpoint)
-    loss = history.loss.tolist()
+    loss = loop.run(module, module.parameters(), step, 30, recipe, 1, checkpoint).loss.tolist()
     torch.save({"module": module.state_dict(), "loss": loss, "steps": len(steps)}, out)
 
 

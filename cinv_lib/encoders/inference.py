@@ -103,7 +103,6 @@ def device_of(callables: Sequence[Callable]) -> torch.device:
     return torch.device("cpu")
 
 
-@torch.no_grad()  # not inference_mode: a model may keep what it makes here, and train on
 def forward(
     encoders: Sequence[Callable],
     batches: Iterable[tuple],
@@ -125,7 +124,8 @@ def forward(
     bf16 = hardware.uses_bf16(precision, device)
     with looking(encoders):
         for *which, x in batches:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            # not inference_mode: a model may keep what it makes here, and train on
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 embeddings = [encoder(x) for encoder in encoders]
             yield *which, [rows.float() for rows in embeddings]
 

@@ -7,6 +7,7 @@ from .draws import STREAMS as STREAMS
 from .draws import batches as batches
 from .draws import corrupted as corrupted
 from .draws import draw_blocks as draw_blocks
+from .draws import embeddings as embeddings
 from .draws import realised as realised
 from .draws import reseed as reseed
 from .probe import Probe as Probe

@@ -6,20 +6,19 @@ for bit, whatever the batches in which a model then looks at it, and any block c
 A CPU and a GPU draw different numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
-from cinv_lib.data.views import resized
-from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.encoders.inference import device_of, looking, side_of
-from cinv_lib.machine import hardware
+from cinv_lib.data.views import generator_of, resized
+from cinv_lib.encoders import inference
+from cinv_lib.encoders.inference import device_of, side_of
 from cinv_lib.machine.hardware import decoders, resident
 from cinv_lib.operators.base import Operator
 
@@ -33,8 +32,8 @@ def reseed(generator: torch.Generator, stream: str, seed: int, realisation: int,
     """Sets the generator to the start of one block's own sequence, and returns it."""
     if min(seed, realisation, block) < 0:
         raise ValueError(f"seed {seed}, realisation {realisation}: expected 0 or more")
-    key = np.random.SeedSequence([STREAMS[stream], seed, realisation, block])
-    return generator.manual_seed(int(key.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    start = generator_of(STREAMS[stream], seed, realisation, block)
+    return generator.manual_seed(start.initial_seed())
 
 
 def draw_blocks(
@@ -155,20 +154,49 @@ def corrupted(
         yield from draw_blocks(op, x, first, seed, realisation)
 
 
-@torch.no_grad()
+def embeddings(
+    encoders: Sequence[Callable],
+    images: Pictures,
+    draw: Draw,
+    realisations: int,
+    seed: int = 0,
+    stream: str = "evaluation",
+    crop: tuple[float, float] = (1.0, 1.0),
+    batch_size: int = 256,
+    precision: str = "auto",
+    device: torch.device | str | None = None,
+) -> Iterator[tuple[int, int, list[Float[Tensor, "b d"]]]]:
+    """(realisation, number of the first image, embeddings by each encoder) for every batch.
+
+    Scores, probes and ablations all get their embeddings here: on the first encoder's device (or on
+    `device`), of pictures of the size that the encoder takes, from encoders in eval mode. Under the
+    same stream and seed they all see the same draws. See `batches` and `inference.forward`.
+
+    Raises:
+        ValueError: no images, `realisations` or `batch_size` below 1, an unknown precision.
+    """
+    if len(images) == 0:
+        raise ValueError(f"{images.name} is empty: it has no picture to embed")
+    if realisations < 1 or batch_size < 1:
+        raise ValueError(
+            f"realisations {realisations}, batch_size {batch_size}: expected 1 or more"
+        )
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"precision {precision!r}: expected auto, bf16 or fp32")
+    device = device_of(encoders) if device is None else torch.device(device)
+    side = side_of(encoders)
+    drawn = batches(draw, images, realisations, seed, stream, batch_size, device, side, crop)
+    return inference.forward(encoders, drawn, device, precision)
+
+
 def realised(
-    encoder: Encoder, images: ImageSet, op: Operator, realisations: int, seed: int = 0
+    encoder: Callable, images: Pictures, draw: Draw, realisations: int, seed: int = 0, **settings
 ) -> Float[Tensor, "R N d"]:
-    """Embeddings of the same draws of a corruption as `evaluate` scores."""
-    device = device_of([encoder])
-    bf16 = hardware.uses_bf16("auto", device)
+    """The `embeddings` of one encoder, under the same settings, in one tensor."""
     made = None
-    with looking([encoder]), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        side = side_of([encoder])
-        drawn = batches(op, images, realisations, seed, "evaluation", 256, device, side)
-        for r, first, x in drawn:
-            rows = encoder(x).float()
+    with closing(embeddings([encoder], images, draw, realisations, seed, **settings)) as found:
+        for r, first, (rows,) in found:
             if made is None:
-                made = torch.empty(realisations, len(images), rows.shape[1], device=device)
-            made[r, first : first + len(x)] = rows
+                made = rows.new_empty(realisations, len(images), rows.shape[1])
+            made[r, first : first + len(rows)] = rows
     return made

@@ -18,9 +18,7 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.views import epoch_order, random_crop, random_flip
 from cinv_lib.encoders.encoder import TEMPLATE, Encoder, text_embeddings
-from cinv_lib.encoders.inference import device_of, looking, side_of
-from cinv_lib.evaluation.draws import batches
-from cinv_lib.machine.hardware import uses_bf16
+from cinv_lib.evaluation.draws import realised
 from cinv_lib.operators.base import Operator
 
 
@@ -109,7 +107,6 @@ class Probe(nn.Module):
         return F.linear(x, self.weight, self.bias)
 
 
-@torch.no_grad()
 def features(
     encoder: Callable,
     images: Pictures,
@@ -137,17 +134,10 @@ def features(
     Raises:
         ValueError: no images, `views` or `batch_size` below 1, an unknown precision.
     """
-    if len(images) == 0:
-        raise ValueError(f"{images.name} is empty: there is nothing to embed")
-    if views < 1 or batch_size < 1 or precision not in ("auto", "bf16", "fp32"):
-        raise ValueError(
-            f"views {views}, batch_size {batch_size}, precision {precision!r}: expected 1 or more, "
-            "and auto, bf16 or fp32"
-        )
-    device = torch.device(device) if device is not None else device_of([encoder])
-    bf16 = uses_bf16(precision, device)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    cropped, crop = tuple(crop) != (1.0, 1.0), tuple(crop)
+    if views < 1:
+        raise ValueError(f"views {views}: expected 1 or more")
+    crop = tuple(crop)
+    cropped = crop != (1.0, 1.0)
     within = cropped and isinstance(images, ImageSet)  # files are cropped as they are decoded
 
     def draw(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -155,16 +145,10 @@ def features(
         return op(random_flip(x, generator) if flip else x, generator)
 
     different = views if op.is_random or cropped or flip else 1
-    made = None
-    with looking([encoder]):
-        side = side_of([encoder])
-        seen = batches(draw, images, different, seed, "views", batch_size, device, side, crop)
-        for v, first, x in seen:
-            with autocast:
-                embedded = encoder(x)
-            if made is None:
-                made = torch.empty(different, len(images), embedded.shape[1], device=device)
-            made[v, first : first + len(x)] = embedded
+    made = realised(
+        encoder, images, draw, different, seed,
+        stream="views", crop=crop, batch_size=batch_size, precision=precision, device=device,
+    )  # fmt: skip
     return made.expand(views, -1, -1)
 
 

@@ -5,6 +5,7 @@ Each table of the paper averages ten realisations on the validation set. Here ev
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 
 import pandas as pd
 import torch
@@ -13,10 +14,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.encoders.inference import device_of, looking, side_of
-from cinv_lib.evaluation.draws import batches
+from cinv_lib.encoders.inference import device_of, looking
+from cinv_lib.evaluation.draws import embeddings
 from cinv_lib.evaluation.metrics import auc, top_k
-from cinv_lib.machine.hardware import uses_bf16
 from cinv_lib.operators.base import Operator
 
 Head = Callable[[Float[Tensor, "B d"]], Float[Tensor, "B K"]]
@@ -47,7 +47,7 @@ def _itself(logits: Tensor) -> Tensor:
     return logits
 
 
-@torch.no_grad()  # not inference_mode: a model may keep what it makes here, and train on
+@torch.no_grad()  # of the heads
 def evaluate_heads(
     groups: Sequence[Group],
     images: Pictures,
@@ -92,15 +92,16 @@ def evaluate_heads(
     encoders = [encoder for encoder, _ in groups]
     heads = [(i, name, head) for i, (_, named) in enumerate(groups) for name, head in named.items()]
     names = [name for _, name, _ in heads]
-    _check(names, images, realisations, batch_size, precision)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"models {names}: expected at least one, and each name once")
     modules = [*encoders, *(head for *_, head in heads)]
     device = torch.device(device) if device is not None else device_of(modules)
-    draws = realisations if op.is_random else 1
-    bf16 = uses_bf16(precision, device)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    labels = images.labels.to(device)
+    draws = realisations if op.is_random else min(realisations, 1)
+    found = embeddings(
+        encoders, images, op, draws, seed,
+        batch_size=batch_size, precision=precision, device=device,
+    )  # fmt: skip
     logits: dict[str, Tensor] = {}  # by model: (draws, N, K)
-
     bar = tqdm(
         total=draws * len(images),
         desc=f"evaluate, {op}",
@@ -109,18 +110,16 @@ def evaluate_heads(
         leave=False,
         disable=not progress,
     )
-    with bar, looking(modules):
-        side = side_of(encoders)
-        for r, first, x in batches(op, images, draws, seed, "evaluation", batch_size, device, side):
-            with autocast:
-                embeddings = [encoder(x) for encoder in encoders]
+    with bar, looking(modules), closing(found):
+        for r, first, by_encoder in found:
             for i, name, head in heads:
-                made = head(embeddings[i].float())
+                made = head(by_encoder[i])
                 if name not in logits:
                     logits[name] = torch.empty(draws, len(images), made.shape[1], device=device)
-                logits[name][r, first : first + len(x)] = made
-            bar.update(len(x))
+                logits[name][r, first : first + len(made)] = made
+            bar.update(len(made))
 
+    labels = images.labels.to(device)
     return pd.DataFrame(
         {"model": name, "realisation": r} | _score(name, logits[name][r], labels)
         for name in names
@@ -175,18 +174,3 @@ def _score(name: str, logits: Tensor, labels: Tensor) -> dict[str, float]:
         )
     scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
     return scores | ({"auc": auc(logits[:, 1] - logits[:, 0], labels)} if classes == 2 else {})
-
-
-def _check(
-    names: list[str], images: Pictures, realisations: int, batch_size: int, precision: str
-) -> None:
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"models {names}: expected at least one, and each name once")
-    if len(images) == 0:
-        raise ValueError(f"{images.name} is empty: there is nothing to evaluate on")
-    if realisations < 1 or batch_size < 1:
-        raise ValueError(
-            f"realisations {realisations}, batch_size {batch_size}: expected 1 or more"
-        )
-    if precision not in ("auto", "bf16", "fp32"):
-        raise ValueError(f"precision {precision!r}: expected auto, bf16 or fp32")

@@ -1,10 +1,11 @@
 from . import checkpoint as checkpoint
 from . import feed as feed
+from . import history as history
 from . import loop as loop
 from . import tuned_teacher as tuned_teacher
 from .baseline import Classifier as Classifier
 from .baseline import finetune as finetune
-from .loop import Recipe as Recipe
+from .recipe import Recipe as Recipe
 from .student import distill as distill
 from .student import fixed_targets as fixed_targets
 from .student import gathered as gathered

@@ -13,7 +13,7 @@ from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.training import feed, loop
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 
 
 class Classifier(nn.Module):

@@ -7,6 +7,7 @@ generator, whichever process decodes it and wherever a resumed training begins.
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,18 +15,31 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
-from cinv_lib.data.views import random_flip
+from cinv_lib.data.views import random_crop, random_flip, resized
 from cinv_lib.machine import hardware
-from cinv_lib.training import loop
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """What has to know which pictures come next, as it fetches them ahead of the steps."""
+
+    def begin(self, epoch: int, batches: Sequence[Int64[Tensor, "_"]]) -> None:
+        """These batches come, in this order: an epoch of this process, or what is left of one."""
+
+    def waited(self) -> float:
+        """Seconds since the last call in which there was nothing to compute with."""
 
 
 class Resident:
-    """Pictures in memory, on the device if they fit there: nothing to fetch ahead."""
+    """Pictures in memory, on the device if they fit there: nothing has to be fetched ahead.
+
+    side: pixels a side of the views; None for the pictures' own.
+    """
 
     ahead = None
 
-    def __init__(self, images: ImageSet, side: int, recipe: Recipe, device: torch.device):
+    def __init__(self, images: ImageSet, side: int | None, recipe: Recipe, device: torch.device):
         self.pool = hardware.resident(images.images, device)
         self.side, self.recipe = side, recipe
 
@@ -33,7 +47,13 @@ class Resident:
         self, indices: Int64[Tensor, " b"], generator: torch.Generator
     ) -> Float[Tensor, "b 3 S S"]:
         """A random view of these pictures, in [0, 1], on the generator's device."""
-        return loop.view(self.pool, indices, self.recipe, generator, self.side)
+        batch = self.pool.index_select(0, indices.to(self.pool.device))
+        x = to_float(batch.to(generator.device, non_blocking=True))
+        if self.recipe.crop != (1.0, 1.0):
+            x = random_crop(x, generator, scale=self.recipe.crop, size=self.side)
+        else:
+            x = resized(x, self.side)
+        return random_flip(x, generator) if self.recipe.flip else x
 
 
 class Decoded:

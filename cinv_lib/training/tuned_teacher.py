@@ -24,7 +24,7 @@ from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.training import feed, loop
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import fixed_targets, gathered
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from cinv_lib import operators
 from cinv_lib.training import baseline
 from cinv_lib.training.baseline import Classifier, finetune
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 
 IDENTITY = operators.Identity()
 

@@ -28,7 +28,7 @@ from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.evaluation import probe
 from cinv_lib.machine import hardware
-from cinv_lib.training import feed, history, tuned_teacher
+from cinv_lib.training import feed, tuned_teacher
 from cinv_lib.training.recipe import Recipe
 
 ST, MASK = losses.parse("st:0.1"), operators.parse("mask:0.5")
@@ -144,8 +144,8 @@ def test_image_numbers_stay_with_the_pictures_where_arguments_are_moved(files, m
 def test_a_training_on_files_resumes_exactly(files, tmp_path, monkeypatch, workers, decoded):
     """Stopped in the middle of an epoch, with or without processes that decode ahead."""
     monkeypatch.setattr(hardware, "decoders", lambda device: workers)
-    monkeypatch.setattr(history, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(history, "SAVE_SHARE", math.inf)
+    monkeypatch.setattr("cinv_lib.training.history.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("cinv_lib.training.history.SAVE_SHARE", math.inf)
     init, views = processes.small_encoder(), recipe(crop=(0.2, 1.0), flip=True)
     whole, _ = supervised.finetune(init, files, MASK, views, 0, progress=False)
 

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from cinv_lib.data.image_set import ImageSet
 from cinv_lib.machine import hardware
 from cinv_lib.training import checkpoint as disk
-from cinv_lib.training import loop
-from cinv_lib.training.loop import Recipe, run
+from cinv_lib.training import feed, loop
+from cinv_lib.training.loop import run
+from cinv_lib.training.recipe import Recipe
 
 X = torch.linspace(-1, 1, 40).unsqueeze(1)
 
@@ -128,11 +130,11 @@ def test_the_global_generator_is_left_alone():
 def test_views():
     pictures = torch.randint(0, 256, (40, 3, 8, 8), dtype=torch.uint8)
     indices, device = torch.tensor([7, 3, 3, 39] * 5), hardware.accelerator().device
-    pool = hardware.resident(pictures, device)
+    images = ImageSet(pictures, torch.arange(40), tuple(map(str, range(40))), "noise", "random")
 
     def view(**changes):
         generator = torch.Generator(device).manual_seed(0)
-        return loop.view(pool, indices, recipe(**changes), generator).cpu()
+        return feed.Resident(images, None, recipe(**changes), device).view(indices, generator).cpu()
 
     plain = pictures[indices].double() / 255
     assert torch.allclose(view().double(), plain, atol=1e-7)
@@ -205,8 +207,8 @@ class Diverge(torch.autograd.Function):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_nan_loss_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch, value):
-    monkeypatch.setattr(loop, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(loop, "SAVE_SHARE", math.inf)
+    monkeypatch.setattr("cinv_lib.training.history.SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr("cinv_lib.training.history.SAVE_SHARE", math.inf)
     path, module, log = tmp_path / "c.pt", line(), []
 
     def step(indices, generator):
@@ -294,7 +296,7 @@ def test_saves_every_20_s_and_each_epoch_but_at_most_2_percent_of_the_time(
         clock[0] += cost
 
     monkeypatch.setattr(disk, "save", save)
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     train_line(Log(), checkpoint=tmp_path / "c.pt")
     assert saved == saves
 

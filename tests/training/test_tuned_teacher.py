@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from cinv_lib import losses, operators, training
 from cinv_lib.losses import equations
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.tuned_teacher import tune, turn
 
 MASK, BLUR = operators.parse("mask:0.3"), operators.parse("blur:1")

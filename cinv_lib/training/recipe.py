@@ -1,0 +1,36 @@
+"""How to train: the settings of one training, checked when they are written down."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. An epoch is cut into equal batches of at most `batch_size` images.
+
+    `crop` is the range of the area kept by RandomResizedCrop, (1, 1) for none; `precision` is
+    "fp32", "bf16" or "auto": bf16 where the hardware computes in it (see `hardware`).
+    """
+
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float = 0.0
+    crop: tuple[float, float] = (1.0, 1.0)
+    flip: bool = False
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        low, high = self.crop
+        for name, good, expected in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("lr", 0 < self.lr < math.inf, "a positive number"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or a positive number"),
+            ("crop", 0 < low <= high <= 1, "(low, high) with 0 < low <= high <= 1"),
+            ("precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32"),
+        ):
+            if not good:
+                value = getattr(self, name)
+                raise ValueError(f"Recipe.{name} is {value!r}; expected {expected}.")
+        object.__setattr__(self, "crop", (float(low), float(high)))  # equal ranges compare equal
