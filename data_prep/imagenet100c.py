@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from cinv_lib import data
 from cinv_lib.data import image_files
+from cinv_lib.machine.files import whole
 from cinv_lib.machine.folders import home
 
 from . import imagenet100, links
@@ -131,6 +132,5 @@ def _corrupt(task: tuple[str, str, str, int, int]) -> None:
     picture = np.array(data.centre(data.open_rgb(source), 256, 224))
     generator = np.random.default_rng([SEED, corruptions.NAMES.index(name), severity, i])
     changed = Image.fromarray(corruptions.corrupt(picture, name, severity, generator))
-    part = f"{out}.{os.getpid()}.part"
-    changed.save(part, "JPEG", quality=QUALITY)
-    os.replace(part, out)
+    with whole(Path(out)) as part:
+        changed.save(part, "JPEG", quality=QUALITY)

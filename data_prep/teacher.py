@@ -12,7 +12,6 @@ the time (Li et al. 2023, FLIP).
 """
 
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -203,8 +202,8 @@ def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
             bar.set_postfix(loss=f"{loss.item():.3f}")
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == recipe.steps:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({**state, "step": step + 1, "recipe": asdict(recipe)}, f"{checkpoint}.new")
-            os.replace(f"{checkpoint}.new", checkpoint)
+            with files.whole(checkpoint) as part:
+                torch.save({**state, "step": step + 1, "recipe": asdict(recipe)}, part)
         if (step + 1) % 500 == 0 or step + 1 == recipe.steps:
             score = zero_shot_accuracy(model, bare)
             minutes = (time.time() - start) / 60

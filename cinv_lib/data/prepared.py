@@ -1,11 +1,10 @@
 """Downloaded sets of small pictures, CIFAR and STL-10, kept as uint8 under the data folder.
 
 `python -m data_prep cifar` and `stl10` fetch and check them; here they are read, never fetched.
-Pictures keep their own size (32 or 96 pixels): who embeds them enlarges a batch at a time.
+Pictures keep their own size (32 or 96 pixels): evaluation enlarges them one batch at a time.
 """
 
 import json
-import os
 from pathlib import Path
 
 import safetensors
@@ -13,6 +12,7 @@ from jaxtyping import Int64, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cinv_lib.machine.files import whole
 from cinv_lib.machine.folders import home
 
 # name -> the command that makes it, and its splits. STL-10's 100,000 unlabelled pictures serve to
@@ -65,12 +65,8 @@ def write(
     """Keep a split so that `read` gives it back; the file is written whole or not at all."""
     path = file_of(name, split)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
     facts = {"class_names": json.dumps(class_names), "provenance": provenance}
-    try:
+    with whole(path) as part:
         # By file, not by bytes: the unlabelled pictures of STL-10 are 2.8 GB.
         save_file({"images": images.contiguous(), "labels": labels}, part, metadata=facts)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -5,7 +5,6 @@ was expected, and what to do. Nothing here unpickles arbitrary objects.
 """
 
 import os
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
+
+from cinv_lib.machine.files import whole
 
 
 def read(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -118,16 +119,9 @@ def write(state: dict[str, Tensor], path: Path, dtype: torch.dtype) -> None:
 
 
 def write_bytes(data: bytes, path: Path) -> None:
-    """Write a file atomically: a temporary file in the same folder, then a rename."""
+    """Write a file whole or not at all, in a folder that is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from other users
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole(path) as part, open(part, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

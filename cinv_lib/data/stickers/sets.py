@@ -9,7 +9,6 @@ what has been drawn once is kept as uint8 under the data folder.
 """
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from cinv_lib.data.stickers import drawing, glyphs
+from cinv_lib.machine.files import whole
 from cinv_lib.machine.folders import home
 
 SHIFT = {  # near twin outside Stickers-100 -> the class of Stickers-100 whose label it gets
@@ -108,10 +108,9 @@ def image_set(
         images = draw_all(SERIES[name, split], ids, train=split == "train")
         names = tuple(glyphs.glyphs().names[i] for i in classes(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with open(part, "wb") as file:
-            np.savez(file, images=images.numpy(), labels=labels.numpy(), names=np.array(names))
-        os.replace(part, path)
+        arrays = {"images": images.numpy(), "labels": labels.numpy(), "names": np.array(names)}
+        with whole(path) as part, open(part, "wb") as file:
+            np.savez(file, **arrays)
     with np.load(path) as saved:
         images, labels = torch.from_numpy(saved["images"]), torch.from_numpy(saved["labels"])
         names = tuple(str(n) for n in saved["names"])
