@@ -1,4 +1,4 @@
-"""Small real data sets that installed packages bring along: nothing is downloaded.
+"""Small sets of real pictures that come with installed packages: nothing is downloaded (lesson 09).
 
 Each function takes "train" or "val" and returns (images uint8 RGB, labels, class names). The splits
 are fixed and share no picture.

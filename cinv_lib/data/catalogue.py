@@ -1,7 +1,7 @@
-"""Sets of labelled pictures, every one by name.
+"""Sets of labelled pictures, each by its name (lesson 00).
 
-Pictures rest as uint8 and become floats in [0,1] a batch at a time, on the device (`to_float`).
-The random views that training takes of them are in `views`.
+Pictures are kept as uint8 and become floats in [0,1] one batch at a time, on the device
+(`to_float`). The random views that training takes of them are in `views`.
 """
 
 from dataclasses import replace
@@ -19,13 +19,16 @@ LARGEST = 8  # GB of pictures that `load` decodes into memory
 def load(name: str, split: str, n: int | None = None) -> ImageSet:
     """A set by its name, drawn or read from disk or an installed package: nothing is downloaded.
 
-    name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
-    "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse labels),
-    "digits" (scikit-learn), "faces" (scikit-image); of data_prep's, in their own size "cifar10",
-    "cifar100", "stl10", "stl10-unlabelled", and decoded to 224 pixels (short side 256, centre)
-    "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY", "covid".
-    split: "train" or "val", always the same pictures. n: how many of each class; None takes all, or
-    the set's own number.
+    Args:
+        name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
+            "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse
+            labels), "digits" (scikit-learn), "faces" (scikit-image). Of the sets that data_prep
+            makes: "cifar10", "cifar100", "stl10", "stl10-unlabelled" in their own size, and
+            "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY",
+            "covid", decoded to 224 pixels (short side 256, centre).
+        split: "train" or "val", always the same pictures.
+        n: how many of each class; None takes all, or the set's own number.
+
     Raises ValueError for a set or split that is not there, too large an n, or more pictures than
     fit in memory (image_files.load leaves them on disk); FileNotFoundError for a set that
     data_prep has not made, with the command that does.
@@ -61,8 +64,9 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
 
 
 def to_train(name: str, n: int | None = None) -> Pictures:
-    """The training pictures of a set, n of each class or all: as `load`, but files stay files, as
-    a random crop is cut from the whole picture, and a hundred thousand do not fit in memory."""
+    """The training pictures of a set, n of each class or all of them. Unlike `load` it leaves files
+    on disk: a random crop is cut from the whole picture, and a hundred thousand pictures do not fit
+    in memory."""
     if name.partition("/")[0] not in image_files.COMMAND:
         return load(name, "train", n)
     files = image_files.load(name, "train")
@@ -70,8 +74,8 @@ def to_train(name: str, n: int | None = None) -> Pictures:
 
 
 def at_side(images: ImageSet, side: int) -> ImageSet:
-    """The pictures at another size, bilinear, rounded to uint8; already so, or too many to keep
-    so in memory (`LARGEST`), the set as it is: who embeds them resizes a batch at a time."""
+    """The pictures at another size, bilinear, rounded to uint8. The set stays as it is where it has
+    this size, or would be too large for memory (`LARGEST`): evaluation then resizes each batch."""
     if images.images.shape[-1] == side or image_files.gigabytes(len(images), side) > LARGEST:
         return images
     parts = [resized(to_float(x), side).mul_(255).round_() for x in images.images.split(256)]

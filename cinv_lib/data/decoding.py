@@ -1,5 +1,5 @@
-"""Decoding: a picture file as RGB, cut as evaluation cuts it, or at a random crop of an epoch;
-and the reader's own picture, whatever it is.
+"""Decoding: a file as an RGB picture, cut as evaluation cuts it or at a random crop of an epoch;
+also a picture of the reader's own, of any kind.
 """
 
 import io
@@ -64,7 +64,8 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 class Views(Dataset):
-    """Picture i of some files under its crop of one epoch; with the scale (1, 1) its centre."""
+    """The pictures of some files, each under its random crop of an epoch; with the scale (1, 1) its
+    centre."""
 
     def __init__(self, paths: tuple[str, ...], seed: int, epoch: int, size: int, scale: tuple):
         # One array: a tuple of strings would be copied into each worker, reference counts and all.
@@ -121,5 +122,5 @@ def centre(picture: Image.Image, short: int, crop: int) -> Image.Image:
 
 
 def tensor(picture: Image.Image) -> UInt8[Tensor, "3 H W"]:
-    """Its pixels."""
+    """The pixels of a picture."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()

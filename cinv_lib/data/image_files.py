@@ -1,7 +1,8 @@
 """Sets of pictures that stay files: ImageNet-100 and its kin, decoded when they are asked for.
 
-126,689 pictures at 224 pixels are 19 GB as uint8 and 76 GB as floats. `decode` gives some of them
-as evaluation sees them, `views` gives an epoch's random crops, decoded by worker processes.
+The 126,689 pictures of ImageNet-100 at 224 pixels are 19 GB as uint8 and 76 GB as floats. `decode`
+gives some of them as evaluation sees them, `views` gives the random crops of an epoch, decoded by
+worker processes.
 
 A set is a folder `NAME/SPLIT/FOLDER/PICTURE` under the data folder, where FOLDER or PICTURE may be
 a link, with a `set.json` that says which label each folder has. `data_prep` makes it.
@@ -42,8 +43,10 @@ COMMAND = {  # name -> the command that makes it
 class ImageFiles(Labelled):
     """Labelled picture files of any size and mode. Raises ValueError where the parts do not fit.
 
-    paths: one a picture; labels: 0 .. K-1, indices into class_names (a class may be empty);
-    provenance: one sentence on where the pictures come from.
+    Args:
+        paths: one for each picture.
+        labels: 0 .. K-1, indices into class_names (a class may be empty).
+        provenance: one sentence on where the pictures come from.
     """
 
     paths: tuple[str, ...]
@@ -75,10 +78,16 @@ class ImageFiles(Labelled):
     ) -> UInt8[Tensor, "M 3 S S"]:
         """Pictures as the paper's evaluation sees them (App. D.1): short side resized, centre cut.
 
-        indices: which ones, None for all. short, crop: pixels; bilinear, antialiased, equal to
-        torchvision's Resize(short) and CenterCrop(crop) on PIL pictures. short is 256 unless said;
-        224 for ImageNet-100C, whose pictures are cut already (the authors' code enlarged and cut
-        them a second time).
+        Pictures are equal to those of torchvision's Resize(short) and CenterCrop(crop) on PIL
+        pictures, bilinear and antialiased.
+
+        Args:
+            indices: which pictures, None for all.
+            short: pixels of the short side; None is 256, and 224 for ImageNet-100C, whose pictures
+                are cut already (the authors' code enlarged and cut them a second time).
+            crop: pixels of the centre that is cut out.
+            progress: whether to show a progress bar.
+
         Raises ValueError for a crop larger than `short`, or a file that is not a whole picture;
         FileNotFoundError for one that is not there.
         """
@@ -112,12 +121,15 @@ class ImageFiles(Labelled):
     ) -> DataLoader:
         """An epoch's random resized crops (App. D.1), uint8 (B, 3, size, size), batch by batch.
 
-        order: the pictures in the order of the epoch (data.epoch_order), or what is left of it;
-        or batches of them, which `batch_size` then leaves as they are.
         The crop of picture i is a function of (seed, epoch, i): it depends neither on the number
         of workers nor on where a resumed epoch begins. Flips are left to data.random_flip.
-        scale: share of the area that is kept; (1, 1) for `decode`'s centre instead.
-        workers: processes that decode; 0 decodes here. pin: into memory that a GPU copies from.
+
+        Args:
+            order: the pictures in the order of the epoch (data.epoch_order), or what is left of it;
+                or batches of them, which `batch_size` then leaves as they are.
+            scale: share of the area that is kept; (1, 1) for `decode`'s centre instead.
+            workers: processes that decode; 0 decodes in this one.
+            pin: whether batches are put into memory that a GPU copies from.
         """
         batches = order.split(batch_size) if isinstance(order, Tensor) else order
         for batch in batches:
@@ -131,7 +143,8 @@ class ImageFiles(Labelled):
         )
 
     def unreadable(self) -> list[str]:
-        """Decode every picture, with a progress bar; what is wrong with those that cannot be."""
+        """Decode every picture, with a progress bar; returns what is wrong, one sentence for each
+        picture that cannot be decoded."""
 
         def fault(path: str) -> str | None:
             try:

@@ -1,6 +1,7 @@
 """Labelled pictures in memory, and what every set of labelled pictures can do.
 
-Pictures rest as uint8 and become floats in [0,1] a batch at a time, on the device (`to_float`).
+Pictures are kept as uint8 and become floats in [0,1] one batch at a time, on the device
+(`to_float`).
 """
 
 import math
@@ -21,7 +22,7 @@ SameSet = TypeVar("SameSet", bound="Labelled")
 class Labelled:
     """Pictures with labels 0 .. K-1, indices into class_names (a class may be empty).
 
-    What inherits from it has the three attributes and `subset`.
+    A class that inherits from it has the three attributes and `subset`.
     """
 
     labels: Int64[Tensor, " N"]
@@ -74,10 +75,12 @@ class Labelled:
         return self.subset(torch.cat([rows[:n] for rows in self._rows()]).sort().values)
 
     def fraction(self, f: float | int, seed: int) -> Int64[Tensor, " M"]:
-        """Indices, in order, of a share f in (0,1] of each class, at least one picture of each.
+        """Indices, in order, of a share f in (0,1] of each class, at least one picture of each
+        (lesson 06).
 
-        ceil(f n) of a class of n, as in the authors' label fractions (Fig. 3). Nested: for one
-        seed, every index at f = .1 is also there at f = .5. Raises ValueError for another f.
+        It takes ceil(f n) of a class of n, as the authors' label fractions do (Fig. 3). Fractions
+        are nested: for one seed, every index at f = .1 is also there at f = .5. Raises ValueError
+        for another f.
         """
         if not 0 < f <= 1:
             raise ValueError(f"fraction {f!r} is out of range; expected 0 < f <= 1, as .1 for 10 %")
@@ -99,8 +102,10 @@ class Labelled:
 class ImageSet(Labelled):
     """Labelled pictures of one size. Raises ValueError where the parts do not fit together.
 
-    images: uint8 RGB; labels: 0 .. K-1, indices into class_names (K of them; a class may be empty);
-    provenance: one sentence on where the pictures come from.
+    Args:
+        images: uint8 RGB.
+        labels: 0 .. K-1, indices into the K class_names (a class may be empty).
+        provenance: one sentence on where the pictures come from.
     """
 
     images: UInt8[Tensor, "N 3 H W"]
@@ -126,7 +131,7 @@ class ImageSet(Labelled):
 
 
 def to_float(images: UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """uint8 0 .. 255 to float32 in [0,1]. Raises ValueError for another dtype."""
+    """Pictures in uint8, 0 .. 255, as float32 in [0,1]. Raises ValueError for another dtype."""
     if images.dtype != torch.uint8:
         raise ValueError(f"to_float takes uint8 pictures, not {images.dtype}: are they floats yet?")
     return images.float().div_(255)

@@ -22,9 +22,10 @@ def random_crop(
     """RandomResizedCrop for a whole batch: a box of each picture, resized to `size` x `size`
     pixels, or to the picture's own size.
 
-    As torchvision's: the box has a share of the area drawn from `scale` and an aspect ratio drawn
-    log-uniformly from `ratio`, whole pixels, ten attempts to fit, else the largest centred box.
-    Bilinear, one call for the batch. scale (1, 1) takes the pictures whole.
+    Boxes are those of torchvision: a share of the area drawn from `scale`, an aspect ratio drawn
+    log-uniformly from `ratio`, and whole pixels. The first of ten attempts that fits is taken, or
+    else the largest centred box. Resizing is bilinear, in one call for the batch. The scale (1, 1)
+    takes the pictures whole.
     Raises ValueError unless 0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1].
     """
     if not (0 < scale[0] <= scale[1] <= 1 and 0 < ratio[0] <= ratio[1]):
@@ -48,8 +49,8 @@ def random_crop(
 
 
 def resized(x: Float[Tensor, "B C H W"], size: int | None) -> Float[Tensor, "B C S T"]:
-    """Square pictures at `size` pixels a side, bilinear and antialiased as PIL's. None or their own
-    size leaves them as they are. Raises ValueError for pictures that are not square."""
+    """Square pictures at `size` x `size` pixels, bilinear and antialiased as PIL does it. None or
+    their own size leaves them as they are. Raises ValueError for pictures that are not square."""
     if size is None or x.shape[-2:] == (size, size):
         return x
     if x.shape[-2] != x.shape[-1]:
@@ -98,6 +99,6 @@ def epoch_order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
 
 
 def generator_of(*key: int) -> torch.Generator:
-    """A CPU generator from a key of whole numbers; keys that differ give unrelated streams."""
+    """A CPU generator from a key of whole numbers; different keys give unrelated streams."""
     word = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(word >> np.uint64(1)))

@@ -1,4 +1,4 @@
-"""The losses between student and teacher embeddings (paper, Section 3 and Appendix C).
+"""The losses between student and teacher embeddings (lesson 02; Section 3 and Appendix C).
 
 S and R are `(N, d)`: row i is the student's embedding of the corrupted image i, and the teacher's
 of the clean one. They come as the networks give them; every loss normalises the rows itself, so
@@ -26,7 +26,7 @@ VARIANTS = {  # what each embedding is pushed away from (Appendix C)
 
 
 def similarities(S: Embeddings, R: Embeddings) -> Float[Tensor, "N N"]:
-    """K(i, j) = <S_i, R_j> on normalised rows: cosines, in [-1, 1].
+    """K(i, j) = <S_i, R_j> on normalised rows: cosines, in [-1, 1] (lesson 02).
 
     Raises ValueError where the two do not have the same shape or are not floats, as all losses do.
     """
@@ -34,9 +34,12 @@ def similarities(S: Embeddings, R: Embeddings) -> Float[Tensor, "N N"]:
 
 
 def alignment(S: Embeddings, R: Embeddings, centred: bool = False) -> Scalar:
-    """L_MSE of Eq. 1, the pull: -1/N Σ_i K(i, i), from -1 (recovered) to 1.
+    """L_MSE of Eq. 1, the pull: -1/N Σ_i K(i, i), from -1 (recovered) to 1 (lesson 02).
 
-    Half the mean squared distance |S_i - R_i|² of the normalised rows, minus 1.
+    It is half the mean squared distance |S_i - R_i|² of the normalised rows, minus 1.
+
+    Args:
+        centred: as in `contrastive`.
     """
     S, R = _normalised(S, R, centred)
     return -(S * R).sum(dim=1).mean()
@@ -45,7 +48,7 @@ def alignment(S: Embeddings, R: Embeddings, centred: bool = False) -> Scalar:
 def uniformity(
     S: Embeddings, R: Embeddings, tau: float, variant: str = "st", centred: bool = False
 ) -> Scalar:
-    """L_unif, the push: for "st" (Eq. 4) it is 1/N Σ_i log Σ_j exp(K(i, j)/τ).
+    """L_unif, the push: for "st" (Eq. 4) it is 1/N Σ_i log Σ_j exp(K(i, j)/τ) (lessons 02, 11).
 
     The others (Appendix C) change what stands under the logarithm: "ss" <S_i, S_j> for j != i; "sb"
     that and K(i, j); "nt" the same as "sb", averaged over the 2N rows of S and R alike. (The
@@ -79,25 +82,29 @@ def contrastive(
     weight: float = 1.0,
     centred: bool = False,
 ) -> Scalar:
-    """L_contr of Eq. 3: alignment / τ + weight · uniformity.
+    """L_contr of Eq. 3: alignment / τ + weight · uniformity (lesson 02).
 
     With "st" and weight 1 it is the cross-entropy of the logits K/τ at the labels 0 .. N-1 (Eq. 2).
 
-    weight: 1 is the paper's; 0 leaves only the alignment.
-    centred: take the batch's mean out of the teacher's rows and normalise them again, so that what
-        all images share is not compared. (Taking it out alone would do nothing to "st": it adds
-        the same number to every logit of a row.)
+    Args:
+        variant: what the uniformity pushes away from, one of VARIANTS.
+        weight: 1 is the paper's; 0 leaves only the alignment (lesson 14).
+        centred: take the batch's mean out of the teacher's rows and normalise them again, so that
+            what all images share is not compared (lesson 14). (Taking it out alone would do nothing
+            to "st": it adds the same number to every logit of a row.)
     """
     return alignment(S, R, centred) / tau + weight * uniformity(S, R, tau, variant, centred)
 
 
 def decompose(S: Embeddings, R: Embeddings, tau: float) -> tuple[Scalar, Scalar]:
-    """The pull and the push of Eq. 3, (alignment / τ, uniformity); `contrastive` is their sum."""
+    """The pull and the push of Eq. 3, (alignment / τ, uniformity): `contrastive` is their sum
+    (lesson 02)."""
     return alignment(S, R) / tau, uniformity(S, R, tau)
 
 
 def pair_weights(S: Embeddings, R: Embeddings, tau: float) -> Float[Tensor, "N N"]:
-    """w_i(j) = exp(K(i, j)/τ - L_i), the softmax of row i: how hard image i is pushed from R_j.
+    """w_i(j) = exp(K(i, j)/τ - L_i), the softmax of row i: how hard image i is pushed from R_j
+    (lesson 03).
 
     They tell the gradient (Section 3, where the first sign is printed as a minus):
 
@@ -108,7 +115,8 @@ def pair_weights(S: Embeddings, R: Embeddings, tau: float) -> Float[Tensor, "N N
 
 
 def centred(R: Embeddings) -> Embeddings:
-    """Rows of length 1, less what they share (their mean), of length 1 again."""
+    """The rows at length 1, without what they share (their mean), and at length 1 again
+    (lesson 14)."""
     R = F.normalize(R, dim=1)
     return F.normalize(R - R.mean(dim=0), dim=1)
 
@@ -116,6 +124,12 @@ def centred(R: Embeddings) -> Embeddings:
 @dataclass(frozen=True)
 class Loss:
     """A loss by name, ready to call: `Loss("st", tau=0.1)(S, R)`. "mse" is the alignment alone.
+
+    Args:
+        name: one of VARIANTS, or "mse".
+        tau: the temperature τ.
+        weight: of the uniformity; 1 is the paper's.
+        centred: as in `contrastive`.
 
     Raises ValueError where the name is unknown, tau <= 0, weight < 0, or "mse" is given a tau or a
     weight, as it has neither.
@@ -188,7 +202,7 @@ def _products(A: Tensor, B: Tensor) -> Tensor:
 
 
 def _without_self(logits: Tensor) -> Tensor:
-    """-inf on the diagonal: exp gives 0 there, and so does the gradient."""
+    """The logits with -inf on the diagonal, where exp and its gradient are then 0."""
     return logits.masked_fill(
         torch.eye(len(logits), dtype=torch.bool, device=logits.device), -torch.inf
     )

@@ -1,4 +1,4 @@
-"""Further figures of the lessons: curves over severity, histograms, the ledger's margins."""
+"""Figures with bars, and differences with their errors: results, the ledger's margins."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
 
 
 def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
-    """A group of bars a row of `frame`, a bar a column."""
+    """A group of bars for each row of `frame`, with a bar for each column (lessons 02, 04, 14)."""
     fig, ax = single(6.0, 3.2)
     width = 0.8 / len(frame.columns)
     for k, name in enumerate(frame.columns):
@@ -30,8 +30,13 @@ def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
 
 
 def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Figure:
-    """A row for each of `measured`, from the top: `difference` with two of its `error`, marked by
-    its `verdict` as in `margins`; hollow diamonds are the `quoted` ones of the same index."""
+    """Differences with two standard errors, one below the other, beside the paper's.
+
+    Args:
+        measured: rows with a `difference`, its `error` and its `verdict`, which marks it as in
+            `margins`.
+        quoted: the paper's differences by the same index, drawn as hollow diamonds.
+    """
     fig, ax = single(6.0, 0.6 + 0.22 * len(measured))
     places = range(0, -len(measured), -1)
     for place, row in zip(places, measured.itertuples(), strict=True):
@@ -55,8 +60,10 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
 
 
 def margins(ledger: pd.DataFrame) -> Figure:
-    """Rows of `verdicts.ledger` that have a difference, with two standard errors, and the margin it
-    has to clear (a bar). Green circle: holds. Red cross: does not. Hollow: not decided.
+    """Rows of `verdicts.ledger` that have a difference, with two standard errors (lesson 15).
+
+    A bar is the margin that the difference has to clear. A claim that holds is a green circle, one
+    that does not is a red cross, and one that is not decided is hollow.
 
     Raises ValueError if none has, or if their units differ.
     """
@@ -93,10 +100,12 @@ def result_bars(
     names: Mapping[str, str] | None = None,
     ylabel: str = "top-1 accuracy (%)",
 ) -> Figure:
-    """Bars of `value` with error bars `se`, grouped by `operator`, one bar a `method`.
+    """Bars of `value` with error bars `se`, grouped by `operator`, one bar for each `method`.
 
-    `paper`: the same columns (see `cinv_lib.paper`), its operators renamed to those of `results`;
-    drawn as hollow diamonds over the bars that they belong to. `names` maps a method to its label.
+    Args:
+        paper: the same columns (see `cinv_lib.paper`), its operators renamed to those of `results`;
+            drawn as hollow diamonds over the bars that they belong to.
+        names: labels of methods.
     """
     operators = list(dict.fromkeys(results["operator"]))
     methods = list(dict.fromkeys(results["method"]))

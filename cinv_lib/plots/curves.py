@@ -16,7 +16,8 @@ _MARKERS = "osD^vP"
 
 
 def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss") -> Figure:
-    """`column` of each training history over its steps: every step faint, epoch means in full."""
+    """`column` of each training history over its steps (lessons 05, 07). Single steps are faint,
+    means of epochs are not."""
     fig, ax = single(5.5, 3.2)
     for k, (name, history) in enumerate(histories.items()):
         ax.plot(history["step"], history[column], color=colour(name, k), alpha=0.25, lw=0.8)
@@ -36,10 +37,13 @@ def fraction_curves(
     xlabel: str = "labels used (%)",
     ylabel: str = "top-1 accuracy (%)",
 ) -> Figure:
-    """Accuracy over the labels used (Fig. 3): `fraction` or number, `value`, `se`, `method`.
+    """Accuracy over the labels used (lesson 06, Fig. 3).
 
-    A method with a single fraction (the baseline, which uses all labels) is a dashed level.
-    `paper` has the same columns and is drawn hollow and dotted.
+    Args:
+        results: columns `fraction` (or a number of labels), `value`, `se`, `method`. A method with
+            a single fraction (the baseline, which uses all labels) is a dashed level.
+        paper: the same columns, drawn hollow and dotted.
+        names: labels of methods.
     """
     fig, ax = single(5.5, 3.4)
     methods, levels = list(dict.fromkeys(results["method"])), 0
@@ -79,8 +83,8 @@ def severity_curves(
     xlabel: str = "severity",
     trained: tuple[float, float] | None = None,
 ) -> Figure:
-    """One line a name over severity, or over what `xlabel` says instead; `trained` shades the range
-    of severities of the training."""
+    """A line for each name over severity (lesson 08), or over what `xlabel` says instead; `trained`
+    shades the range of severities of the training."""
     fig, ax = single(5.5, 3.0)
     if trained:
         ax.axvspan(*trained, color=OKABE_ITO["sky"], alpha=0.15, label="trained on")
@@ -93,7 +97,7 @@ def severity_curves(
 
 
 def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Figure:
-    """Histograms of several samples on one axis."""
+    """Histograms of several samples on one axis (lesson 05)."""
     fig, ax = single(5.5, 2.6)
     low = min(float(sample.min()) for sample in values.values())
     high = max(float(sample.max()) for sample in values.values())

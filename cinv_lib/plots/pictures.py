@@ -28,7 +28,7 @@ def image_grid(
     row_titles: Sequence[str] = (),
     inch: float = 1.3,
 ) -> Figure:
-    """Pictures (3, H, W) in reading order, `columns` a row (default: all in one row).
+    """Pictures (3, H, W) in reading order, `columns` in each row (default: all in one row).
 
     Raises:
         ValueError: no images, or titles that are not as many as images (or rows).
@@ -57,7 +57,7 @@ def image_grid(
 def severity_strip(
     image: Float[Tensor, "3 H W"], operator: Any, severities: Sequence[float], seed: int = 0
 ) -> Figure:
-    """One picture under `operator.at(severity)` at each severity.
+    """One picture under `operator.at(severity)` at each severity (lesson 01).
 
     The generator starts from the same seed at each severity, so that the strip shows one
     corruption growing and not several unrelated ones.
@@ -95,10 +95,11 @@ def top3(
     predictions: Mapping[str, Sequence[tuple[str, float]]],
     truth: str | None = None,
 ) -> Figure:
-    """A corrupted picture and each model's most probable names (Fig. 1).
+    """A corrupted picture and each model's most probable names (lesson 00, Fig. 1).
 
-    predictions: model -> [(class name, probability in [0,1]), ...], the most probable first.
-    truth: the right name; its bar is filled, others are hollow.
+    Args:
+        predictions: model -> [(class name, probability in [0,1]), ...], the most probable first.
+        truth: the right name; its bar is filled, others are hollow.
     """
     fig = Figure(figsize=(2.0 + 2.2 * len(predictions), 1.9), layout="constrained")
     widths = [1.0, *[1.3] * len(predictions)]

@@ -93,12 +93,14 @@ def pixels(image: Num[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
 def aligned(
     embeddings: Sequence[Float[Tensor, " d"]],
 ) -> tuple[Num[Tensor, " d"], list[Float[Tensor, " d"]]]:
-    """The order of dimensions by the first embedding (largest first), and all of them as units."""
+    """The order of dimensions by the first embedding, from its largest, and all embeddings at
+    length 1."""
     unit = [e.detach().float().cpu() / e.detach().float().norm().cpu() for e in embeddings]
     return unit[0].argsort(descending=True), unit
 
 
 def single(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, in inches."""
     fig = Figure(figsize=(width, height), layout="constrained")
     ax = fig.subplots()
     ax.spines[["top", "right"]].set_visible(False)
@@ -108,14 +110,14 @@ def single(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _hollow(ax: Axes, x: Any, y: pd.Series, edge: str) -> None:
-    """The paper's values; one entry in the legend however many methods have them."""
+    """Draw the paper's values; the legend has one entry for those of all methods."""
     known = ax.get_legend_handles_labels()[1]
     label = "the paper" if y.notna().any() and "the paper" not in known else None
     ax.scatter(x, y, 36, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
 
 
 def legend(fig: Figure, ax: Axes) -> None:
-    """Above the axes, in as many columns as the width of the figure allows."""
+    """Put the legend above the axes, in as many columns as the width of the figure allows."""
     handles, labels = ax.get_legend_handles_labels()
     columns = int(12 * fig.get_figwidth() / (6 + max(map(len, labels))))
     fig.legend(

@@ -1,4 +1,4 @@
-"""The figures of lesson 04: a counterexample, a family of teachers, bars, biases over tau."""
+"""The figures of lesson 04: a counterexample, a family of teachers, bars, and biases over tau."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,8 +25,15 @@ def circle_and_bounds(
     bounds: Mapping[str, Float[Tensor, " K"]],
     reached: tuple[float, float],
 ) -> Figure:
-    """Left: points of a circle, a student S for R_i, the way from S to R_i. Right: `bounds` over
-    delta, and what the points on the left reach: a (delta, value)."""
+    """A counterexample on a circle, and bounds on it.
+
+    On the left are the points R, a student S for R_i, and the way from S to R_i. On the right are
+    the bounds over delta, and what the points on the left reach.
+
+    Args:
+        bounds: name -> its values at `deltas`.
+        reached: the delta and the value of the points on the left.
+    """
     fig = Figure(figsize=(7.2, 3.2), layout="constrained")
     left, ax = fig.subplots(1, 2, width_ratios=[1, 1.25])
     round = np.linspace(0, 2 * np.pi, 200)
@@ -54,7 +61,7 @@ def height_curve(
     angles: Sequence[float] | Tensor,
     marks: Mapping[str, float],
 ) -> Figure:
-    """The largest recovery angle over a family's height; named heights are upright lines."""
+    """The largest recovery angle over the height of a family; `marks` are upright lines."""
     fig, ax = single(5.5, 3.0)
     ax.plot(heights, angles, color=OKABE_ITO["blue"])
     for k, (name, height) in enumerate(marks.items(), start=1):
@@ -65,9 +72,11 @@ def height_curve(
 
 
 def recovery_bars(results: pd.DataFrame) -> Figure:
-    """Bars over N: |sum of R| above, largest angle below, a column a tau, a bar a term ("U", "E").
+    """Bars over N: |sum of R| above, the largest angle below. Each tau has a column of axes, and
+    each term ("U", "E") a bar.
 
-    results: columns `N`, `tau`, `term`, `sum`, `angle` (degrees).
+    Args:
+        results: columns `N`, `tau`, `term`, `sum`, `angle` (degrees).
     """
     taus, terms = list(dict.fromkeys(results["tau"])), list(dict.fromkeys(results["term"]))
     fig = Figure(figsize=(1.2 + 3.0 * len(taus), 4.2), layout="constrained")
@@ -106,7 +115,8 @@ def bias_curves(
 
 
 def remedy_bars(angles: pd.DataFrame) -> Figure:
-    """Mean angles in degrees: a group of bars a row (a teacher), a bar a column (a remedy)."""
+    """Mean angles in degrees: a group of bars for each row (a teacher), with a bar for each column
+    (a remedy)."""
     fig, ax = single(6.5, 3.0)
     _bars(ax, {name: angles[name].tolist() for name in angles.columns})
     ax.set_xticks(range(len(angles)), list(angles.index))
@@ -116,7 +126,7 @@ def remedy_bars(angles: pd.DataFrame) -> Figure:
 
 
 def _bars(ax: Axes, groups: Mapping[str, Sequence[float]]) -> None:
-    """One bar a name and place, side by side; a hatch repeats the colour."""
+    """One bar for each name and place, side by side; a hatch repeats the colour."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.3)
     ax.set_axisbelow(True)

@@ -1,4 +1,5 @@
-"""Points on a sphere with names: polyhedra in three dimensions, and synthetic teachers in many.
+"""Sets of points on a sphere that have names: polyhedra in three dimensions, and synthetic teachers
+in many (lesson 04).
 
 All are float64 with rows of length one. The polyhedra have the z axis as their axis.
 """
@@ -42,8 +43,8 @@ def bipyramid(n: int) -> Float[Tensor, "N 3"]:
 def antiprism(n: int, h: Height) -> Float[Tensor, "*batch N 3"]:
     """Two rings of n points at heights h and -h, the lower one turned by half a place.
 
-    n = 3 is an octahedron at h = 1/√3; n = 4 is the square antiprism. A tensor of heights gives as
-    many sets.
+    n = 3 is an octahedron at h = 1/√3; n = 4 is the square antiprism. A tensor of heights gives one
+    set for each.
     """
     return torch.cat([ring(n, h), ring(n, -h, turn=0.5)], dim=-2)
 
@@ -73,11 +74,13 @@ def ring(n: int, h: Height, turn: float = 0.0) -> Float[Tensor, "*batch n 3"]:
 def teacher(
     kind: str, generator: torch.Generator, N: int = 256, d: int = 512
 ) -> Float[Tensor, "N d"]:
-    """A synthetic teacher's embeddings of N pictures, by one of the names in TEACHERS.
+    """A synthetic teacher's embeddings of N pictures, by one of the names in TEACHERS (lesson 04).
 
-    "random": independent and uniform. "classes": 100 random centres, a picture's class drawn,
-    cosine .8 within a class and 0 between. "cone": a common direction, all cosines .5. "cone of
-    classes": .8 within a class and .5 between. All cosines are so on average, and nearly so singly.
+    Args:
+        kind: "random" embeddings are independent and uniform. "classes" have 100 random centres:
+            the cosine of two pictures is .8 within a class and 0 between classes. In a "cone" all
+            cosines are .5, by a common direction. In a "cone of classes" they are .8 within a class
+            and .5 between. Cosines are these on average, and a single one is near.
 
     Raises:
         ValueError: unknown kind.

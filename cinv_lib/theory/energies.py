@@ -1,10 +1,10 @@
-"""Two ways to spread N unit vectors, U and E, and the teachers that minimise them.
+"""Two ways to spread N unit vectors, U and E, and the teachers that minimise them (lesson 04).
 
     U(R) = Σ_i log Σ_j exp(<R_i, R_j>/τ)        the uniformity term of Proposition 1
     E(R) = log Σ_i Σ_j exp(<R_i, R_j>/τ)        Wang and Isola's: one logarithm outside both sums
 
-R is `(N, d)`, a unit vector a row, or several such sets, `(..., N, d)`, in float64: lesson 04 shows
-effects as small as 1e-3 degrees. τ > 0 and the energies have no unit.
+R is `(N, d)`, with a unit vector in each row, or several such sets, `(..., N, d)`, in float64:
+lesson 04 shows effects as small as 1e-3 degrees. τ > 0 and the energies have no unit.
 """
 
 from collections.abc import Callable
@@ -57,7 +57,13 @@ def minimise(
     """N points in d dimensions that minimise "U" or "E": the best of several random starts.
 
     All starts descend together, as one batch, and the best is polished until it is stationary to
-    rounding. That there is none better is a finding, as good as the restarts are many; no proof.
+    rounding. That no other set is better is likely where there are many restarts; it is no proof.
+
+    Args:
+        which: "U" or "E".
+        N: how many points.
+        d: of how many dimensions.
+        restarts: how many random starts.
 
     Raises:
         ValueError: which is neither, N or d is below 2, restarts below 1, or tau not above 0.
@@ -128,8 +134,12 @@ def polish(which: str, R: Float[Tensor, "N d"], tau: float) -> Float[Tensor, "N 
 def best_height(which: str, family: Family, tau: float, low: float, high: float) -> float:
     """The height h, between two, at which a family of sets has its least "U" or "E".
 
-    The derivative in h must change sign once between `low` and `high`. Its root is narrowed down by
-    a factor of 32 a round.
+    The derivative in h must change sign once between `low` and `high`. Each round narrows its root
+    down by a factor of 32.
+
+    Args:
+        which: "U" or "E".
+        family: heights to sets of points, as `configurations.tricapped_prism`.
 
     Raises:
         ValueError: the derivative is not below 0 at `low` and above 0 at `high`.

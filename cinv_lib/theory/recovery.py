@@ -5,10 +5,11 @@ A student without limits chooses each S_i freely on the sphere. Its part of the 
     F_i(S) = -<S, R_i> + weight · τ log Σ_j exp(<S, R_j>/τ)             (Appendix B: weight 1)
 
 and recovery is perfect where R_i minimises F_i. That is so exactly where m_i = Σ_j w_ij R_j has no
-part across R_i, w_ij = softmax_j(<R_i, R_j>/τ). The theorem of lesson 04 says so, which corrects
+part across R_i, w_ij = softmax_j(<R_i, R_j>/τ). The theorem of lesson 04 says so. It corrects
 Proposition 1.
 
-R is `(N, d)`, a unit vector a row and not all the same, or several such sets, `(..., N, d)`.
+R is `(N, d)`, with a unit vector in each row, not all of them the same, or several such sets,
+`(..., N, d)`.
 """
 
 import math
@@ -40,8 +41,9 @@ def free_optima(R: PointSets, tau: float, weight: float = 1.0) -> PointSets:
     step goes towards that direction; its length is the one that the last step suggests, or shorter
     where that would raise F_i.
 
-    weight: of the logarithm, at most 1. At 1, j = i is left out of m_i: it changes neither the
-        direction nor the minimiser, and keeps small τ from underflow.
+    Args:
+        weight: of the logarithm, at most 1. At 1, j = i is left out of m_i: this changes neither
+            the direction nor the minimiser, and keeps small τ from underflow.
 
     Raises:
         ValueError: tau is not above 0, or the weight not between 0 and 1.

@@ -1,11 +1,12 @@
-"""The embedded world under other labels: what kind of pictograph it is, where it stands, both.
+"""The embedded world under other labels (lesson 09): the kind of pictograph, the photograph behind
+it, or both.
 
-Transfer asks what a representation knows beyond the labels it was trained beside. These are
-pictographs *outside* Stickers-100, in pictures of series of their own, and three questions:
+Transfer asks what a representation knows beyond the labels of its training. These pictures show
+pictographs *outside* Stickers-100, and are drawn for three questions:
 
-- "stickers-kinds": ten kinds ("arrow", "face"). Coarse, and still about the shape.
-- "stickers-places": the thirteen photographs behind it, which a label of Stickers-100 never names.
-- "stickers-scenes": a kind on a photograph ("arrow on coffee"), a hundred classes.
+- "stickers-kinds" has ten kinds ("arrow", "face"). They are coarse, and still about the shape.
+- "stickers-places" has the thirteen photographs, which a label of Stickers-100 never names.
+- "stickers-scenes" has a kind on a photograph ("arrow on coffee"), a hundred classes.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,13 @@ ANY = -1  # in place of a kind or a place: no matter which
 
 @dataclass(frozen=True)
 class Task:
-    """Each class as (kind, place), numbers in KINDS and PLACES or ANY; the series of each split."""
+    """A set of pictures and its labels.
+
+    Args:
+        classes: each class as (kind, place), numbers in KINDS and PLACES, or ANY.
+        series: the number of the series of pictures, for each split.
+        per_class: how many pictures of each class, for each split.
+    """
 
     classes: tuple[tuple[int, int], ...]
     series: dict[str, int]
@@ -40,7 +47,7 @@ class Task:
         return tuple(" on ".join(part) for part in parts)
 
 
-# As many classes as the sets that they stand in for: ten as STL-10, a hundred as CIFAR-100.
+# They have as many classes as the sets that they stand in for: STL-10 has ten, CIFAR-100 a hundred.
 TASKS = {
     "stickers-kinds": Task(
         tuple((k, ANY) for k in range(len(KINDS))),
@@ -62,8 +69,8 @@ TASKS = {
 
 @cache
 def members(kind: int) -> tuple[int, ...]:
-    """The glyphs of a kind (of all kinds: ANY): its word is in their names, no other kind's is, and
-    Stickers-100 has none of them."""
+    """The glyphs of a kind, or with ANY of all kinds: those that have its word in their names, and
+    no other kind's, and are not in Stickers-100."""
     seen, found = set(sets.classes("stickers-100")), []
     for glyph, name in enumerate(glyphs().names):
         kinds = [k for k, word in enumerate(KINDS) if word in name.split()]
@@ -75,7 +82,8 @@ def members(kind: int) -> tuple[int, ...]:
 def image_set(
     name: str, split: str, per_class: int | None = None
 ) -> tuple[UInt8[Tensor, "N 3 64 64"], Int64[Tensor, " N"], tuple[str, ...], str]:
-    """Images, labels, class names and provenance; drawn anew each time, 1 to 2 ms a picture.
+    """Images, labels, class names and provenance. They are drawn anew each time, in 1 to 2 ms per
+    picture.
 
     Picture i has class i mod K, so a larger set begins with a smaller one. Backgrounds come from
     the left of each photograph in "train" and from the right in "val". Raises KeyError for a name
@@ -97,8 +105,8 @@ def image_set(
 
 
 def standing(series: int, place: Int64[Tensor, " N"]) -> Int64[Tensor, " N"]:
-    """Different indices of a series whose pictures stand on the photographs asked for (or ANY), the
-    first that do. Raises ValueError for a mixture of photographs and ANY."""
+    """The first indices of a series whose pictures are on the photographs asked for (or ANY), no
+    index twice. Raises ValueError for a mixture of photographs and ANY."""
     wanted = place.unique().tolist()
     if wanted == [ANY]:
         return torch.arange(len(place))

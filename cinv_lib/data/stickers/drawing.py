@@ -66,7 +66,7 @@ class Drawn:
     scales: Float[Tensor, "B"]
 
     def captions(self) -> list[str]:
-        """ "a photo of a big red umbrella on coffee", one a picture."""
+        """One for each picture, as "a photo of a big red umbrella on coffee"."""
         names, out = glyphs().names, []
         labels, scales = self.labels.tolist(), self.scales.tolist()
         rows = zip(labels, scales, self.colours, self.photographs, strict=True)
@@ -131,7 +131,7 @@ def _backgrounds(u: Float[Tensor, "B 4"], train: bool) -> tuple[Tensor, Int64[Te
 
 
 def _coverage(labels: Tensor, scale: Tensor, u: Float[Tensor, "B 8"]) -> Float[Tensor, "B 1 64 64"]:
-    """How much of each pixel the ink covers: the distance field through a random affine map."""
+    """How much of each pixel the ink covers: the distance field after a random affine map."""
     world = glyphs()
     drawing = world.first[labels] + (u[:, 0] * world.count[labels]).long()
     angle = (2 * u[:, 1] - 1) * math.radians(TURN)
@@ -158,10 +158,13 @@ def _coverage(labels: Tensor, scale: Tensor, u: Float[Tensor, "B 8"]) -> Float[T
 def render(
     seed: int, indices: Int64[Tensor, "B"], labels: Int64[Tensor, "B"] | None = None, train=True
 ) -> Drawn:
-    """Draw stickers number `indices` of series `seed`.
+    """Draw the stickers of these indices of a series.
 
-    labels: the class of each picture, 0 .. len(glyphs().names) - 1; None draws it at random too.
-    train: backgrounds from the photographs' left (True) or right (False) part.
+    Args:
+        seed: the number of the series.
+        indices: which of its pictures.
+        labels: the class of each picture, 0 .. len(glyphs().names) - 1; None draws classes too.
+        train: whether backgrounds come from the left part of the photographs, or the right.
     """
     u = uniforms(seed, indices, 32)
     if labels is None:

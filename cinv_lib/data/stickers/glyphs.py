@@ -1,4 +1,4 @@
-"""The pictographs of the embedded world: which there are, what they are called, their shapes.
+"""The pictographs of the embedded world: which ones there are, their names and their shapes.
 
 A drawing is kept as a *signed distance field*: how far each point of a 64 x 64 grid lies inside
 (positive) or outside (negative) the ink. Distances survive scaling, rotation and a change of
@@ -107,7 +107,7 @@ def _candidates() -> list[str]:
 
 
 def _distinct(inks: np.ndarray) -> list[int]:
-    """Indices of drawings to keep: first come, first kept, near-copies of a kept one dropped.
+    """Indices of the drawings to keep: each that is not nearly a copy of an earlier one.
 
     Stickers are turned by up to TURN, so two drawings count as copies if they overlap at any turn.
     """
@@ -126,7 +126,7 @@ def _distinct(inks: np.ndarray) -> list[int]:
 
 
 class Glyphs:
-    """All classes of the world and their drawings (one per font in which they really differ)."""
+    """All classes of the world and their drawings, one for each font that really differs."""
 
     names: tuple[str, ...]
     chars: tuple[str, ...]
@@ -159,5 +159,5 @@ class Glyphs:
 
 @cache
 def glyphs() -> Glyphs:
-    """The world's pictographs, drawn once a process (about two seconds)."""
+    """The world's pictographs, drawn once in each process (about two seconds)."""
     return Glyphs()

@@ -1,7 +1,7 @@
-"""Pictures for panels, drawn with PIL and NumPy: a slider wants one in a few milliseconds.
+"""Pictures for panels, drawn with PIL and NumPy: a slider needs one in a few milliseconds.
 
-The same pictures through matplotlib take ten times as long. Everything here takes and returns
-PIL images; captions are set in the DejaVu font that comes with matplotlib.
+With matplotlib the same pictures take ten times as long. The functions here take and return PIL
+images; captions are set in the DejaVu font that comes with matplotlib.
 """
 
 import textwrap
@@ -31,7 +31,7 @@ def _font() -> ImageFont.FreeTypeFont:
 
 
 def png(image: Image.Image) -> bytes:
-    """The image as PNG bytes (compression 1: noise does not shrink, and a slider waits)."""
+    """The image as PNG bytes, lightly compressed: noise does not shrink, and a slider waits."""
     buffer = BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
@@ -53,7 +53,7 @@ def grid(rows: Mapping[str, Sequence[Tensor]]) -> Image.Image:
 
 
 def beside(images: Sequence[Image.Image]) -> Image.Image:
-    """Images from left to right, tops aligned."""
+    """Images from left to right, aligned at their tops."""
     width = sum(i.width for i in images) + GAP * (len(images) - 1)
     canvas = Image.new("RGB", (width, max(i.height for i in images)), "white")
     x = 0
@@ -64,7 +64,7 @@ def beside(images: Sequence[Image.Image]) -> Image.Image:
 
 
 def stack(images: Iterable[Image.Image]) -> Image.Image:
-    """Images from top to bottom, left edges aligned."""
+    """Images from top to bottom, aligned at the left."""
     images = list(images)
     height = sum(i.height for i in images)
     canvas = Image.new("RGB", (max(i.width for i in images), height), "white")

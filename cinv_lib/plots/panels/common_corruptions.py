@@ -1,4 +1,4 @@
-"""The panel of the common corruptions: any of the 19 types, from severity 1 to 5."""
+"""The panel of the common corruptions (lesson 13): any of the 19 types, from severity 1 to 5."""
 
 import inspect
 
@@ -20,8 +20,11 @@ def render_corruption(
 ) -> tuple[Image.Image, str]:
     """Pictures above, the same pictures under the common corruption `name` below.
 
-    severity: from 1 to 5; seed: which draw of the random part. The text says what the type does,
-    its strengths, and how far it moved the pixels.
+    The text says what the type does, its strengths, and how far it moved the pixels.
+
+    Args:
+        severity: from 1 to 5.
+        seed: which draw of the random part.
 
     Raises:
         ValueError: what `corruptions.corrupt_set` refuses.

@@ -1,4 +1,5 @@
-"""Panels of the forward operators: sample pictures, or the reader's own, under any severity."""
+"""Panels of the forward operators (lesson 01): sample pictures, or one of the reader's own, at any
+severity."""
 
 from functools import lru_cache
 
@@ -17,7 +18,8 @@ KINDS = {"pixel mask": "mask", "Gaussian noise": "noise", "Gaussian blur": "blur
 
 
 def severities(kind: str, side: int) -> tuple[float, float, float, float]:
-    """Lowest, highest and first severity and the step of a slider for pictures of `side` pixels.
+    """The lowest, the highest and the first severity of a slider, and its step, for pictures of
+    `side` pixels.
 
     Blur grows with the side: the first severity is the paper's sigma 9 at 224 pixels.
     """
@@ -36,8 +38,11 @@ def render_operator(
 ) -> tuple[Image.Image, str]:
     """Pictures above, the same pictures under the operator `kind` at `severity` below.
 
-    kind: "mask", "noise" or "blur"; draw: which realisation of the random part (the seed). The
-    text measures what the operator did.
+    The text measures what the operator did.
+
+    Args:
+        kind: "mask", "noise" or "blur".
+        draw: which realisation of the random part (the seed).
 
     Raises:
         ValueError: unknown kind, or a severity that the operator refuses.
@@ -55,9 +60,10 @@ def render_operator(
 
 
 def operator_controls(side: int) -> dict[str, widgets.Widget]:
-    """A menu of operators, a severity slider for each of which the chosen one shows, a realisation.
+    """A menu of operators, a severity slider for each of them, and a realisation. Only the chosen
+    operator's slider shows.
 
-    Not one slider that changes its range: the browser then sends an old value back.
+    One slider that changes its range will not do: the browser then sends an old value back.
     """
     controls = {"kind": choice("operator", list(KINDS))}
     for kind in KINDS.values():

@@ -1,4 +1,4 @@
-"""A panel: controls, a picture and a line of text, redrawn by one plain function.
+"""A panel has controls, a picture and a line of text, which one plain function redraws.
 
 The function `render(**values) -> (picture, text)` holds everything that can go wrong, so tests
 call it without a browser. The widget around it has no Output widget (whose content is lost in
@@ -56,7 +56,7 @@ def choice(label: str, options: Sequence[str], value: str | None = None) -> widg
 
 
 class Shown(widgets.VBox):
-    """A picture with its text, under whatever controls a subclass puts above.
+    """A picture with its text, under the controls that a subclass puts above them.
 
     `text` is what the reader reads, `png` the bytes of the picture; `label` and `picture` are the
     widgets that show them. (ipywidgets' own Image has no alt text, so an <img> is written.)

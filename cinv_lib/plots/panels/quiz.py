@@ -1,4 +1,4 @@
-"""Beat the encoder: the reader and the models name the same corrupted pictures.
+"""Beat the encoder (lesson 00): the reader and the models name the same corrupted pictures.
 
 `Quiz` is the game without any widget: seeded, silent about an answer until the reader has guessed,
 and counting for everyone only what the reader has guessed.
@@ -35,9 +35,11 @@ class Answer:
 
 @dataclass
 class Quiz:
-    """Questions with a few names each; build one with `Quiz.ask`.
+    """Questions with a few names each; make one with `Quiz.ask`.
 
-    corrupted, clean: (Q, 3, H, W); names: what the reader can choose from, for each question.
+    Args:
+        corrupted: the pictures that are asked about.
+        names: what the reader can choose from, for each question.
     """
 
     corrupted: Float[Tensor, "Q 3 H W"]
@@ -60,8 +62,14 @@ class Quiz:
     ) -> "Quiz":
         """Draw questions of different classes, corrupt them, and let the models answer.
 
-        models: name -> (corrupted batch in [0,1], unclipped -> logits over all classes). A model
-        answers with the most probable of the names that the reader sees, so all choose alike.
+        A model answers with the most probable of the names that the reader sees, so that all have
+        the same choice.
+
+        Args:
+            models: name -> function of a corrupted batch (unclipped) that gives logits over all
+                classes.
+            questions: how many.
+            choices: how many names each question has.
 
         Raises:
             ValueError: more questions or choices than there are classes, or fewer than two choices.
@@ -179,7 +187,7 @@ def render_question(quiz: Quiz, question: int) -> tuple[Image.Image, str]:
 
 
 class QuizPanel(Shown):
-    """The quiz with buttons. The keyboard is enough: Tab and Space, the focus moves by itself."""
+    """The quiz with buttons. Tab and Space are enough to play it, as the focus moves by itself."""
 
     def __init__(self, quiz: Quiz):
         self.quiz, self.question = quiz, 0

@@ -52,9 +52,11 @@ def render_sphere(
 ) -> tuple[Image.Image, str]:
     """Teacher and student's optima on the sphere; beside it the largest angle over the height h.
 
-    family: a name in FAMILIES. height: one of HEIGHTS; the slider's h counts "by hand" only.
-    times: the deviations are drawn so many times as large (at most 90 degrees). turn: the view, in
-        degrees around the axis.
+    Args:
+        family: a name in FAMILIES.
+        height: one of HEIGHTS; the slider's h counts "by hand" only.
+        times: how many times as large the deviations are drawn (at most 90 degrees).
+        turn: the view, in degrees around the axis.
 
     Raises:
         ValueError: unknown family or height, or a tau that is not above 0.
@@ -98,7 +100,7 @@ def sphere_panel() -> Panel:
 def _sphere(
     R: Float[Tensor, "N 3"], S: Float[Tensor, "N 3"], times: Number, turn: Number
 ) -> Image.Image:
-    """Points behind the sphere are pale. An arc joins R_i with the enlarged S*_i."""
+    """The sphere: points behind it are pale, and an arc joins R_i with the enlarged S*_i."""
     image, draw = _blank(SIDE)
     middle, radius = SIDE * FINE / 2, SIDE * FINE * 0.44
 
@@ -127,7 +129,8 @@ def _sphere(
 
 
 def _arc(r: np.ndarray, s: np.ndarray, times: Number) -> np.ndarray:
-    """Along the great circle from r towards s, `times` as far as s is, at most 90 degrees."""
+    """Points on the great circle from r towards s, to `times` the distance of s, at most to 90
+    degrees."""
     across = s - (s @ r) * r
     length = np.linalg.norm(across)
     end = min(times * math.atan2(length, s @ r), math.pi / 2)

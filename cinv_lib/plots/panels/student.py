@@ -1,4 +1,4 @@
-"""The panel of Fig. 2: what teacher and student make of the same corrupted picture."""
+"""The panel of Fig. 2 (lesson 00): how teacher and student embed the same corrupted picture."""
 
 from collections.abc import Mapping
 
@@ -53,7 +53,10 @@ def render_student(
 ) -> tuple[Image.Image, str]:
     """x and A(x), the embeddings of both as strips, and the cosines to R(x) as text.
 
-    draw: the seed of the corruption, kept while the severity moves, so that one corruption grows.
+    Args:
+        encoders: the teacher first.
+        draw: the seed of the corruption, kept while the severity moves, so that one corruption
+            grows.
     """
     at = operator.at(round(severity, 4))  # a slider's 0.3 is 0.30000000000000004
     corrupted = at(picture[None], torch.Generator(picture.device).manual_seed(draw))[0]
@@ -69,8 +72,9 @@ def see_what_the_student_sees(
 ) -> Panel:
     """A severity slider; teacher and student on x and A(x), and how near each is to R(x).
 
-    encoders: the teacher first, e.g. {"CLIP R": teacher, "student S": student}, in eval mode.
-    operator: its kind is kept, its severity is where the slider starts.
+    Args:
+        encoders: the teacher first, e.g. {"CLIP R": teacher, "student S": student}, in eval mode.
+        operator: its kind is kept, its severity is where the slider starts.
     """
     low, high, start, step = severities(str(operator).partition(":")[0], pictures.shape[-1])
     if not isinstance(operator.severity, tuple):

@@ -1,4 +1,4 @@
-"""The panel of Figure 1: what several models make of one picture while its severity moves."""
+"""The panel of Figure 1 (lesson 08): how models name one picture while its severity moves."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -34,7 +34,7 @@ def best(
 
 
 def bars(guesses: Sequence[tuple[str, float]], tone: str, truth: str) -> Image.Image:
-    """Names with their probability, a bar under each; filled where the name is the right one."""
+    """Names with their probability, and a bar under each, filled where the name is right."""
     rows = []
     for name, probability in guesses:
         bar = Image.new("RGB", (WIDTH + 1, BAR + 3), "white")
@@ -55,7 +55,11 @@ def render_top3(
 ) -> tuple[Image.Image, str]:
     """A(x) and the three best names of each model, as bars; as text the best one and its place.
 
-    draw: the seed of the corruption, kept while the severity moves, so that one corruption grows.
+    Args:
+        truth: the right name.
+        names: of all classes, in the order of the logits.
+        draw: the seed of the corruption, kept while the severity moves, so that one corruption
+            grows.
 
     Raises:
         ValueError: a model whose logits are not as many as `names`, or no such severity.
@@ -77,8 +81,11 @@ def three_best(
 ) -> Panel:
     """A severity slider over the pictures of `images`; the three best names of each model.
 
-    models: name -> (A(x), unclipped, to logits over all classes), in eval mode.
-    operator: its kind is kept; the slider starts at its severity, or in the middle of its range.
+    Args:
+        models: name -> function of A(x) (unclipped) that gives logits over all classes, in eval
+            mode.
+        operator: its kind is kept; the slider starts at its severity, or in the middle of its
+            range.
     """
     low, high, _, step = severities(str(operator).partition(":")[0], images.images.shape[-1])
     pictures = to_float(images.images)

@@ -1,4 +1,5 @@
-"""The panel of the gradient's weights: whom a batch's pictures are pushed from, at which tau."""
+"""The panel of the gradient's weights (lesson 03): from which pictures of a batch the others are
+pushed, at which tau."""
 
 import math
 
@@ -35,8 +36,8 @@ def effective_number(weights: Float[Tensor, "*rows N"]) -> Float[Tensor, "*rows"
 def hardest_negatives(
     S: Float[Tensor, "N d"], R: Float[Tensor, "N d"], tau: float, row: int
 ) -> tuple[list[int], float]:
-    """The negatives j != row of largest weight (three, or N - 1), and their share of all that is
-    on negatives, in [0, 1]. Both come from the cosines, so that no weight is too small to count.
+    """The negatives j != row of largest weight (three, or N - 1), and their share of the weight of
+    all negatives, in [0, 1]. Both come from the cosines, so that no weight is too small to count.
 
     Raises:
         ValueError: a single row has no negative; or what `losses.pair_weights` refuses.
@@ -50,8 +51,8 @@ def hardest_negatives(
 
 
 def tones(weights: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
-    """Weights in [0, 1] as colours, white for 0 to black for 1, by their square root: at tau 0.1
-    most weights are below 0.1, and they are what the panel is about."""
+    """Weights in [0, 1] as colours, from white for 0 to black for 1, by their square root: at tau
+    0.1 most weights are below 0.1, and the panel is about these."""
     stops = np.array([ImageColor.getrgb(stop) for stop in _STOPS])
     places = np.linspace(0, 1, len(stops))
     root = np.sqrt(np.clip(weights, 0, 1))
@@ -69,8 +70,10 @@ def render_weights(
 ) -> tuple[Image.Image, str]:
     """w_i(j) as a heat map, picture `row` and its three hardest negatives beside it.
 
-    pictures: x, which the teacher embeds as R; seen: A(x), which the student embeds as S; B is N.
-    `row` counts from 0; the picture and the text count from 1, as the slider does.
+    Args:
+        pictures: x, which the teacher embeds as R; B is N.
+        seen: A(x), which the student embeds as S.
+        row: counts from 0; the picture and the text count from 1, as the slider does.
 
     Raises:
         ValueError: another number of pictures than of embeddings, a row that is not there, a single
@@ -138,7 +141,7 @@ def _heat_map(
     row: int,
     hardest: list[int],
 ) -> Image.Image:
-    """Student i a row, teacher j a column, each beside its picture; a scale below."""
+    """A row for each student i, a column for each teacher j, their pictures, and a scale below."""
     count = len(weights)
     cell = max(6, MAP // count)
     edge = cell + 4  # where the map begins, right of and below the small pictures
@@ -164,7 +167,7 @@ def _heat_map(
 
 
 def _scale(width: int) -> Image.Image:
-    """What the colours mean: a bar of all of them, and weights at their places."""
+    """The meaning of the colours: a bar of all of them, and weights at their places."""
     span = width - 40  # room for the last number
     bar = tones(np.linspace(0, 1, span) ** 2)[None].repeat(10, axis=0)
     scale = Image.new("RGB", (width, 14 + canvas.LINE), "white")
