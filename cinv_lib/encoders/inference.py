@@ -118,8 +118,8 @@ def forward(
 
     Yields:
         What came before the pictures, and a list with the embeddings (b, d) of each encoder, in
-        float32. The encoders are folded until the last batch, or until the generator is closed:
-        who does more with the embeddings than keep them, does it in `contextlib.closing`.
+        float32. The encoders stay folded until the last batch, or until the generator is closed: a
+        caller that may fail in between uses `contextlib.closing`.
     """
     bf16 = hardware.uses_bf16(precision, device)
     with looking(encoders):

@@ -29,8 +29,9 @@ def step(
     size: float,
     budget: float,
 ) -> Float[Tensor, "B 3 H W"]:
-    """One step of PGD from z: up the loss by the gradient's sign, back to within `budget` of x,
-    back into [0,1]. x lies in [0,1], so the last of these stays within the budget."""
+    """One step of PGD from z: it goes up the loss by the gradient's sign, then back to within
+    `budget` of x, then back into [0,1]. x lies in [0,1], so the last of these stays within the
+    budget."""
     z = z + size * gradient.sign()
     return z.clamp(x - budget, x + budget).clamp(0, 1)
 

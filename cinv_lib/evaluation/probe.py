@@ -60,7 +60,7 @@ class ProbeRecipe:
                 )
 
     def batch_for(self, labelled: int, images: int) -> int:
-        """Images a batch when `labelled` of `images` have labels.
+        """Images in a batch when `labelled` of `images` have labels.
 
         >>> ProbeRecipe().batch_for(1000, 1000), ProbeRecipe().batch_for(100, 1000)
         (512, 32)
@@ -215,7 +215,7 @@ def fit(
 def train(
     encoder: Callable, images: Pictures, op: Operator, recipe: ProbeRecipe, seed: int
 ) -> Probe:
-    """`features` under `op`, a view an epoch, and `fit` on all labels."""
+    """`features` under `op`, one view for each epoch, and `fit` on all labels."""
     views = features(encoder, images, op, recipe.epochs, seed, recipe.crop, recipe.flip)
     return fit(views, images.labels, len(images.class_names), recipe, seed)
 

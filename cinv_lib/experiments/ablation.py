@@ -66,7 +66,7 @@ class Ablation(Experiment):
     asks = Experiment.asks | {"taus"}
 
     def asked_taus(self, seeds: int) -> list[float]:
-        """The further temperatures that a run of so many seeds asks for."""
+        """The further temperatures that a run with this number of seeds asks for."""
         out = self.several if seeds == 1 else ()
         return [tau for tau in self.taus if f"st:{tau:g}" not in out]
 

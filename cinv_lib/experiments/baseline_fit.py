@@ -1,5 +1,5 @@
-"""What classifiers make of the pictures that they were fitted to, and of others, clean and
-corrupted: where the accuracy of one goes that another has.
+"""What classifiers get right on the pictures that they were fitted to and on others, clean and
+corrupted. It shows where one classifier loses the accuracy that another one keeps.
 """
 
 from collections.abc import Mapping, Sequence

@@ -51,7 +51,7 @@ def measure(
 ) -> pd.DataFrame:
     """Look at the pictures at each severity, in the draws of `evaluate`.
 
-    R: what the embeddings are compared with, a row a picture; own: something else as well.
+    R: what the embeddings are compared with, one row for each picture; own: a second such tensor.
 
     Returns:
         A row for each severity and realisation: severity, realisation; for each head its top-1 in

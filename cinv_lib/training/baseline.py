@@ -78,15 +78,9 @@ def finetune(
 
     trained = nn.ModuleDict({"tower": classifier.encoder.tower, "head": classifier.head})
     history = loop.run(
-        trained,
-        trained.parameters(),
-        step,
-        len(images),
-        recipe,
-        seed,
-        checkpoint,
+        trained, trained.parameters(), step, len(images), recipe, seed, checkpoint,
         progress=f"baseline, {op}" if progress else None,
         spec=loop.describe("supervised baseline", images, op),
         ahead=source.ahead,
-    )
+    )  # fmt: skip
     return classifier.eval(), history

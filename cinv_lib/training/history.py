@@ -6,6 +6,7 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -23,33 +24,29 @@ SAVE_SHARE = 0.02  # but writing them may take no more than this share of the ti
 READ_EVERY = 20  # steps between two looks at the losses on a GPU, which has to stop for each look
 
 
+@dataclass
 class History:
     """The steps of one training, and its checkpoint. See `loop.run` for the columns and errors.
 
     main: of several processes, only the main one shows the bar and writes checkpoints.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        recipe: Recipe,
-        n_images: int,
-        device: torch.device,
-        main: bool,
-        checkpoint: Path | None,
-        spec: Mapping[str, str],
-        ahead: Ahead | None,
-    ) -> None:
-        self.module, self.optimizer, self.recipe = module, optimizer, recipe
-        self.n_images, self.device, self.main, self.ahead = n_images, device, main, ahead
-        self.path, self.spec = checkpoint, spec
-        self.rows: list[list[float]] = []
-        self.unread: list[tuple[int, int, Tensor, float, int]] = []
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    n_images: int
+    device: torch.device
+    main: bool
+    checkpoint: Path | None
+    spec: Mapping[str, str]
+    ahead: Ahead | None
+    rows: list[list] = field(default_factory=list)
+    unread: list[list] = field(default_factory=list)  # rows whose loss is a tensor still
+    images: int = 0  # how many the unread rows have seen
 
     def resume(self) -> int:
         """The number of steps done already, after loading what the checkpoint keeps of them."""
-        state = None if self.path is None else disk.load(self.path, self.spec)
+        state = None if self.checkpoint is None else disk.load(self.checkpoint, self.spec)
         if state is None:
             return 0
         self.module.load_state_dict(state["module"])
@@ -78,32 +75,30 @@ class History:
 
         A checkpoint is written only when all losses up to it have been read and are finite.
         """
-        self.unread.append((epoch, step, loss.detach(), lr, images))
+        self.unread.append([epoch, step, loss.detach(), lr])
+        self.images += images
         if self.device.type == "cuda" and len(self.unread) < READ_EVERY and not last:
             return
         self._read()
         waited = self.read_at - self.saved_at
         due = (last or waited >= SAVE_EVERY_S) and self.saving_took <= SAVE_SHARE * waited
         finished = last and epoch + 1 == self.recipe.epochs
-        if self.path is not None and self.main and (due or finished):
+        if self.checkpoint is not None and self.main and (due or finished):
             self._save(epoch, step, lr)
 
     def _read(self) -> None:
-        """Turn the noted steps into rows: their losses, and the speed since the last reading."""
-        losses = torch.stack([loss for _, _, loss, _, _ in self.unread]).tolist()
-        for (epoch, step, _, lr, _), loss in zip(self.unread, losses, strict=True):
+        """Finish the unread rows: their losses, and the speed since the last reading."""
+        losses = torch.stack([loss for _, _, loss, _ in self.unread]).tolist()
+        now = time.perf_counter()
+        seconds, self.read_at = now - self.read_at, now
+        waits = [] if self.ahead is None else [self.ahead.waited() / seconds]
+        for (epoch, step, _, lr), loss in zip(self.unread, losses, strict=True):
             if not math.isfinite(loss):
                 raise self._diverged(f"The loss is {loss}", epoch, step, lr)
-        images, now = sum(images for *_, images in self.unread), time.perf_counter()
-        seconds, self.read_at = now - self.read_at, now
-        rates = [images / seconds]
-        if self.ahead is not None:
-            rates.append(self.ahead.waited() / seconds)
-        for (epoch, step, _, lr, _), loss in zip(self.unread, losses, strict=True):
-            self.rows.append([epoch, step, loss, lr, *rates])
-        self.unread.clear()
-        self.bar.update(images)
+            self.rows.append([epoch, step, loss, lr, self.images / seconds, *waits])
+        self.bar.update(self.images)
         self.bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+        self.unread, self.images = [], 0
 
     def _save(self, epoch: int, step: int, lr: float) -> None:
         weights = self.module.state_dict()
@@ -111,14 +106,14 @@ class History:
             raise self._diverged("A weight is not finite", epoch, step, lr)
         rows = torch.tensor(self.rows, dtype=torch.float64)
         state = {"spec": self.spec, "step": step + 1, "module": weights, "history": rows}
-        disk.save(self.path, state | {"optimizer": self.optimizer.state_dict()})
+        disk.save(self.checkpoint, state | {"optimizer": self.optimizer.state_dict()})
         self.saved_at = time.perf_counter()
         self.saving_took = self.saved_at - self.read_at
 
     def _diverged(self, what: str, epoch: int, step: int, lr: float) -> FloatingPointError:
         kept = "No checkpoint was written."
-        if self.path is not None and self.path.exists():
-            kept = f"The last good checkpoint is {self.path}."
+        if self.checkpoint is not None and self.checkpoint.exists():
+            kept = f"The last good checkpoint is {self.checkpoint}."
         return FloatingPointError(
             f"{what} at step {step} (epoch {epoch}, learning rate {lr:.3g}): training diverged. "
             f"Lower Recipe.lr, for example to {self.recipe.lr / 3:.2g}, or set precision='fp32'; "

@@ -54,8 +54,9 @@ def run(
         ahead: is told the batches of each epoch before the first of them; see `feed`.
 
     Returns:
-        A row a step: epoch, step (both from 0), loss (of the first process), lr, images_per_s; with
-        `ahead` also waiting, the share of the time in which there was nothing to compute with.
+        A row for each step: epoch, step (both from 0), loss (of the first process), lr,
+        images_per_s; with `ahead` also waiting, the share of the time in which there was nothing
+        to compute with.
 
     Raises:
         FloatingPointError: the loss or a weight is NaN or infinite. No checkpoint holds it.
@@ -179,5 +180,5 @@ def _batches(n_images: int, recipe: Recipe, ranks: int) -> int:
 
 
 def _share(batch: Int64[Tensor, " b"], rank: int, ranks: int) -> Int64[Tensor, " s"]:
-    """What one process takes of a batch: as many images as every other."""
+    """The images of a batch that one process takes; every process takes equally many."""
     return batch[: len(batch) // ranks * ranks][rank::ranks]

@@ -1,5 +1,5 @@
 """Distillation (paper, Section 3): the student S learns, from corrupted images, the embeddings that
-the teacher R gives to the same images clean. No labels. Both start as the same network.
+the teacher R gives to the same images clean. No labels are used. Both start as the same network.
 """
 
 import copy
@@ -44,9 +44,9 @@ def distill(
     Returns:
         The student, in eval mode, on the training's device; and the history of `loop.run`.
 
-    >>> from cinv_lib import encoders, images, losses, operators
+    >>> from cinv_lib import data, encoders, losses, operators
     >>> teacher = encoders.load("stickers-clip")                     # doctest: +SKIP
-    >>> pictures = data.load("stickers-100", "train", n=20)        # doctest: +SKIP
+    >>> pictures = data.load("stickers-100", "train", n=20)          # doctest: +SKIP
     >>> student, history = distill(teacher, pictures, operators.parse("mask:0.9"),
     ...     losses.parse("st:0.1"), Recipe(30, 64, 3e-3), seed=0)    # doctest: +SKIP
     """
@@ -69,17 +69,11 @@ def distill(
             return loss(gathered(s.float()), gathered(r.float()))
 
     history = loop.run(
-        student.tower,
-        student.tower.parameters(),
-        step,
-        len(images),
-        recipe,
-        seed,
-        checkpoint,
+        student.tower, student.tower.parameters(), step, len(images), recipe, seed, checkpoint,
         progress=f"student, {op}" if progress else None,
         spec=loop.describe("distillation", images, op) | {"loss": loss},
         ahead=source.ahead,
-    )
+    )  # fmt: skip
     return student.eval(), history
 
 

@@ -77,22 +77,16 @@ def tune(
             value = loss(s, t)
             return value + anchor * losses.alignment(t, gathered(r.float())) if anchor else value
 
+    both = nn.ModuleDict({"student": student.tower, "teacher": tuned.tower})
+    paced = {"params": tuned.tower.parameters(), "pace": pace}
+    described = loop.describe("tuned teacher", images, op)
     history = loop.run(
-        nn.ModuleDict({"student": student.tower, "teacher": tuned.tower}),
-        [
-            {"params": student.tower.parameters()},
-            {"params": tuned.tower.parameters(), "pace": pace},
-        ],
-        step,
-        len(images),
-        recipe,
-        seed,
-        checkpoint,
+        both, [{"params": student.tower.parameters()}, paced],
+        step, len(images), recipe, seed, checkpoint,
         progress=f"student and teacher, {op}" if progress else None,
-        spec=loop.describe("tuned teacher", images, op)
-        | {"loss": loss, "pace": pace, "anchor": anchor},
+        spec=described | {"loss": loss, "pace": pace, "anchor": anchor},
         ahead=source.ahead,
-    )
+    )  # fmt: skip
     tuned.name = f"tuned {teacher.name}"
     return student.eval(), tuned.eval(), history
 
