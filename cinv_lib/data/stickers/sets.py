@@ -1,8 +1,9 @@
 """The embedded world: pictographs on photographs, 64 x 64, and its splits.
 
-The whole world is the teacher's "web". Stickers-100 and Stickers-100B are disjoint sets of 100 of
-its classes, as ImageNet-100 and ImageNet-100B are of ImageNet's. The label-shift classes are near
-twins of five classes of Stickers-100 and belong to neither set (the paper's Table 3).
+The whole world is the "web" that the teacher has seen. Stickers-100 and Stickers-100B are disjoint
+sets of 100 of its classes, as ImageNet-100 and ImageNet-100B are of ImageNet's. The label-shift
+classes are near twins of five classes of Stickers-100 and belong to neither set (the paper's
+Table 3).
 
 Pictures are drawn by `drawing.render` from a series number and an index, so nothing is downloaded;
 what has been drawn once is kept as uint8 under the data folder.
@@ -108,9 +109,8 @@ def image_set(
         images = draw_all(SERIES[name, split], ids, train=split == "train")
         names = tuple(glyphs.glyphs().names[i] for i in classes(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {"images": images.numpy(), "labels": labels.numpy(), "names": np.array(names)}
         with whole(path) as part, open(part, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, images=images.numpy(), labels=labels.numpy(), names=np.array(names))
     with np.load(path) as saved:
         images, labels = torch.from_numpy(saved["images"]), torch.from_numpy(saved["labels"])
         names = tuple(str(n) for n in saved["names"])
