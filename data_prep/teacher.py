@@ -31,6 +31,7 @@ from cinv_lib.data.stickers import drawing
 from cinv_lib.data.stickers import sets as sticker_sets
 from cinv_lib.data.stickers.glyphs import glyphs
 from cinv_lib.encoders import config, words
+from cinv_lib.machine import files
 
 from . import cards
 

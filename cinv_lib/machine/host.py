@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 GIB = 2**30
 JOB = 1.5 * GIB  # what a training, or an executed notebook, holds in memory
 SPARE = 1 * GIB  # for everything else on the machine

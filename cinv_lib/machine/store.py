@@ -86,7 +86,7 @@ def _canonical(value: Any, where: str) -> Any:
 
 
 def address(spec: Mapping[str, Any]) -> str:
-    """The first 20 hex digits of the sha256 of the spec's canonical JSON."""
+    """The first hex digits of the sha256 of the spec's canonical JSON."""
     text = json.dumps(canonical(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:ADDRESS_DIGITS]
 

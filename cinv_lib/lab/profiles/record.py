@@ -68,7 +68,12 @@ class Profile:
         return tables[table]
 
     def changed(self, entries: Mapping[str, Mapping[str, Any]], **fields: Any) -> "Profile":
-        """The same with other fields, and with other settings of the entries named."""
+        """The same with other fields, and with other settings of the entries named.
+
+        Raises KeyError where one of them is no entry, with those there are.
+        """
+        for name in entries:
+            _ = self[name]
         new = tuple(replace(e, **entries.get(e.name, {})) for e in self.entries)
         return replace(self, entries=new, **fields)
 
