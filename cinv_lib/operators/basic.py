@@ -46,7 +46,6 @@ class Identity(Operator):
         return self.name
 
 
-@dataclass(frozen=True)
 class RandomMask(Operator):
     """A(x) = m ⊙ x: exactly int(H W p) random pixels of each image are 0, in all channels at once.
 
@@ -62,7 +61,6 @@ class RandomMask(Operator):
         return x * functional.random_keep(missing, height, width, generator).to(x.dtype)
 
 
-@dataclass(frozen=True)
 class GaussianNoise(Operator):
     """A(x) = x + σ z, with z ~ N(0, 1) in every pixel and channel; never clipped.
 
@@ -77,7 +75,6 @@ class GaussianNoise(Operator):
         return z.mul_(severities.to(x).view(-1, 1, 1, 1)).add_(x)
 
 
-@dataclass(frozen=True)
 class GaussianBlur(Operator):
     """A(x) = g_σ * x, with g_σ a Gaussian cut off at 2σ; images are mirrored at their borders.
 
