@@ -7,6 +7,6 @@ The public names are listed in `__init__.pyi` beside this file; each is imported
 
 import lazy_loader as lazy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

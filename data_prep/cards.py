@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cinv_lib.machine import files, provenance
 
+PICTURES = "Pictures: [their sources and licences](../SOURCES.md)."
+
 
 def write(folder: Path, title: str, weights: str, rows: dict[str, object], text: str) -> None:
     """folder/MODEL_CARD.md: a title, a paragraph, and a table of facts with the file's SHA-256."""
@@ -13,5 +15,5 @@ def write(folder: Path, title: str, weights: str, rows: dict[str, object], text:
     facts = {**rows, "file": f"`{weights}`", "sha256": f"`{digest}`"}
     facts |= {k: v for k, v in provenance.describe().items() if k in ("commit", "date", "machine")}
     table = "\n".join(f"| {k} | {v} |" for k, v in facts.items())
-    card = f"# {title}\n\n{text.strip()}\n\n| | |\n|---|---|\n{table}\n"
+    card = f"# {title}\n\n{text.strip()}\n\n| | |\n|---|---|\n{table}\n\n{PICTURES}\n"
     files.write_text(folder / "MODEL_CARD.md", card)

@@ -19,6 +19,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.views import epoch_order, random_crop, random_flip
 from cinv_lib.encoders.encoder import TEMPLATE, Encoder, text_embeddings
 from cinv_lib.evaluation.draws import realised
+from cinv_lib.machine.checks import expect
 from cinv_lib.operators.base import Operator
 
 
@@ -46,18 +47,15 @@ class ProbeRecipe:
     flip: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name, good, expected in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("lr", 0 < self.lr < math.inf, "a positive number"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or a positive number"),
-            ("small_batch", self.small_batch >= 1, "at least 1"),
-            ("small_below", 0 <= self.small_below <= 1, "a share of the labels, 0 to 1"),
-        ):
-            if not good:
-                raise ValueError(
-                    f"ProbeRecipe.{name} is {getattr(self, name)!r}; expected {expected}"
-                )
+        expect(
+            self,
+            epochs=(self.epochs >= 1, "at least 1"),
+            lr=(0 < self.lr < math.inf, "a positive number"),
+            batch_size=(self.batch_size >= 1, "at least 1"),
+            weight_decay=(0 <= self.weight_decay < math.inf, "0 or a positive number"),
+            small_batch=(self.small_batch >= 1, "at least 1"),
+            small_below=(0 <= self.small_below <= 1, "a share of the labels, 0 to 1"),
+        )
 
     def batch_for(self, labelled: int, images: int) -> int:
         """Images in a batch when `labelled` of `images` have labels.

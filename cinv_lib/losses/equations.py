@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from cinv_lib.machine.checks import number_text
+
 Embeddings = Float[Tensor, "N d"]
 Scalar = Float[Tensor, ""]
 VARIANTS = {  # what each embedding is pushed away from (Appendix C)
@@ -158,8 +160,8 @@ class Loss:
         return contrastive(S, R, self.tau, self.name, self.weight, self.centred)
 
     def __str__(self) -> str:
-        text = self.name if self.name == "mse" else f"{self.name}:{_text(self.tau)}"
-        text += f",weight={_text(self.weight)}" if self.weight != 1 else ""
+        text = self.name if self.name == "mse" else f"{self.name}:{number_text(self.tau)}"
+        text += f",weight={number_text(self.weight)}" if self.weight != 1 else ""
         return text + (",centred" if self.centred else "")
 
 
@@ -223,7 +225,3 @@ def _number(text: str, whole: str) -> float:
             f"{text!r} in loss {whole!r} is not a number; expected for example 'st:0.1' or "
             "'st:0.1,weight=0.5'"
         ) from None
-
-
-def _text(number: float) -> str:
-    return repr(number).removesuffix(".0")

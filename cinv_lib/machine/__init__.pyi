@@ -1,3 +1,4 @@
+from . import checks as checks
 from . import files as files
 from . import folders as folders
 from . import hardware as hardware

@@ -4,7 +4,6 @@ from . import inverse as inverse
 from .base import OPERATORS as OPERATORS
 from .base import Operator as Operator
 from .base import Severity as Severity
-from .base import number_text as number_text
 from .basic import GaussianBlur as GaussianBlur
 from .basic import GaussianNoise as GaussianNoise
 from .basic import Identity as Identity

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from cinv_lib.machine.checks import number_text
 from cinv_lib.operators import functional
 
 Images = Float[Tensor, "B C H W"]
@@ -152,11 +153,6 @@ def _check_class(cls: type[Operator]) -> None:
 
 def _of_the_library(cls: type) -> bool:
     return cls.__module__.startswith("cinv_lib.")
-
-
-def number_text(number: float) -> str:
-    """The shortest text of a number that reads back as the same: 0.9, 9, 1e300."""
-    return repr(float(number)).removesuffix(".0").replace("e+", "e")
 
 
 def _check_images(x: object) -> None:

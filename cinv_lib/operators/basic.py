@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from cinv_lib.machine.checks import number_text
 from cinv_lib.operators import functional
 from cinv_lib.operators.base import (
     CLASS,
@@ -26,7 +27,6 @@ from cinv_lib.operators.base import (
     Rng,
     Severities,
     Severity,
-    number_text,
 )
 
 

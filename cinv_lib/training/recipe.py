@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from cinv_lib.machine.checks import expect
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -22,15 +24,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         low, high = self.crop
-        for name, good, expected in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("lr", 0 < self.lr < math.inf, "a positive number"),
-            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or a positive number"),
-            ("crop", 0 < low <= high <= 1, "(low, high) with 0 < low <= high <= 1"),
-            ("precision", self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32"),
-        ):
-            if not good:
-                value = getattr(self, name)
-                raise ValueError(f"Recipe.{name} is {value!r}; expected {expected}.")
+        expect(
+            self,
+            epochs=(self.epochs >= 1, "at least 1"),
+            batch_size=(self.batch_size >= 1, "at least 1"),
+            lr=(0 < self.lr < math.inf, "a positive number"),
+            weight_decay=(0 <= self.weight_decay < math.inf, "0 or a positive number"),
+            crop=(0 < low <= high <= 1, "(low, high) with 0 < low <= high <= 1"),
+            precision=(self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32"),
+        )
         object.__setattr__(self, "crop", (float(low), float(high)))  # equal ranges compare equal

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
 
+from cinv_lib.machine.checks import expect
 from cinv_lib.machine.hardware import uses_bf16
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import RandomMask
@@ -54,19 +55,16 @@ class DecoderRecipe:
     decay_every: int = 30
 
     def __post_init__(self) -> None:
-        for name, good, expected in (
-            ("channels", self.channels >= 1, "at least 1"),
-            ("doublings", self.doublings >= 1, "at least 1"),
-            ("iterations", self.iterations >= 1, "at least 1"),
-            ("lr", 0 < self.lr < math.inf, "a positive number"),
-            ("noise", 0 <= self.noise < math.inf, "0 or a positive number"),
-            ("noise_decay", 0 < self.noise_decay <= 1, "a factor, above 0 and up to 1"),
-            ("decay_every", self.decay_every >= 1, "at least 1"),
-        ):
-            if not good:
-                raise ValueError(
-                    f"DecoderRecipe.{name} is {getattr(self, name)!r}; expected {expected}"
-                )
+        expect(
+            self,
+            channels=(self.channels >= 1, "at least 1"),
+            doublings=(self.doublings >= 1, "at least 1"),
+            iterations=(self.iterations >= 1, "at least 1"),
+            lr=(0 < self.lr < math.inf, "a positive number"),
+            noise=(0 <= self.noise < math.inf, "0 or a positive number"),
+            noise_decay=(0 < self.noise_decay <= 1, "a factor, above 0 and up to 1"),
+            decay_every=(self.decay_every >= 1, "at least 1"),
+        )
 
     @property
     def parameters(self) -> int:
