@@ -46,7 +46,7 @@ if set(RUN) & set("{}\n"):
     raise ValueError(f"{RUN!r}: a run cannot be kept there, as snakemake reads {{ and }} in a path")
 LOGS = os.path.abspath(f"{RUN}/logs")  # a lesson runs in another folder, notebooks
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
-NOTHING = {"api", "doctor", "host", "site"}  # modules of the library that no result comes from
+NOTHING = {"api", "doctor", "finding", "host", "site"}  # modules of the library that no result comes from
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
 # a progress bar of cells for people, where no other lesson runs beside it; silence for log files
 ALONE = sys.stderr.isatty() and workflow.cores == 1

@@ -12,31 +12,15 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from cinv_lib.course.finding import REINSTALL, Finding, report
 from cinv_lib.machine import host
 from cinv_lib.machine.folders import ROOT, home
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-REINSTALL = "rm -rf .venv && make doctor"
 GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check saw. `fix` is a command or a sentence; a finding that is "OK" has none."""
-
-    status: str  # "OK", "WARN": the course runs, but ..., "FAIL": it does not run
-    name: str
-    detail: str
-    fix: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.status:<5}{self.name}: {self.detail}" + (
-            f"\n     fix: {self.fix}" if self.fix else ""
-        )
 
 
 def python() -> Finding:
@@ -271,27 +255,6 @@ def checks(port_number: int = 8888) -> list[tuple[str, Callable[[], Finding]]]:
         ),
         ("port", lambda: port(port_number)),
     ]
-
-
-def examine(name: str, check: Callable[[], Finding]) -> Finding:
-    """The check's finding; whatever it raises is a FAIL that says what."""
-    try:
-        return check()
-    except Exception as error:
-        first = (str(error).strip().splitlines() or ["no message"])[0]
-        return Finding("FAIL", name, f"{type(error).__name__}: {first[:200]}", REINSTALL)
-
-
-def report(named: Iterable[tuple[str, Callable[[], Finding]]]) -> int:
-    """Print every finding as it comes and a last line; 1 if anything failed, else 0."""
-    counts = {"OK": 0, "WARN": 0, "FAIL": 0}
-    for name, check in named:
-        finding = examine(name, check)
-        counts[finding.status] += 1
-        print(finding, flush=True)
-    verdict = "something must be fixed" if counts["FAIL"] else "the course can run"
-    print(f"\n{counts['OK']} OK, {counts['WARN']} WARN, {counts['FAIL']} FAIL: {verdict}")
-    return int(counts["FAIL"] > 0)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from cinv_lib.course import doctor
+from cinv_lib.course import finding as findings
 from cinv_lib.machine import host
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
@@ -55,7 +56,7 @@ def test_packages_as_in_the_lock(tmp_path):
 
 def test_libraries_of_this_environment_work():
     for check in (doctor.torch, doctor.torchvision, doctor.open_clip, doctor.widgets, doctor.bf16):
-        assert doctor.examine(check.__name__, check).status == "OK", check.__name__
+        assert findings.examine(check.__name__, check).status == "OK", check.__name__
 
 
 def test_operators_of_torchvision_that_are_missing(monkeypatch):
@@ -68,7 +69,7 @@ def test_operators_of_torchvision_that_are_missing(monkeypatch):
         return real(name)
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    finding = doctor.examine("torchvision", doctor.torchvision)
+    finding = findings.examine("torchvision", doctor.torchvision)
     assert finding.status == "FAIL"
     assert finding.detail == "RuntimeError: operator torchvision::nms does not exist"
     assert "rm -rf .venv" in finding.fix
@@ -167,14 +168,14 @@ def test_report_is_a_line_a_check_and_the_fix_below(capsys):
     def fails():
         raise OSError("no such thing")
 
-    named = [("good", lambda: doctor.Finding("OK", "good", "very")), ("bad", fails)]
-    assert doctor.report(named) == 1
+    named = [("good", lambda: findings.Finding("OK", "good", "very")), ("bad", fails)]
+    assert findings.report(named) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "OK   good: very"
     assert lines[1] == "FAIL bad: OSError: no such thing"
     assert lines[2].strip().startswith("fix: ")
     assert lines[-1] == "1 OK, 0 WARN, 1 FAIL: something must be fixed"
-    assert doctor.report(named[:1]) == 0
+    assert findings.report(named[:1]) == 0
 
 
 def test_this_repository_is_healthy(capsys, home):
