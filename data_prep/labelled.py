@@ -17,7 +17,7 @@ from cinv_lib import data as image_sets
 from cinv_lib import encoders, operators, training
 from cinv_lib.encoders import config
 from cinv_lib.lab.profiles.stickers import STICKERS
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 
 from . import cards, teacher
 

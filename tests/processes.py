@@ -65,6 +65,7 @@ def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
     `kill_at` counts the steps of this process; 0 lets it live.
     """
     from cinv_lib.training import history, loop
+    from cinv_lib.training.recipe import Recipe
 
     history.SAVE_EVERY_S, history.SAVE_SHARE = 0.0, math.inf
     torch.manual_seed(0)
@@ -82,7 +83,7 @@ def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:
         noisy = x + 0.1 * torch.randn(x.shape, generator=generator)
         return (module(noisy) - x.mean(dim=(2, 3)).repeat(1, 2)[:, :4]).square().mean()
 
-    recipe = loop.Recipe(epochs=4, batch_size=8, lr=0.01, precision="fp32")
+    recipe = Recipe(epochs=4, batch_size=8, lr=0.01, precision="fp32")
     loss = loop.run(module, module.parameters(), step, 30, recipe, 1, checkpoint).loss.tolist()
     torch.save({"module": module.state_dict(), "loss": loss, "steps": len(steps)}, out)
 
@@ -135,11 +136,12 @@ def training_on_files(folder: Path) -> None:
     from cinv_lib import losses, operators, training
     from cinv_lib.data import decoding
     from cinv_lib.training import loop
+    from cinv_lib.training.recipe import Recipe
 
     decoded, real = [], decoding.open_rgb
     decoding.open_rgb = lambda path: decoded.append(path) or real(path)
     torch.optim.Adam = lambda parameters, lr, **_: torch.optim.SGD(parameters, lr)
-    recipe = loop.Recipe(2, 16, lr=0.05, crop=(0.3, 1.0), precision="fp32")
+    recipe = Recipe(2, 16, lr=0.05, crop=(0.3, 1.0), precision="fp32")
     teacher, files = small_encoder(norm=False), picture_files(folder, 32)
     op, loss = operators.parse("blur:1"), losses.parse("st:0.1")
     loop.describe = lambda *_: {}  # it decodes a sample
@@ -178,12 +180,13 @@ def three_trainings(out: Path) -> None:
     """
     from cinv_lib import losses, operators, training
     from cinv_lib.training import loop
+    from cinv_lib.training.recipe import Recipe
 
     def descent(parameters, lr, **_):
         return torch.optim.SGD(parameters, lr)
 
     torch.optim.Adam = descent
-    recipe = loop.Recipe(epochs=2, batch_size=16, lr=0.05, precision="fp32")
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.05, precision="fp32")
     teacher, pictures = small_encoder(norm=False), small_pictures(n=48)
     op, result = operators.parse("blur:1"), {}
     for text in ("st:0.1,centred", "nt:0.2"):

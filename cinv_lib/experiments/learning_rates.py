@@ -24,7 +24,7 @@ from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.machine.files import write_text
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import finetune
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill
 
 SEED = 10  # of no result of the course

@@ -19,7 +19,7 @@ from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training import tuned_teacher
 from cinv_lib.training.baseline import Classifier, finetune
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill
 
 CHECKPOINT = "checkpoint.pt"

@@ -15,7 +15,7 @@ from torch import Tensor
 from cinv_lib import encoders, losses, operators, training
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.machine import hardware
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 
 BATCH, STEPS, BLOCKS, GOAL = 64, 10, 7, 1.05
 WARM_UP = 2  # steps at the start of each block that are not counted

@@ -11,7 +11,7 @@ from cinv_lib import encoders
 from cinv_lib.encoders import any_module
 from cinv_lib.losses.equations import Loss
 from cinv_lib.operators.basic import RandomMask
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

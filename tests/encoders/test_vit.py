@@ -9,7 +9,7 @@ from torch import nn
 
 from cinv_lib import data, encoders, losses, operators, training
 from cinv_lib.encoders import inference
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from data_prep import teacher
 
 NAME = "stickers-clip-vit"

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from cinv_lib import encoders, losses, operators, training
 from cinv_lib.machine import hardware
 from cinv_lib.training import checkpoint, feed, loop
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill as train_student
 
 ST = losses.parse("st:0.1")

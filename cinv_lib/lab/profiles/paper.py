@@ -32,7 +32,7 @@ from cinv_lib.experiments.tuned_teacher import TunedTeacher
 from cinv_lib.experiments.unknown_severity import UnknownSeverity
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import PAPER
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 
 CROP = (0.08, 1.0)  # RandomResizedCrop's default
 

@@ -34,7 +34,7 @@ from cinv_lib.experiments.tuned_teacher import TunedTeacher
 from cinv_lib.experiments.unknown_severity import UnknownSeverity
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
-from cinv_lib.training.loop import Recipe
+from cinv_lib.training.recipe import Recipe
 
 OPERATORS = ("mask:0.9", "noise:0.5", "blur:2.57")
 MASKS, NOISES = "mask:0.5..0.95", "noise:0.1..0.3"
