@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.views import epoch_order, generator_of
 from cinv_lib.machine import hardware
-from cinv_lib.operators.base import Operator
+from cinv_lib.operators.base import Operator, described
 from cinv_lib.training import checkpoint as disk
 from cinv_lib.training.feed import Ahead
 from cinv_lib.training.history import History
@@ -134,7 +134,7 @@ def describe(kind: str, images: Pictures, op: Operator) -> dict[str, object]:
     sample = images.images[:: max(1, len(images) // 64)]
     return {
         "training": kind,
-        "operator": op,
+        "operator": described(op),  # of a class of your own, also what it does
         "image set": images.name,
         "image data": disk.fingerprint([images.labels, sample]),
     }
