@@ -21,6 +21,7 @@ from cinv_lib.encoders.encoder import TEMPLATE, Encoder, text_embeddings
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.machine.checks import expect
 from cinv_lib.operators.base import Operator
+from cinv_lib.training.recipe import cosine
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def fit(
             if k == 0:
                 order = epoch_order(len(chosen), seed, epoch).to(device).tensor_split(batches)
             for group in optimizer.param_groups:
-                group["lr"] = 0.5 * recipe.lr * (1 + math.cos(math.pi * step / steps))
+                group["lr"] = cosine(recipe.lr, step, steps)
             x = used[epoch % views, order[k]]
             F.cross_entropy(F.linear(x, weight, bias), targets[order[k]]).backward()
             optimizer.step()

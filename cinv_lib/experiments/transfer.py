@@ -53,7 +53,7 @@ def measure(
     Args:
         encoders: by method, pictures to embeddings (B, d); of a trained classifier its encoder,
             without the old head. They are only looked at: no weight and no batch norm changes.
-        sets: a name of `data.load` -> pictures a class to fit on, and to score on; None for all.
+        sets: a name of `data.load` -> pictures per class to fit on, and to score on; None for all.
         op: what corrupts both; each training picture is embedded under `views` draws of it.
 
     Returns:

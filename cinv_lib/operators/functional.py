@@ -1,6 +1,6 @@
 """The arithmetic of the forward operators: masks, Gaussian taps, convolution, random numbers.
 
-Plain functions of a whole batch, one severity an image; `operators` puts names to them.
+Plain functions of a whole batch with a severity for each image; `operators` puts names to them.
 """
 
 from concurrent.futures import ThreadPoolExecutor

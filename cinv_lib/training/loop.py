@@ -23,7 +23,7 @@ from cinv_lib.operators.base import Operator, described
 from cinv_lib.training import checkpoint as disk
 from cinv_lib.training.feed import Ahead
 from cinv_lib.training.history import History
-from cinv_lib.training.recipe import Recipe
+from cinv_lib.training.recipe import Recipe, cosine
 
 Step = Callable[[Int64[Tensor, " b"], torch.Generator], Float[Tensor, ""]]
 
@@ -122,11 +122,6 @@ def run(
         # Note the loss; now and then check that it is finite, and save.
         history.add(epoch, t, loss, lr, len(order[k]), last=k + 1 == batches)
     return history.table()
-
-
-def cosine(lr: float, step: int, steps: int) -> float:
-    """The learning rate of `step` (from 0): lr at the first step, 0 after the last of `steps`."""
-    return lr * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 def describe(kind: str, images: Pictures, op: Operator) -> dict[str, object]:

@@ -34,3 +34,8 @@ class Recipe:
             precision=(self.precision in ("auto", "bf16", "fp32"), "auto, bf16 or fp32"),
         )
         object.__setattr__(self, "crop", (float(low), float(high)))  # equal ranges compare equal
+
+
+def cosine(lr: float, step: int, steps: int) -> float:
+    """The learning rate of `step` (from 0): lr at the first step, 0 after the last of `steps`."""
+    return lr * 0.5 * (1.0 + math.cos(math.pi * step / steps))

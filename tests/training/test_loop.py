@@ -12,9 +12,9 @@ from torch import nn
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.machine import hardware
 from cinv_lib.training import checkpoint as disk
-from cinv_lib.training import feed, loop
+from cinv_lib.training import feed
 from cinv_lib.training.loop import run
-from cinv_lib.training.recipe import Recipe
+from cinv_lib.training.recipe import Recipe, cosine
 
 X = torch.linspace(-1, 1, 40).unsqueeze(1)
 
@@ -58,12 +58,12 @@ def test_cosine_is_torchs_schedule_and_ends_at_zero():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=17)
     for step in range(18):
-        assert loop.cosine(0.3, step, 17) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-15)
+        assert cosine(0.3, step, 17) == pytest.approx(scheduler.get_last_lr()[0], abs=1e-15)
         optimizer.step()
         scheduler.step()
-    assert loop.cosine(0.3, 0, 17) == 0.3
-    assert loop.cosine(0.3, 5, 10) == pytest.approx(0.15)
-    assert loop.cosine(0.3, 17, 17) == pytest.approx(0, abs=1e-16)
+    assert cosine(0.3, 0, 17) == 0.3
+    assert cosine(0.3, 5, 10) == pytest.approx(0.15)
+    assert cosine(0.3, 17, 17) == pytest.approx(0, abs=1e-16)
 
 
 def test_equals_a_plain_loop_written_out():
@@ -72,16 +72,16 @@ def test_equals_a_plain_loop_written_out():
     module, history = train_line(log, weight_decay=0.01)
     plain = line().to(module.weight.device)
     adam = torch.optim.Adam(plain.parameters(), lr=0.05, weight_decay=0.01)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=9)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=9)
     losses, lrs = [], []
     for indices, noise in log:
         loss = squares(plain, X[indices].to(noise.device), noise)
         losses.append(loss.item())
-        lrs.append(cosine.get_last_lr()[0])
+        lrs.append(schedule.get_last_lr()[0])
         adam.zero_grad()
         loss.backward()
         adam.step()
-        cosine.step()
+        schedule.step()
     torch.testing.assert_close(module.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-7)
     assert history.loss.tolist() == pytest.approx(losses, rel=1e-4)
     assert history.lr.tolist() == pytest.approx(lrs, rel=1e-12)
@@ -217,7 +217,7 @@ def test_nan_loss_names_the_step_and_keeps_the_last_good_checkpoint(tmp_path, mo
 
     with pytest.raises(FloatingPointError) as error:
         run(module, module.parameters(), step, len(X), recipe(), 0, path)
-    lr = loop.cosine(0.05, 5, 9)
+    lr = cosine(0.05, 5, 9)
     for words in (
         f"The loss is {value} at step 5 (epoch 1, learning rate {lr:.3g})",
         "Lower Recipe.lr, for example to 0.017",

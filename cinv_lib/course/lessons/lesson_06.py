@@ -220,7 +220,7 @@ SHARE = Exercise(
     solution=my_share,
     why="Every class keeps its part and none is lost; and since only `order` is random, 10 % is "
     "inside 50 %, so a curve over fractions compares like with like. The common wrong turn is a share "
-    "of the whole set. With many pictures a class it hardly matters; with 20 it costs whole classes.",
+    "of the whole set. With many pictures per class it hardly matters; with 20 it costs whole classes.",
 )
 
 

@@ -21,7 +21,7 @@ def ranges(generator: torch.Generator) -> list[Case]:
 
 
 def judge_severities(got, n, lo, hi, generator):
-    """What is wrong with severities that should be uniform from lo to hi, one a picture."""
+    """What is wrong with severities that should be uniform from lo to hi, one for each picture."""
     if not isinstance(got, torch.Tensor) or got.shape != (n,):
         shape = tuple(got.shape) if isinstance(got, torch.Tensor) else f"a {type(got).__name__}"
         return f"it gave {shape}, expected {n} numbers, one for each picture"

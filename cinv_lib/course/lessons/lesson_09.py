@@ -72,7 +72,7 @@ NEW_HEAD = Exercise(
                 _headed(state, state["head.weight"].shape[1], n_classes),
                 _HEAD,
             ),
-            "the head is transposed: a row a class, a column a dimension of the embedding.",
+            "the head is transposed: a row for each class, a column for each dimension of the embedding.",
         ),
         Wrong(
             lambda state, n_classes: (

@@ -177,7 +177,7 @@ def fit(
     Args:
         keep: bool (B, 1, H, W), True at the pixels that are known, as from `masked`; None for all.
             The others are never looked at.
-        generator: one seed a picture is drawn from it, so pictures that are fitted one after
+        generator: a seed for each picture is drawn from it, so pictures that are fitted one after
             the other get what they get together.
         at_once: pictures that are fitted together; 8 stay in a CPU's cache, a GPU wants all.
         precision: "fp32", "bf16" or "auto", of all but the loss.

@@ -76,7 +76,7 @@ def in_top5(known_operator: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with(labels: pd.DataFrame, methods: dict[str, float]) -> pd.DataFrame:
-    """Rows of these methods at so many labelled pictures a class."""
+    """Rows of these methods at these numbers of labelled pictures per class."""
     return labels[labels.per_class == labels.method.map(methods)]
 
 

@@ -79,7 +79,8 @@ class Quiz:
         if not 2 <= choices <= len(images.class_names) or not 1 <= questions <= len(present):
             raise ValueError(
                 f"{questions} questions of {choices} choices: expected 1 to {len(present)} "
-                f"questions (one a class that is there) and 2 to {len(images.class_names)} choices"
+                f"questions (one for each class that is there) and 2 to {len(images.class_names)} "
+                "choices"
             )
         picked, options = [], []
         for label in present[torch.randperm(len(present), generator=generator)[:questions]]:
