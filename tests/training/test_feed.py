@@ -150,7 +150,7 @@ def test_a_training_on_files_resumes_exactly(files, tmp_path, monkeypatch, worke
     whole, _ = supervised.finetune(init, files, MASK, views, 0, progress=False)
 
     class Stopping(operators.RandomMask):
-        name, left = "stopping", 5
+        name, left = "stopping", 6  # once for its fingerprint, and five batches
 
         def apply(self, *given):
             Stopping.left -= 1
