@@ -1,6 +1,7 @@
 """The embedded CLIP's tokenizer: one token a word, over the few hundred words of its captions."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from torch import Tensor
 
 VOCABULARY = Path(__file__).parents[1] / "weights" / "stickers-clip" / "words.txt"
 PADDING, UNKNOWN, START = 0, 1, 2  # then the words; the end token is the highest id of all
+WORD = re.compile(
+    r"[^\W_]+"
+)  # letters and digits: all else, as hyphens and full stops, parts words
 
 
 @cache
@@ -28,20 +32,33 @@ def size() -> int:
     return end() + 1
 
 
-def tokenize(texts: Sequence[str], context_length: int) -> Int64[Tensor, "B L"]:
+def unknown(texts: Iterable[str]) -> list[str]:
+    """The words of some texts that are not in the vocabulary, each once.
+
+    >>> unknown(["a photo of a cat.", "a photo of a Quokka."])
+    ['quokka']
+    """
+    found = [word for text in texts for word in WORD.findall(text.lower())]
+    return [word for word in dict.fromkeys(found) if word not in vocabulary()]
+
+
+def tokenize(texts: str | Sequence[str], context_length: int) -> Int64[Tensor, "B L"]:
     """Token ids (B, context_length): start, one id a word, end, then padding.
 
-    A word outside the vocabulary becomes UNKNOWN. Raises ValueError for a text that does not fit.
+    Capital letters and punctuation make no difference, and "_" parts words as a blank does. A word
+    outside the vocabulary becomes UNKNOWN. One text alone is a batch of one, as in open_clip.
+    Raises ValueError for a text that does not fit.
     """
+    texts = [texts] if isinstance(texts, str) else texts
     known, last = vocabulary(), end()
-    out = torch.full((len(texts), context_length), PADDING)
+    out = torch.full((len(texts), context_length), PADDING, device="cpu")
     for row, text in enumerate(texts):
-        ids = [known.get(w, UNKNOWN) for w in text.lower().replace("-", " ").split()]
+        ids = [known.get(word, UNKNOWN) for word in WORD.findall(text.lower())]
         if len(ids) + 2 > context_length:
             raise ValueError(
                 f"{text!r} has {len(ids)} words; at most {context_length - 2} fit. Shorten it."
             )
-        out[row, : len(ids) + 2] = torch.tensor([START, *ids, last])
+        out[row, : len(ids) + 2] = torch.tensor([START, *ids, last], device="cpu")
     return out
 
 

@@ -231,7 +231,8 @@ def zero_shot(
     and leaves the ranking; 100 is OpenAI's.
 
     Raises:
-        ValueError: the encoder has no text tower, or does not know a word.
+        ValueError: the encoder has no text tower, or does not know a word; an empty name, or one
+            text in place of a list.
     """
     words = text_embeddings(encoder, names, templates)
     bias = torch.zeros(len(words), device=words.device)

@@ -365,6 +365,32 @@ def test_texts_that_cannot_be_embedded_are_refused(encoder, architecture):
         encoders.text_embeddings(other, NAMES)
 
 
+def test_openais_template_with_its_full_stop_asks_the_same(encoder):
+    want = encoders.text_embeddings(encoder, ["fleur de lis", "cat"])
+    assert torch.equal(
+        encoders.text_embeddings(encoder, ["Fleur_de_lis", "cat"], ("a photo of a {}.",)), want
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "templates", "words_"),
+    [
+        (["cat", "quokka"], ("a photo of a {}",), "does not know 'quokka'; expected words of"),
+        (["golden star", "silver star"], ("a {}",), "does not know 'golden', 'silver'"),
+        (["cat"], ("a snapshot of a {}",), "does not know 'snapshot'"),
+        (["cat", ""], ("a photo of a {}",), "name '' has no word"),
+        (["cat", " - "], ("a photo of a {}",), "name ' - ' has no word"),
+        ("cat", ("a photo of a {}",), "names is 'cat'; expected a list of texts"),
+        (["cat"], "a photo of a {}", "templates is 'a photo of a {}'; expected a list"),
+        (["cat"], ("{} {}",), "once in each"),
+        (["cat"], ("a {0}",), "once in each"),
+    ],
+)
+def test_what_has_no_words_that_are_known_is_refused(encoder, names, templates, words_):
+    with pytest.raises(ValueError, match=words_):
+        encoders.text_embeddings(encoder, names, templates)
+
+
 # --- wrong names and damaged files --------------------------------------------------------------
 
 

@@ -36,3 +36,18 @@ def test_a_strange_word_is_unknown_and_case_and_hyphens_do_not_matter():
 def test_a_text_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="at most 2 fit"):
         words.tokenize(["three words here"], 4)
+
+
+def test_punctuation_and_underscores_part_words_as_blanks_do():
+    want = words.tokenize(["a photo of a fleur de lis"], 20)
+    for text in (
+        "a photo of a fleur_de_lis.",
+        "A photo, of a (fleur-de-lis)!",
+        "a photo of a fleur de lis…",
+    ):
+        assert torch.equal(words.tokenize([text], 20), want)
+    assert words.unknown(["a cat.", "two_cats, 3 dogs; cat's"]) == ["two", "cats", "3", "dogs", "s"]
+
+
+def test_one_text_alone_is_a_batch_of_one():
+    assert torch.equal(words.tokenize("a cat", 6), words.tokenize(["a cat"], 6))
