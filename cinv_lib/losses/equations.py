@@ -154,6 +154,12 @@ class Loss:
         object.__setattr__(self, "tau", float(self.tau))
         object.__setattr__(self, "weight", float(self.weight))
 
+    @property
+    def least(self) -> int:
+        """The fewest images in a batch that teach anything: 2 where images are compared with each
+        other, as one alone has no other to be told from, and its loss is 0 whatever S says."""
+        return 2 if self.centred or (self.name != "mse" and self.weight > 0) else 1
+
     def __call__(self, S: Embeddings, R: Embeddings) -> Scalar:
         if self.name == "mse":
             return alignment(S, R, self.centred)

@@ -39,6 +39,7 @@ def run(
     progress: str | None = None,
     spec: Mapping[str, object] | None = None,
     ahead: Ahead | None = None,
+    least: int = 1,
 ) -> pd.DataFrame:
     """Train `parameters` of `module`, in place, in train mode, on `hardware.accelerator`'s device.
 
@@ -52,6 +53,8 @@ def run(
         progress: label of the progress bar; None for no bar.
         spec: what else defines this training; a checkpoint with another spec is refused.
         ahead: is told the batches of each epoch before the first of them; see `feed`.
+        least: images that each batch has to have, as a contrastive loss needs two; a last batch of
+            fewer is shared out among the others.
 
     Returns:
         A row for each step: epoch, step (both from 0), loss (of the first process), lr,
@@ -60,7 +63,7 @@ def run(
 
     Raises:
         FloatingPointError: the loss or a weight is NaN or infinite. No checkpoint holds it.
-        ValueError: the checkpoint belongs to another training.
+        ValueError: the checkpoint belongs to another training, or batches are below `least`.
         OSError: the checkpoint cannot be written.
 
     A module that draws from torch's global generator (dropout) resumes, but with other draws.
@@ -74,7 +77,7 @@ def run(
     """
     place = hardware.accelerator()
     device, rank, ranks = place.device, place.process_index, place.num_processes
-    batches = _batches(n_images, recipe, ranks)
+    batches = _batches(n_images, recipe, ranks, least)
     steps = recipe.epochs * batches
 
     # Described before the first step: the starting weights are part of what this training is.
@@ -162,9 +165,15 @@ def _described(
     return {key: str(value) for key, value in spec.items()}
 
 
-def _batches(n_images: int, recipe: Recipe, ranks: int) -> int:
-    """The number of batches in an epoch, each with an image for every process."""
-    batches = math.ceil(n_images / recipe.batch_size)
+def _batches(n_images: int, recipe: Recipe, ranks: int, least: int) -> int:
+    """The number of batches in an epoch, each with `least` images and one for every process."""
+    if least > 1 and min(n_images, recipe.batch_size) < least:
+        raise ValueError(
+            f"{n_images} images in batches of at most {recipe.batch_size} have fewer than {least} "
+            f"in a batch, and this loss compares the images of a batch with each other: give more "
+            f"images, or a Recipe.batch_size of {least} or more"
+        )
+    batches = min(math.ceil(n_images / recipe.batch_size), n_images // least)
     if n_images < max(1, batches) * ranks:
         raise ValueError(
             f"{n_images} images in {batches} batches leave some of the {ranks} processes without "

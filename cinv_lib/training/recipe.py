@@ -8,7 +8,8 @@ from cinv_lib.machine.checks import expect
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. An epoch is cut into equal batches of at most `batch_size` images.
+    """How to train. An epoch is cut into equal batches of at most `batch_size` images; where
+    batches of two leave one image over that a loss could not compare, one batch has three.
 
     `crop` is the range of the area kept by RandomResizedCrop, (1, 1) for none; `precision` is
     "fp32", "bf16" or "auto": bf16 where the hardware computes in it (see `hardware`).

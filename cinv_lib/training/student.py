@@ -72,7 +72,7 @@ def distill(
         student.tower, student.tower.parameters(), step, len(images), recipe, seed, checkpoint,
         progress=f"student, {op}" if progress else None,
         spec=loop.describe("distillation", images, op) | {"loss": loss},
-        ahead=source.ahead,
+        ahead=source.ahead, least=loss.least,
     )  # fmt: skip
     return student.eval(), history
 

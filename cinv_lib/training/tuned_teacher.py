@@ -85,7 +85,7 @@ def tune(
         step, len(images), recipe, seed, checkpoint,
         progress=f"student and teacher, {op}" if progress else None,
         spec=described | {"loss": loss, "pace": pace, "anchor": anchor},
-        ahead=source.ahead,
+        ahead=source.ahead, least=loss.least,
     )  # fmt: skip
     tuned.name = f"tuned {teacher.name}"
     return student.eval(), tuned.eval(), history

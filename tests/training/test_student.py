@@ -210,3 +210,30 @@ def test_no_process_group_means_nothing_to_gather():
     rows = torch.rand(3, 2, requires_grad=True)
     assert training.gathered(rows) is rows
     assert hardware.accelerator().num_processes == 1
+
+
+@pytest.mark.parametrize("text", ["st:0.1", "sb:0.1", "nt:0.1", "ss:0.1", "mse,centred"])
+def test_a_batch_of_one_has_nothing_to_be_compared_with(text):
+    """A picture alone would give the loss 0, and Adam would still move the weights by noise."""
+    teacher, pictures = processes.small_encoder(), processes.small_pictures()
+
+    def train(n, batch_size):
+        some = pictures.subset(torch.arange(n))
+        made = Recipe(1, batch_size, 1e-3, precision="fp32")
+        return train_student(teacher, some, MASK, losses.parse(text), made, 0, progress=False)[1]
+
+    for n, batch_size in ((4, 1), (1, 64)):
+        with pytest.raises(ValueError, match=r"fewer than 2 in a batch.*batch_size of 2 or"):
+            train(n, batch_size)
+    history = train(5, 2)  # not 2, 2 and 1
+    assert len(history) == 2 and (history.loss.abs() > 1e-6).all()
+    assert len(train(5, 4)) == 2  # 3 and 2, as always
+
+
+def test_a_loss_that_compares_nothing_takes_pictures_one_by_one():
+    teacher, pictures = processes.small_encoder(), processes.small_pictures()
+    for text in ("mse", "st:0.1,weight=0"):
+        some = pictures.subset(torch.arange(3))
+        made = Recipe(1, 1, 1e-3, precision="fp32")
+        history = train_student(teacher, some, MASK, losses.parse(text), made, 0, progress=False)[1]
+        assert len(history) == 3
