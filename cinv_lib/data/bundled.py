@@ -37,7 +37,8 @@ def faces(split: str) -> Parts:
     from skimage.data import lfw_subset
 
     grey = torch.from_numpy(lfw_subset().astype(np.float32))  # 100 faces, then 100 others
-    rows = torch.arange(70) if split == "train" else torch.arange(70, 100)
+    first, last = (0, 70) if split == "train" else (70, 100)
+    rows = torch.arange(first, last, device="cpu")
     rows = torch.stack([rows, rows + 100], dim=1).flatten()  # face, background, face, ...
     return _rgb(grey[rows]), (rows < 100).long(), ("background", "face")
 

@@ -69,11 +69,12 @@ class Views(Dataset):
 
     def __init__(self, paths: tuple[str, ...], seed: int, epoch: int, size: int, scale: tuple):
         # One array: a tuple of strings would be copied into each worker, reference counts and all.
-        self.paths = np.array(paths, dtype=np.bytes_)
+        # As bytes, from which Python gives every path back, as those of Imágenes.
+        self.paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
         self.seed, self.epoch, self.size, self.scale = seed, epoch, size, scale
 
     def __getitem__(self, i: int) -> Tensor:
-        picture = open_rgb(self.paths[i].decode())
+        picture = open_rgb(os.fsdecode(self.paths[i]))
         if self.scale == (1.0, 1.0):
             return tensor(centre(picture, round(self.size * 256 / 224), self.size))
         generator = generator_of(self.seed, self.epoch, i)

@@ -96,7 +96,7 @@ class ImageFiles(Labelled):
         if not 1 <= crop <= short:
             raise ValueError(f"crop {crop}, short side {short}: expected 1 <= crop <= short")
         chosen = self if indices is None else self.subset(indices)
-        out = torch.empty(len(chosen), 3, crop, crop, dtype=torch.uint8)
+        out = torch.empty(len(chosen), 3, crop, crop, dtype=torch.uint8, device="cpu")
 
         def place(i: int) -> None:
             out[i] = tensor(centre(open_rgb(chosen.paths[i]), short, crop))
@@ -134,7 +134,7 @@ class ImageFiles(Labelled):
         batches = order.split(batch_size) if isinstance(order, Tensor) else order
         for batch in batches:
             self._check_indices(batch)
-        return DataLoader(
+        return Loader(
             Views(self.paths, seed, epoch, size, scale),
             batch_sampler=[batch.tolist() for batch in batches],
             num_workers=workers,
@@ -158,6 +158,14 @@ class ImageFiles(Labelled):
         return [sentence for sentence in found if sentence]
 
 
+class Loader(DataLoader):
+    """A loader that draws its seed on the CPU, whatever the default device of a notebook is."""
+
+    def __iter__(self):
+        with torch.device("cpu"):
+            return super().__iter__()
+
+
 class Decoding:
     """The pictures of some files as `ImageFiles.decode` gives them, each time one asks."""
 
@@ -167,7 +175,7 @@ class Decoding:
         self.files = files
 
     def __getitem__(self, rows) -> UInt8[Tensor, "*rows 3 S S"]:
-        chosen = torch.arange(len(self.files))[rows]
+        chosen = torch.arange(len(self.files), device="cpu")[rows]
         pictures = self.files.decode(chosen.reshape(-1))
         return pictures.reshape(*chosen.shape, *pictures.shape[1:])
 
@@ -210,7 +218,7 @@ def load(name: str, split: str) -> ImageFiles:
         )
     return ImageFiles(
         tuple(paths),
-        torch.tensor(labels, dtype=torch.int64),
+        torch.tensor(labels, dtype=torch.int64, device="cpu"),
         tuple(known["class_names"]),
         name,
         known["provenance"],

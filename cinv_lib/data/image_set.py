@@ -85,9 +85,9 @@ class Labelled:
         if not 0 < f <= 1:
             raise ValueError(f"fraction {f!r} is out of range; expected 0 < f <= 1, as .1 for 10 %")
         generator = generator_of(seed)
-        chosen = [torch.empty(0, dtype=torch.int64)]
+        chosen = [torch.empty(0, dtype=torch.int64, device="cpu")]
         for rows in self._rows():
-            shuffled = rows[torch.randperm(len(rows), generator=generator)]
+            shuffled = rows[torch.randperm(len(rows), generator=generator, device="cpu")]
             # 7 % of 100 is 7, although .07 * 100 is a little more in floating point
             chosen.append(shuffled[: math.ceil(f * len(rows) - 1e-9)])
         return torch.cat(chosen).sort().values

@@ -40,7 +40,7 @@ def random_crop(
     left, top, w, h = crop_boxes(len(x), height, width, generator, scale, ratio).unbind(1)
     # Output pixel -> place in the input, both in grid_sample's frame of -1 .. 1. Boxes are upright,
     # so rows and columns are found on their own: affine_grid takes longer than the sampling.
-    across, down = ((2 * torch.arange(side) + 1) / side for side in sides)
+    across, down = ((2 * torch.arange(side, device="cpu") + 1) / side for side in sides)
     columns = (w[:, None] * across + 2 * left[:, None]) / width - 1
     rows = (h[:, None] * down + 2 * top[:, None]) / height - 1
     pairs = torch.broadcast_tensors(columns.to(x)[:, None, :], rows.to(x)[:, :, None])
@@ -81,7 +81,9 @@ def crop_boxes(
     left = (u[:, 20] * (width - w + 1)).floor()
     top = (u[:, 21] * (height - h + 1)).floor()
     wide, tall = min(width, round(height * ratio[1])), min(height, round(width / ratio[0]))
-    centred = torch.tensor([(width - wide) // 2, (height - tall) // 2, wide, tall]).double()
+    centred = torch.tensor(
+        [(width - wide) // 2, (height - tall) // 2, wide, tall], device="cpu"
+    ).double()
     return torch.where(found[:, None], torch.stack([left, top, w, h], 1), centred).float()
 
 
@@ -95,7 +97,7 @@ def random_flip(
 
 def epoch_order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
     """The order in which epoch `epoch` takes n pictures: a permutation, a function of all three."""
-    return torch.randperm(n, generator=generator_of(seed, epoch))
+    return torch.randperm(n, generator=generator_of(seed, epoch), device="cpu")
 
 
 def generator_of(*key: int) -> torch.Generator:

@@ -44,7 +44,7 @@ def config(
 @torch.no_grad()
 def width(module: nn.Module, side: int, name: str) -> int:
     """The length of a module's embeddings, in eval mode. Raises ValueError where there are none."""
-    weight = next(module.parameters(), torch.zeros(()))
+    weight = next(module.parameters(), torch.zeros((), device="cpu"))
     x = torch.zeros(2, 3, side, side, dtype=weight.dtype, device=weight.device)
     wanted = f"{name}: expected float embeddings (2, d) of pictures {tuple(x.shape)}, and it"
     try:

@@ -53,7 +53,7 @@ class Encoder(nn.Module):
         # One of the two is registered: a tower under two names would be in the state twice.
         self._tower = tower
         for key in ("mean", "std"):
-            value = torch.tensor(preprocess[key], dtype=torch.float32).view(3, 1, 1)
+            value = torch.tensor(preprocess[key], dtype=torch.float32, device="cpu").view(3, 1, 1)
             self.register_buffer(key, value, persistent=False)
 
     @classmethod
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         """
         name = name or type(module).__name__
         config = any_module.config(module, image_size, mean, std, interpolation, name)
-        device = next(module.parameters(), torch.zeros(())).device
+        device = next(module.parameters(), torch.zeros((), device="cpu")).device
         return cls(name, config, tower=module).to(device).eval()
 
     @property
@@ -318,7 +318,8 @@ def _filled(name: str, config: dict[str, Any], path: Path) -> Encoder:
 
 def _build(name: str, config: dict[str, Any], seed: int = 0) -> Encoder:
     """Build the shape in `config` with random weights from `seed`, in eval mode."""
-    with torch.random.fork_rng(devices=[]):
+    # Made on the CPU, also where a notebook has set another default device.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         module = encoder_config.build(name, config)
     has_text = config.get("kind", "clip") == "clip"

@@ -107,7 +107,7 @@ def _chunks(images: Pictures, size: int, device: torch.device) -> Chunks:
         yield from ((first, pool[first : first + size]) for first in starts)
         return
     with ThreadPoolExecutor(1) as ahead:
-        rows = torch.arange(len(images)).split(size)
+        rows = torch.arange(len(images), device="cpu").split(size)
         coming = ahead.submit(images.decode, rows[0])
         for k, first in enumerate(starts):
             pixels = coming.result()
@@ -126,7 +126,7 @@ def _cropped(
     device: torch.device,
 ) -> Chunks:
     """The same of a random crop of each picture, as training sees it."""
-    rows, workers = torch.arange(len(files)).split(size), decoders(device)
+    rows, workers = torch.arange(len(files), device="cpu").split(size), decoders(device)
     loader = files.views(rows, None, seed, realisation, side or 224, crop, workers)
     yield from zip(range(0, len(files), size), loader, strict=True)
 

@@ -178,7 +178,7 @@ def fit(
     """
     views, n, dim = features.shape
     device = features.device
-    indices = torch.arange(n) if indices is None else indices
+    indices = torch.arange(n, device="cpu") if indices is None else indices
     _check(features, labels, n_classes, indices)
     chosen, targets = indices.to(device), labels.to(device)[indices.to(device)]
     used = features[:, chosen]

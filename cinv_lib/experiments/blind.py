@@ -73,7 +73,8 @@ def fit_router(
         probe.features(signs, train, operators.parse(op), 1, seed, precision="fp32", device=device)
         for op in names
     )
-    x, of = torch.cat([v[0] for v in views]), torch.arange(len(names)).repeat_interleave(len(train))
+    x = torch.cat([v[0] for v in views])
+    of = torch.arange(len(names), device="cpu").repeat_interleave(len(train))
     mean, std = x.mean(dim=0), x.std(dim=0) + 1e-6  # of one scale for the fit; undone after it
     head = probe.fit(((x - mean) / std)[None], of, len(names), RECIPE, seed)
     weight = head.weight.detach() / std

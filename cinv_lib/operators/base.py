@@ -178,6 +178,6 @@ def described(op: Operator) -> str | list[str]:
     parts = getattr(op, "parts", (op,))
     if all(_of_the_library(type(part)) for part in parts):
         return str(op)
-    picture = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+    picture = torch.linspace(0, 1, 3 * 64 * 64, device="cpu").view(1, 3, 64, 64)
     made = op(picture, Generator().manual_seed(0)).contiguous()
     return [str(op), hashlib.sha256(made.numpy().tobytes()).hexdigest()[:16]]

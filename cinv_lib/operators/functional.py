@@ -98,7 +98,7 @@ def normal(
     if source.type != "cpu":
         return out.normal_(generator=generator).to(device)
     streams = out.split(IMAGES_PER_STREAM)
-    seeds = torch.randint(2**32, (len(streams),), generator=generator).tolist()
+    seeds = torch.randint(2**32, (len(streams),), generator=generator, device="cpu").tolist()
 
     def fill(stream: Tensor, seed: int) -> None:
         stream.normal_(generator=Generator().manual_seed(seed))

@@ -18,7 +18,7 @@ TEACHERS = ("random", "classes", "cone", "cone of classes")
 def simplex(d: int) -> Float[Tensor, "N d"]:
     """d + 1 points in d dimensions, all cosines -1/d: segment, triangle, tetrahedron, ..."""
     _at_least(d, 1, "dimensions")
-    corners = torch.eye(d + 1, dtype=torch.float64)
+    corners = torch.eye(d + 1, dtype=torch.float64, device="cpu")
     across = torch.linalg.svd(corners - 1 / (d + 1)).Vh[:d]  # a basis of what sums to zero
     return F.normalize(corners @ across.T, dim=1)
 
@@ -26,7 +26,8 @@ def simplex(d: int) -> Float[Tensor, "N d"]:
 def orthoplex(d: int) -> Float[Tensor, "N d"]:
     """The 2d points ±e_k: square, octahedron, ..."""
     _at_least(d, 1, "dimensions")
-    return torch.cat([torch.eye(d, dtype=torch.float64), -torch.eye(d, dtype=torch.float64)])
+    axes = torch.eye(d, dtype=torch.float64, device="cpu")
+    return torch.cat([axes, -axes])
 
 
 def icosahedron() -> Float[Tensor, "12 3"]:
@@ -61,10 +62,10 @@ def ring(n: int, h: Height, turn: float = 0.0) -> Float[Tensor, "*batch n 3"]:
         ValueError: fewer than one point, or a height outside [-1, 1].
     """
     _at_least(n, 1, "points in a ring")
-    h = torch.as_tensor(h, dtype=torch.float64)[..., None]
+    h = torch.as_tensor(h, dtype=torch.float64, device="cpu")[..., None]
     if (h.abs() > 1).any():
         raise ValueError(f"height {h.flatten().tolist()}; expected -1 to 1, on the unit sphere")
-    around = 2 * math.pi * (torch.arange(n, dtype=torch.float64) + turn) / n
+    around = 2 * math.pi * (torch.arange(n, dtype=torch.float64, device="cpu") + turn) / n
     radius = (1 - h**2).sqrt()
     return torch.stack(
         [radius * around.cos(), radius * around.sin(), h.expand(*h.shape[:-1], n)], dim=-1
@@ -91,10 +92,12 @@ def teacher(
     within = 0.8 if kind.endswith("classes") else shared
 
     def directions(n: int) -> Tensor:
-        return F.normalize(torch.randn(n, d, generator=generator, dtype=torch.float64), dim=1)
+        return F.normalize(
+            torch.randn(n, d, generator=generator, dtype=torch.float64, device="cpu"), dim=1
+        )
 
     own = directions(N)
-    labels = torch.randint(100, (N,), generator=generator)
+    labels = torch.randint(100, (N,), generator=generator, device="cpu")
     common, centres = directions(1), directions(100)
     shares = [math.sqrt(share) for share in (shared, within - shared, 1 - within)]
     return F.normalize(shares[0] * common + shares[1] * centres[labels] + shares[2] * own, dim=1)
@@ -108,12 +111,12 @@ def equiangular(rho: float, N: int) -> Float[Tensor, "N N"]:
     """
     if N < 2 or not -1 / (N - 1) < rho < 1:
         raise ValueError(f"{N} vectors with cosine {rho}; expected N >= 2 and -1/(N-1) < rho < 1")
-    gram = torch.full((N, N), rho, dtype=torch.float64).fill_diagonal_(1.0)
+    gram = torch.full((N, N), rho, dtype=torch.float64, device="cpu").fill_diagonal_(1.0)
     return torch.linalg.cholesky(gram)
 
 
 def _poles() -> Float[Tensor, "2 3"]:
-    return torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], dtype=torch.float64)
+    return torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], dtype=torch.float64, device="cpu")
 
 
 def _at_least(number: int, least: int, what: str) -> None:

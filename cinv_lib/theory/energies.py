@@ -83,7 +83,9 @@ def random_points(
     sets: int, N: int, d: int, generator: torch.Generator
 ) -> Float[Tensor, "sets N d"]:
     """Independent points, each uniform on the unit sphere in d dimensions, float64."""
-    return F.normalize(torch.randn(sets, N, d, generator=generator, dtype=torch.float64), dim=-1)
+    return F.normalize(
+        torch.randn(sets, N, d, generator=generator, dtype=torch.float64, device="cpu"), dim=-1
+    )
 
 
 def descend(which: str, R: PointSets, tau: float, steps: int = 800) -> PointSets:
@@ -145,7 +147,7 @@ def best_height(which: str, family: Family, tau: float, low: float, high: float)
         ValueError: the derivative is not below 0 at `low` and above 0 at `high`.
     """
     for _ in range(10):
-        heights = torch.linspace(low, high, 33, dtype=torch.float64)
+        heights = torch.linspace(low, high, 33, dtype=torch.float64, device="cpu")
         rising = slope_in_height(which, family, tau, heights) > 0
         first = int(rising.double().argmax())
         if rising[0] or not rising[-1]:

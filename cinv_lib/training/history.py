@@ -104,7 +104,7 @@ class History:
         weights = self.module.state_dict()
         if not all(bool(w.isfinite().all()) for w in weights.values()):
             raise self._diverged("A weight is not finite", epoch, step, lr)
-        rows = torch.tensor(self.rows, dtype=torch.float64)
+        rows = torch.tensor(self.rows, dtype=torch.float64, device="cpu")
         state = {"spec": self.spec, "step": step + 1, "module": weights, "history": rows}
         disk.save(self.checkpoint, state | {"optimizer": self.optimizer.state_dict()})
         self.saved_at = time.perf_counter()

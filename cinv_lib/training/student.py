@@ -103,7 +103,7 @@ def fixed_targets(
         return None
     bf16, nobody = hardware.uses_bf16(recipe.precision, device), torch.Generator(device)
     parts = []
-    for indices in torch.arange(len(source.pool)).split(recipe.batch_size):
+    for indices in torch.arange(len(source.pool), device="cpu").split(recipe.batch_size):
         x = source.view(indices, nobody)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             parts.append(teacher(x).float())

@@ -145,3 +145,20 @@ def test_a_set_that_is_not_there_or_has_changed_says_what_to_do(made, home):
         data.load("imagenet100c/frost/3", "val")
     with pytest.raises(ValueError, match="unknown set of files 'cats'"):
         image_files.load("cats", "val")
+
+
+@pytest.mark.parametrize("name", ["Imágenes/jürgen", os.fsdecode(b"caf\xe9"), "写真"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_path_is_bytes_that_come_back(tmp_path, name, workers):
+    """Also where they are no UTF-8, as from a disk of before."""
+    folder = tmp_path / name
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this disk takes names in UTF-8 only")
+    paths = [str(folder / f"bild {i}.png") for i in range(2)]
+    for path in paths:
+        Image.new("RGB", (40, 40), (200, 0, 0)).save(path)
+    files = data.ImageFiles(tuple(paths), torch.arange(2), tuple("ab"), "mine", "made here")
+    (batch,) = files.views(torch.arange(2), 2, seed=0, epoch=0, size=32, workers=workers)
+    assert (batch.float().mean((0, 2, 3)) == torch.tensor([200.0, 0, 0])).all()

@@ -90,13 +90,16 @@ def image_set(
     that is none of TASKS.
     """
     task = TASKS[name]
-    labels = torch.arange(len(task.classes)).repeat(per_class or task.per_class[split])
-    kind, place = torch.tensor(task.classes)[labels].T
+    labels = torch.arange(len(task.classes), device="cpu").repeat(
+        per_class or task.per_class[split]
+    )
+    kind, place = torch.tensor(task.classes, device="cpu")[labels].T
     series, train = task.series[split], split == "train"
     indices = standing(series, place)
     draw = drawing.uniforms(series, indices, 32)[:, 31].tolist()
     of = [members(k) for k in kind.tolist()]
-    ids = torch.tensor([glyph[int(u * len(glyph))] for glyph, u in zip(of, draw, strict=True)])
+    drawn = [glyph[int(u * len(glyph))] for glyph, u in zip(of, draw, strict=True)]
+    ids = torch.tensor(drawn, device="cpu")
     parts = zip(indices.split(512), ids.split(512), strict=True)
     images = torch.cat([drawing.render(series, i, g, train).images for i, g in parts])
     side = "left" if train else "right"
@@ -109,13 +112,14 @@ def standing(series: int, place: Int64[Tensor, " N"]) -> Int64[Tensor, " N"]:
     index twice. Raises ValueError for a mixture of photographs and ANY."""
     wanted = place.unique().tolist()
     if wanted == [ANY]:
-        return torch.arange(len(place))
+        return torch.arange(len(place), device="cpu")
     if ANY in wanted:
         raise ValueError(f"places {wanted}: expected photographs only, or {ANY} (any) only")
     # A photograph is the first number of an index, so a place is found without drawing. Each is
     # one in 13: four times as many indices as an even share of them needs, and some more.
     most = int(place.bincount().max())
-    there = drawing.uniforms(series, torch.arange(4 * len(PLACES) * most + 500), 1)[:, 0]
+    numbers = torch.arange(4 * len(PLACES) * most + 500, device="cpu")
+    there = drawing.uniforms(series, numbers, 1)[:, 0]
     there = (there * len(PLACES)).long()
     out = torch.empty_like(place)
     for p in wanted:

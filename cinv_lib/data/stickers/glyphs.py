@@ -154,7 +154,7 @@ class Glyphs:
         self.chars = tuple(chars[i] for i in keep)
         self.names = tuple(plain_name(c) for c in self.chars)
         self.fields = torch.from_numpy(np.stack(fields))
-        self.first, self.count = torch.tensor(first), torch.tensor(count)
+        self.first, self.count = (torch.tensor(n, device="cpu") for n in (first, count))
 
 
 @cache

@@ -54,7 +54,8 @@ def classes(name: str) -> tuple[int, ...]:
     number = {n: i for i, n in enumerate(names)}
     sources, targets = ([number[n] for n in side] for side in (SHIFT, SHIFT.values()))
     others = [i for i in range(len(names)) if i not in sources and i not in targets]
-    draw = drawing.uniforms(100, torch.tensor(others), 1)[:, 0]  # one fixed random order
+    one = torch.tensor(others, device="cpu")
+    draw = drawing.uniforms(100, one, 1)[:, 0]  # one fixed random order
     shuffled = [others[i] for i in draw.argsort().tolist()]
     if name in ("stickers-100", "stickers-shift"):
         return tuple(sorted(targets + shuffled[:95]))
@@ -67,20 +68,20 @@ def classes(name: str) -> tuple[int, ...]:
 def _labels(name: str, per_class: int) -> tuple[Tensor, Tensor]:
     """Label and glyph of each picture. Picture i has class i mod K: the first n*K pictures are
     the same whatever `per_class` is."""
-    ids = torch.tensor(classes(name))
+    ids = torch.tensor(classes(name), device="cpu")
     if name != "stickers-shift":
-        labels = torch.arange(len(ids)).repeat(per_class)
+        labels = torch.arange(len(ids), device="cpu").repeat(per_class)
         return labels, ids[labels]
     number = {n: i for i, n in enumerate(glyphs.glyphs().names)}
-    sources = torch.tensor([number[n] for n in SHIFT]).repeat(per_class)
-    targets = torch.tensor([classes(name).index(number[n]) for n in SHIFT.values()])
+    sources = torch.tensor([number[n] for n in SHIFT], device="cpu").repeat(per_class)
+    targets = torch.tensor([classes(name).index(number[n]) for n in SHIFT.values()], device="cpu")
     return targets.repeat(per_class), sources
 
 
 def draw_all(series: int, ids: Int64[Tensor, "N"], train: bool) -> UInt8[Tensor, "N 3 64 64"]:
     """Pictures 0 .. N-1 of a series, showing the given glyphs."""
-    out = torch.empty(len(ids), 3, drawing.SIZE, drawing.SIZE, dtype=torch.uint8)
-    for rows in torch.arange(len(ids)).split(512):
+    out = torch.empty(len(ids), 3, drawing.SIZE, drawing.SIZE, dtype=torch.uint8, device="cpu")
+    for rows in torch.arange(len(ids), device="cpu").split(512):
         out[rows] = drawing.render(series, rows, ids[rows], train).images
     return out
 

@@ -103,15 +103,20 @@ class Decoders(nn.Module):
         b, k, layers = len(generators), recipe.channels, recipe.doublings + 1
         side = 2**self.doublings
         bound = k**-0.5
-        mix = torch.empty(layers, b, k, k)
-        to_rgb, z = torch.empty(b, 3, k), torch.empty(b, k, height // side, width // side)
+        mix = torch.empty(layers, b, k, k, device="cpu")
+        to_rgb, z = (
+            torch.empty(b, 3, k, device="cpu"),
+            torch.empty(b, k, height // side, width // side, device="cpu"),
+        )
         for i, generator in enumerate(generators):
-            mix[:, i] = torch.empty(layers, k, k).uniform_(-bound, bound, generator=generator)
+            mix[:, i] = torch.empty(layers, k, k, device="cpu").uniform_(
+                -bound, bound, generator=generator
+            )
             to_rgb[i].uniform_(-bound, bound, generator=generator)
             z[i].uniform_(0, 0.1, generator=generator)
         self.mix, self.to_rgb = nn.Parameter(mix), nn.Parameter(to_rgb)
-        self.scale = nn.Parameter(torch.ones(layers, b, k))
-        self.shift = nn.Parameter(torch.zeros(layers, b, k))
+        self.scale = nn.Parameter(torch.ones(layers, b, k, device="cpu"))
+        self.shift = nn.Parameter(torch.zeros(layers, b, k, device="cpu"))
         self.register_buffer("z", z)
 
     def forward(self, z: Float[Tensor, "B k h w"]) -> Float[Tensor, "B 3 H W"]:
@@ -212,7 +217,7 @@ def _fit(
     optimizer = torch.optim.Adam(decoders.parameters(), lr=recipe.lr, fused=True)
     known = 3 * keep.sum(dim=(1, 2, 3))
     autocast = torch.autocast(y.device.type, torch.bfloat16, enabled=bf16)
-    noise = torch.empty(decoders.z.shape)
+    noise = torch.empty(decoders.z.shape, device="cpu")
     best = torch.zeros_like(y)
     smallest = torch.full((len(y),), math.inf, device=y.device)
     history = torch.empty(recipe.iterations, len(y), device=y.device)

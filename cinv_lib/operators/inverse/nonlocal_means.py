@@ -82,7 +82,7 @@ def estimate_sigma(y: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:
 def high_pass(like: Tensor) -> Float[Tensor, "4"]:
     """Daubechies' filter with two vanishing moments (db2): blind to constants and to ramps."""
     r = math.sqrt(3)
-    return torch.tensor([1 - r, r - 3, 3 + r, -1 - r]).to(like) / (4 * math.sqrt(2))
+    return torch.tensor([1 - r, r - 3, 3 + r, -1 - r], device="cpu").to(like) / (4 * math.sqrt(2))
 
 
 def psnr(x: Float[Tensor, "B C H W"], y: Float[Tensor, "B C H W"]) -> Float[Tensor, " B"]:

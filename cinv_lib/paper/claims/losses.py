@@ -48,7 +48,7 @@ def nine_points(term: str, tau: float = 0.5) -> float:
     """The largest angle (degrees) between R_i and the student's optimum for nine points on the
     sphere, the tricapped prism at the height where "U" or "E" is least (lesson 04)."""
     h = energies.best_height(term, configurations.tricapped_prism, tau, 0.5, 0.9)
-    R = configurations.tricapped_prism(torch.tensor(h, dtype=torch.float64))
+    R = configurations.tricapped_prism(torch.tensor(h, dtype=torch.float64, device="cpu"))
     return recovery.recovery_angles(R, tau).max().item()
 
 

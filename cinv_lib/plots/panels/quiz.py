@@ -83,12 +83,13 @@ class Quiz:
                 "choices"
             )
         picked, options = [], []
-        for label in present[torch.randperm(len(present), generator=generator)[:questions]]:
+        asked = torch.randperm(len(present), generator=generator, device="cpu")[:questions]
+        for label in present[asked]:
             those = (images.labels == label).nonzero()[:, 0]
-            picked.append(those[torch.randint(len(those), (1,), generator=generator)])
-            others = torch.randperm(len(images.class_names), generator=generator)
+            picked.append(those[torch.randint(len(those), (1,), generator=generator, device="cpu")])
+            others = torch.randperm(len(images.class_names), generator=generator, device="cpu")
             drawn = torch.cat([label[None], others[others != label][: choices - 1]])
-            options.append(drawn[torch.randperm(choices, generator=generator)])
+            options.append(drawn[torch.randperm(choices, generator=generator, device="cpu")])
         index, among = torch.cat(picked), torch.stack(options)
         clean = to_float(images.images[index])
         corrupted = operator(clean, generator)

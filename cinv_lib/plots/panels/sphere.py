@@ -36,8 +36,9 @@ def minima(family: str, tau: float) -> tuple[float, float]:
 @lru_cache(maxsize=128)
 def curve(family: str, tau: float) -> list[tuple[float, float]]:
     """Pairs of a height and the largest recovery angle there, in degrees."""
-    places = [*torch.linspace(LOW, HIGH, 31).tolist(), *minima(family, tau)]  # where it turns too
-    heights = torch.tensor(sorted(places), dtype=torch.float64)
+    even = torch.linspace(LOW, HIGH, 31, device="cpu").tolist()
+    places = [*even, *minima(family, tau)]  # where it turns too
+    heights = torch.tensor(sorted(places), dtype=torch.float64, device="cpu")
     angles = recovery.recovery_angles(FAMILIES[family](heights), tau).amax(dim=-1)
     return list(zip(heights.tolist(), angles.tolist(), strict=True))
 
