@@ -106,7 +106,7 @@ class Encoder(nn.Module):
                 f"{self.name} takes float pictures of shape (B, 3, {size}, {size}) in [0,1], not "
                 f"{tuple(x.shape)} {x.dtype}; resize to {size} px RGB and use data.to_float"
             )
-        return self.tower((x - self.mean) / self.std)
+        return self.tower((x.to(self.mean.dtype) - self.mean) / self.std)
 
 
 def fresh(name: str, seed: int) -> Encoder:

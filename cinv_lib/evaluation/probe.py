@@ -102,6 +102,8 @@ class Probe(nn.Module):
 
     def forward(self, features: Float[Tensor, "B d"]) -> Float[Tensor, "B K"]:
         # `where`, not `if`: to read the flag would be to wait for the GPU
+        if not torch.is_autocast_enabled(features.device.type):
+            features = features.to(self.weight.dtype)
         x = torch.where(self.normalise, F.normalize(features, dim=1), features)
         return F.linear(x, self.weight, self.bias)
 
@@ -165,6 +167,7 @@ def fit(
     weight_decay w it goes to the minimum of scikit-learn's LogisticRegression(C=1/(w M)).
 
     Args:
+        features: of any precision; the probe is float32.
         indices: the images whose labels may be used, None for all; `ImageSet.fraction` draws them.
 
     Raises:
@@ -181,7 +184,7 @@ def fit(
     indices = torch.arange(n, device="cpu") if indices is None else indices
     _check(features, labels, n_classes, indices)
     chosen, targets = indices.to(device), labels.to(device)[indices.to(device)]
-    used = features[:, chosen]
+    used = features[:, chosen].float()
     used = F.normalize(used, dim=2) if recipe.normalise else used
 
     weight = torch.zeros(n_classes, dim, device=device, requires_grad=True)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cinv_lib.machine.checks import number_text
+from cinv_lib.machine.checks import number, number_text
 
 Embeddings = Float[Tensor, "N d"]
 Scalar = Float[Tensor, ""]
@@ -138,11 +138,17 @@ class Loss:
     """
 
     name: str
-    tau: float | int = 0.1
-    weight: float | int = 1.0
+    tau: Any = 0.1  # a float, of whatever kind of number was given
+    weight: Any = 1.0
     centred: bool = False
 
     def __post_init__(self):
+        tau, weight = number(self.tau), number(self.weight)
+        if tau is None or weight is None:
+            given = f"tau {self.tau!r} and weight {self.weight!r}"
+            raise ValueError(f"{given} of a loss: expected numbers, as Loss('st', tau=0.1)")
+        object.__setattr__(self, "tau", tau)
+        object.__setattr__(self, "weight", weight)
         _check(self.tau, self.name, [*VARIANTS, "mse"])
         if not 0 <= self.weight < float("inf"):
             raise ValueError(f"weight of the uniformity is {self.weight}; expected 0 or more")
@@ -151,8 +157,6 @@ class Loss:
                 f"loss 'mse' with tau {self.tau} and weight {self.weight}; it has neither: "
                 "leave them out, or take 'st' with weight 0"
             )
-        object.__setattr__(self, "tau", float(self.tau))
-        object.__setattr__(self, "weight", float(self.weight))
 
     @property
     def least(self) -> int:
@@ -171,11 +175,17 @@ class Loss:
         return text + (",centred" if self.centred else "")
 
 
-def parse(text: str) -> Loss:
-    """The loss that `text` names; `str` is the inverse. Raises ValueError on any other text.
+def parse(text: str | Loss) -> Loss:
+    """The loss that `text` names; `str` is the inverse. A loss passes through.
+
+    Raises ValueError on any other text, TypeError on what is neither.
 
     "mse", "mse,centred", "st:0.1", "nt:0.5", "st:0.1,weight=0.5", "st:0.1,centred".
     """
+    if isinstance(text, Loss):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is no loss; expected a text such as 'st:0.1', or a Loss")
     head, *options = text.strip().split(",")
     name, colon, tau = head.partition(":")
     fields: dict[str, Any] = {"tau": _number(tau, text)} if colon else {}

@@ -1,6 +1,9 @@
 """What settings are expected to be, and how numbers are written in texts."""
 
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 
 def expect(record: Any, **rules: tuple[bool, str]) -> None:
@@ -18,6 +21,24 @@ def expect(record: Any, **rules: tuple[bool, str]) -> None:
         if not good:
             value = getattr(record, name)
             raise ValueError(f"{type(record).__name__}.{name} is {value!r}; expected {expected}")
+
+
+def number(given: object) -> float | None:
+    """A number of Python's, numpy's or torch's as Python's; None for what is none, as True is.
+
+    One of single precision becomes the shortest decimal that it stands for.
+
+    >>> import numpy as np
+    >>> number(np.float32(0.9)), number(1), number("0.9"), number(True)
+    (0.9, 1.0, None, None)
+    """
+    if getattr(given, "shape", None) == () and hasattr(given, "tolist"):  # numpy's and torch's
+        plain, given = given, given.tolist()
+        if str(plain.dtype).endswith("float32") and np.isfinite(given):
+            return float(str(np.float32(given)))
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return None
+    return float(given)
 
 
 def number_text(number: float) -> str:

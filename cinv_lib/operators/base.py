@@ -9,13 +9,13 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from cinv_lib.machine.checks import number_text
+from cinv_lib.machine.checks import number, number_text
 from cinv_lib.operators import functional
 
 Images = Float[Tensor, "B C H W"]
@@ -59,7 +59,7 @@ class Operator(ABC):
     is defined, for a name or limits that are not as above, or a name of the library's own.
     """
 
-    severity: Severity
+    severity: Any  # a Severity, of whatever kind of number was given
     name: ClassVar[str]
     limits: ClassVar[tuple[float, float] | None]
     noisy: ClassVar[bool] = True
@@ -71,8 +71,9 @@ class Operator(ABC):
             OPERATORS[cls.name] = cls
 
     def __post_init__(self):
-        given = self.severity if isinstance(self.severity, tuple | list) else [self.severity] * 2
-        if len(given) != 2 or not all(isinstance(s, Real) for s in given):
+        several = isinstance(self.severity, tuple | list) or getattr(self.severity, "ndim", 0) == 1
+        given = [number(s) for s in (self.severity if several else [self.severity] * 2)]
+        if len(given) != 2 or None in given:
             raise ValueError(
                 f"severity of {self.name} is {self.severity!r}; expected a number, or a range "
                 "(lo, hi)"
@@ -85,7 +86,7 @@ class Operator(ABC):
                 )
         if lo > hi:
             raise ValueError(f"severity of {self.name} runs from {lo} to {hi}; expected lo <= hi")
-        lo, hi = float(lo), float(hi)  # one form each, so that equal operators compare equal
+        lo, hi = lo + 0.0, hi + 0.0  # -0 becomes 0: equal operators compare equal, texts too
         object.__setattr__(self, "severity", lo if lo == hi else (lo, hi))
 
     def __call__(self, x: Tensor, generator: Rng = None) -> Float[Tensor, "B 3 H W"]:
@@ -118,7 +119,7 @@ class Operator(ABC):
         lo, hi = self.bounds
         return lo < hi or (self.noisy and hi > 0)
 
-    def at(self, severity: Severity) -> "Operator":
+    def at(self, severity: Any) -> "Operator":
         """The same operator at another severity, or range of them."""
         if self.severity is None:
             raise ValueError(

@@ -13,10 +13,11 @@ operator is the identity. The arithmetic is in `functional`, in functions that c
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
-from cinv_lib.machine.checks import number_text
+from cinv_lib.machine.checks import number, number_text
 from cinv_lib.operators import functional
 from cinv_lib.operators.base import (
     CLASS,
@@ -26,7 +27,6 @@ from cinv_lib.operators.base import (
     Operator,
     Rng,
     Severities,
-    Severity,
 )
 
 
@@ -34,7 +34,7 @@ from cinv_lib.operators.base import (
 class Identity(Operator):
     """A(x) = x: the clean image."""
 
-    severity: Severity = 0.0
+    severity: Any = 0.0
     name = "identity"
     limits = (0.0, 0.0)
     noisy = False
@@ -119,8 +119,10 @@ class Mixture(Operator):
         for op, p in zip(self.parts, self.probabilities, strict=True):
             if _object(op).severity is None:
                 raise ValueError(f"{op} cannot be a part of a mixture; expected its parts instead")
-            if not 0 <= p <= 1:
-                raise ValueError(f"probability of {op} is {p}; expected 0 to 1")
+            if number(p) is None or not 0 <= p <= 1:
+                raise ValueError(f"probability of {op} is {p!r}; expected 0 to 1")
+        chances = tuple(number(p) for p in self.probabilities)
+        object.__setattr__(self, "probabilities", chances)
 
     @property
     def is_random(self) -> bool:

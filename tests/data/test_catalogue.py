@@ -2,6 +2,7 @@
 
 import io
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import config as jaxtyping_config
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.functional import to_tensor
@@ -353,6 +354,51 @@ def test_float_tiffs_are_read_in_either_range():
         ramp[0, 0] = top
         x = image_sets.from_file(encoded(Image.fromarray(ramp), "TIFF"), 8)
         assert float(x[0, 0, 5, 5]) == pytest.approx(0.5, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("kind", "top"), [("int32", 255), ("int32", 65535), ("float32", 65535), ("uint16", 65535)]
+)
+def test_rare_depths_are_scaled_by_the_range_that_they_use(kind, top):
+    grey = np.linspace(0, top, 64).round().reshape(8, 8)
+    x = image_sets.from_file(encoded(Image.fromarray(grey.astype(kind)), "TIFF"), 8)
+    np.testing.assert_allclose(x[0, 0].numpy(), grey / top, atol=0.005)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -3.0, 1e6])
+def test_numbers_without_a_known_white_are_refused_and_not_called_damaged(tmp_path, value):
+    values = np.full((8, 8), 0.5, dtype=np.float32)
+    values[0, 0] = value
+    path = tmp_path / "depth.tiff"
+    path.write_bytes(encoded(Image.fromarray(values), "TIFF"))
+    for read in (lambda: image_sets.from_file(path, 8), lambda: image_sets.open_rgb(path)):
+        with pytest.raises(ValueError, match=r"depth\.tiff is whole, but its pixels run from"):
+            read()
+
+
+def test_the_clear_grey_of_a_16_bit_png_lies_on_white():
+    """PNG's tRNS chunk, which Pillow reads of 16-bit pictures, and does not write."""
+    whole = encoded(Image.fromarray(np.array([[0, 30000]] * 2, dtype=np.uint16)))
+    body = b"tRNS" + (30000).to_bytes(2, "big")
+    chunk = (2).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    at = whole.index(b"IDAT") - 4
+    x = image_sets.from_file(whole[:at] + chunk + whole[at:], 2)
+    assert x[0, 0].tolist() == [[0, 1]] * 2
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_picture_whose_orientation_mark_alone_is_damaged_is_read(kind):
+    whole = encoded(two_halves(), kind, exif=b"\0\x08\0\x02 no TIFF header")
+    assert image_sets.from_file(whole, 8).shape == (1, 3, 8, 8)
+
+
+def test_what_an_editor_wrote_beside_the_pixels_is_no_reason_to_refuse_them(tmp_path):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("XML:com.adobe.xmp", "x" * 2_000_000, zip=True)
+    path = tmp_path / "edited.png"
+    two_halves().save(path, pnginfo=notes)
+    assert image_sets.from_file(path, 8).shape == (1, 3, 8, 8)
+    assert image_sets.open_rgb(path).mode == "RGB"
 
 
 def test_transparency_lies_on_white():

@@ -320,6 +320,13 @@ def test_what_float16_cannot_hold_is_not_written(encoder, tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_pictures_of_another_precision_are_embedded_in_the_encoders_own(encoder, dtype):
+    x = pictures().to(dtype)
+    with torch.no_grad():
+        assert torch.equal(encoder(x), encoder(x.float()))
+
+
 # --- words ------------------------------------------------------------------------------------
 
 

@@ -329,3 +329,13 @@ def test_zero_shot_is_open_clips():
     assert torch.equal(probe(x).argmax(1), by_hand.argmax(1))
     softer = zero_shot(encoder, names, templates, scale=1.0)
     assert torch.equal(softer(x).argmax(1), probe(x).argmax(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_features_of_any_precision_are_fitted_in_float32(dtype):
+    x = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]])
+    labels, recipe = torch.tensor([0, 0, 1, 1]), ProbeRecipe(epochs=3)
+    want = fit(x[None], labels, 2, recipe, seed=0)
+    got = fit(x[None].to(dtype), labels, 2, recipe, seed=0)
+    assert got.weight.dtype == torch.float32 and torch.equal(got.weight, want.weight)
+    assert torch.equal(got(x.to(dtype)), want(x))

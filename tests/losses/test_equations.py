@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -385,3 +386,21 @@ def test_bad_arguments():
 def test_embeddings_that_do_not_fit(S, R, message):
     with pytest.raises(ValueError, match=message):
         equations._normalised(S, R)  # the annotations of the public functions would complain first
+
+
+def test_a_loss_passes_through_parse_and_its_numbers_are_plain():
+    loss = equations.Loss("st", tau=np.float32(0.1))
+    assert (
+        equations.parse(loss) is loss
+        and str(loss) == "st:0.1"
+        and loss == equations.parse("st:.10")
+    )
+    for fields in ({"tau": "0.1"}, {"tau": None}, {"weight": True}):
+        with pytest.raises(ValueError, match="expected numbers, as"):
+            equations.Loss("st", **fields)
+
+
+@pytest.mark.parametrize("strange", [0.1, None, b"st:0.1"])
+def test_what_is_neither_a_text_nor_a_loss_is_refused(strange):
+    with pytest.raises(TypeError):
+        equations.parse(strange)

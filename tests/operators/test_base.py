@@ -4,6 +4,7 @@ import copy
 import re
 from dataclasses import FrozenInstanceError, dataclass
 
+import numpy as np
 import pytest
 import torch
 
@@ -189,3 +190,32 @@ def test_the_librarys_operators_are_described_by_their_texts_alone():
     Rows = run(CELL)
     text, fingerprint = base.described(Mixture((RandomMask(0.5), Rows(0.3)), (1.0, 0.5)))
     assert text == "mask:0.5@1+rows:0.3@0.5" and re.fullmatch("[0-9a-f]{16}", fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("severity", "text"),
+    [
+        (np.float32(0.9), "mask:0.9"),
+        (np.float64(0.9), "mask:0.9"),
+        (torch.tensor(0.9), "mask:0.9"),
+        (np.array([0.5, 0.9]), "mask:0.5..0.9"),
+        (torch.tensor([0.5, 0.9]), "mask:0.5..0.9"),
+        (np.int64(1), "mask:1"),
+        (-0.0, "mask:0"),
+    ],
+)
+def test_a_severity_is_the_number_that_it_stands_for(severity, text):
+    op = RandomMask(severity)
+    assert str(op) == text and op == parse(text)
+
+
+@pytest.mark.parametrize("severity", [True, np.True_, "0.9", None, [0.5], np.ones((1, 2)), b"0.9"])
+def test_a_severity_that_is_no_number_is_refused(severity):
+    with pytest.raises(ValueError, match="expected a number, or a range"):
+        RandomMask(severity)
+
+
+@pytest.mark.parametrize("given", [0.9, None, b"mask:0.9", ["mask:0.9"]])
+def test_what_is_neither_a_text_nor_an_operator_is_refused(given):
+    with pytest.raises(TypeError):
+        parse(given)
