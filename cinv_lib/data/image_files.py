@@ -238,10 +238,18 @@ def manifest(folder: Path, making: str) -> dict[str, Any]:
 
 
 def pictures_in(folder: str | Path) -> list[str]:
-    """Paths of the pictures in a folder, sorted; none where there is no such folder."""
+    """Paths of the pictures in a folder, sorted; none where there is no such folder.
+
+    Hidden files are none: a Mac puts a `._NAME.JPEG` beside each picture on a foreign disk.
+    """
     try:
         with os.scandir(folder) as found:
-            return sorted(e.path for e in found if e.name.lower().endswith(SUFFIXES))
+            names = [(e.name, e.path) for e in found]
+        return sorted(
+            path
+            for name, path in names
+            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+        )
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -1,20 +1,25 @@
 """Published weights: from the local cache, or downloaded; out of reach, it says so at once.
 
 The hub's own client retries for most of a minute before it gives up. Here the local cache is looked
-at first, then one request with a short timeout decides whether a download is worth starting.
+at first, then one request decides whether a download is worth starting.
 """
 
+import contextlib
 import re
 import shlex
+import socket
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-PROBE_SECONDS = 2.0
+CONNECT_SECONDS = 1.3  # for a host to take the call: twice this is still within three seconds
+ANSWER_SECONDS = 10.0  # for it to answer
 
 
 def open_clip_weights(name: str, record: dict[str, Any], cache_dir: str | None) -> Path:
@@ -30,7 +35,7 @@ def open_clip_weights(name: str, record: dict[str, Any], cache_dir: str | None) 
 def from_hub(repo: str, filenames: tuple[str, ...], name: str, cache_dir: str | None) -> Path:
     """The first of `filenames` in the Hugging Face cache, else downloaded with a progress bar.
 
-    Raises FileNotFoundError, within three seconds when the hub is out of reach, with what to do.
+    Raises FileNotFoundError, within three seconds when no host takes the call, with what to do.
     """
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
@@ -85,22 +90,52 @@ def _unavailable(name: str, looked, why: str, how: str, filename: str) -> FileNo
     )
 
 
-def unreachable(url: str, seconds: float = PROBE_SECONDS) -> str | None:
-    """Ask once for the head of `url`: None if it answers, else a few words saying why not."""
-    answer: list[str | None] = [f"does not answer within {seconds:g} s"]
+def unreachable(url: str, seconds: float = CONNECT_SECONDS) -> str | None:
+    """Ask once for the head of `url`: None if it is worth a download, else a few words why not.
+
+    A host that cannot be connected to within `seconds` is out of reach; one that can may take
+    ANSWER_SECONDS, as behind a slow line. It may refuse to answer for the head alone, as mirrors
+    do, and signed addresses: only that there is no such file is an answer.
+    """
+    answer: list[str | None] = ["no answer"]
 
     def ask() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=seconds):
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS):
                 answer[0] = None
         except urllib.error.HTTPError as e:
-            answer[0] = f"answers {e.code} {e.reason}"
+            answer[0] = f"answers {e.code} {e.reason}" if e.code in (404, 410) else None
         except Exception as e:  # a broken answer is none of the usual kinds
             answer[0] = f"is out of reach ({getattr(e, 'reason', e)})"
 
-    # In a thread: the look-up of a host name does not obey the timeout.
-    thread = threading.Thread(target=ask, daemon=True)
+    # In threads: the look-up of a host name does not obey the timeout.
+    asking = _begun(ask)
+    asking.join(seconds)
+    if asking.is_alive() and _connects(url, seconds):
+        seconds = ANSWER_SECONDS
+        asking.join(seconds)
+    return f"does not answer within {seconds:g} s" if answer[0] == "no answer" else answer[0]
+
+
+def _connects(url: str, seconds: float) -> bool:
+    """Whether the host of `url`, or the proxy on the way to it, takes a connection."""
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    place = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+    taken = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError), socket.create_connection(place, timeout=seconds):
+            taken.set()
+
+    _begun(connect)
+    return taken.wait(seconds)
+
+
+def _begun(what: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=what, daemon=True)
     thread.start()
-    thread.join(seconds + 0.5)
-    return answer[0]
+    return thread

@@ -4,17 +4,32 @@ Each way in which a file of weights can be wrong has its own sentence, which nam
 was expected, and what to do. Nothing here unpickles arbitrary objects.
 """
 
+import argparse
 import os
+import pickle
 import warnings
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from cinv_lib.machine.files import whole
+
+# Numbers of numpy's and options, as trainings keep them beside the weights: they run no code.
+DTYPES = (
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    np.dtypes.Int64DType,
+    np.dtypes.Int32DType,
+)
+BESIDE = [np._core.multiarray.scalar, np._core.multiarray._reconstruct, np.ndarray, np.dtype]
+BESIDE += [argparse.Namespace]
+COUNTER = "num_batches_tracked"
+PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 
 
 def read(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -35,8 +50,8 @@ def read(path: str | os.PathLike) -> dict[str, Tensor]:
             f"{path} is a Git LFS pointer, not the weights themselves: run `git lfs pull`"
         )
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path, device="cpu")
+        if not zipfile.is_zipfile(path) and head[8:9] == b"{":  # whatever it is called
+            return _named(load_file(path, device="cpu"))
         if is_torchscript(path):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # torch.jit is on its way out
@@ -44,21 +59,44 @@ def read(path: str | os.PathLike) -> dict[str, Tensor]:
             for key in ("input_resolution", "context_length", "vocab_size"):
                 state.pop(key, None)
             return dict(state)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([*BESIDE, *DTYPES]), path.open("rb") as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:
+        if "Unsupported global" not in str(e) or not zipfile.is_zipfile(path):
+            raise _unreadable(path, e) from e
+        raise ValueError(
+            f"{path} is whole, but holds more than tensors and numbers, which could run code as it "
+            f"is opened ({_first_line(e)}). Where you trust it, save its weights alone: torch.save("
+            f"torch.load({str(path)!r}, weights_only=False)['state_dict'], 'weights.pt')"
+        ) from e
     except Exception as e:  # damaged bytes come out of the readers as a dozen kinds of error
         raise _unreadable(path, e) from e
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path} holds {type(state).__name__}, expected named tensors")
-    return {key.removeprefix("module."): value for key, value in state.items()}
+    return _named(state)
+
+
+def _named(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without what wrappers of a module put before each name."""
+    for prefix in PREFIXES * 2:  # in either order
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
     return ValueError(
         f"{path} ({path.stat().st_size:,} bytes) is truncated or not a file of weights "
-        f"({type(error).__name__}: {first_line[:160]}); copy or download it again"
+        f"({type(error).__name__}: {_first_line(error)}); copy or download it again"
     )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    # torch names what it met in a later line
+    named = [line.strip() for line in lines if "Unsupported global" in line]
+    return (named or lines or [""])[0][:160]
 
 
 def is_torchscript(path: Path) -> bool:
@@ -72,9 +110,12 @@ def is_torchscript(path: Path) -> bool:
 def load_into(module: nn.Module, state: dict[str, Tensor], path: Path, shape_name: str) -> None:
     """Copy `state` into `module`, all keys and all shapes equal; dtypes are cast.
 
+    Counters of batches, which nothing here reads and old files lack, are 0 as torch fills them in.
     Raises ValueError naming the file, the architecture, and the first keys that do not fit.
     """
     own = module.state_dict()
+    counters = {k: torch.zeros_like(v) for k, v in own.items() if k.endswith(COUNTER)}
+    state = counters | state
     missing = [k for k in own if k not in state]
     unknown = [k for k in state if k not in own]
     shapes = [

@@ -162,3 +162,10 @@ def test_a_path_is_bytes_that_come_back(tmp_path, name, workers):
     files = data.ImageFiles(tuple(paths), torch.arange(2), tuple("ab"), "mine", "made here")
     (batch,) = files.views(torch.arange(2), 2, seed=0, epoch=0, size=32, workers=workers)
     assert (batch.float().mean((0, 2, 3)) == torch.tensor([200.0, 0, 0])).all()
+
+
+def test_a_macs_hidden_files_are_no_pictures(tmp_path):
+    for name in ("a.JPEG", "._a.JPEG", ".DS_Store", ".b.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert image_files.pictures_in(tmp_path) == [str(tmp_path / "a.JPEG")]
+    assert links.count(tmp_path) == 1

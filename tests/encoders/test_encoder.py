@@ -1,9 +1,13 @@
 """encoders: what is loaded is what was saved, open_clip agrees, and every refusal says why."""
 
+import argparse
+import copy
 import json
 import logging
 import warnings
+from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -429,7 +433,6 @@ def test_damaged_files_are_named(encoder, saved, architecture, tmp_path):
         "text.safetensors": b"<html>404</html>",
         "cut.pt": pickled.read_bytes()[:-100],
         "empty.pt": b"",
-        "pickled.pt": pickled.read_bytes(),
     }
     for file, data in broken.items():
         path = tmp_path / file
@@ -613,3 +616,47 @@ def test_on_a_gpu_the_embeddings_are_the_same(encoder):
         text = encoders.text_embeddings(moved, NAMES).cpu()
     assert F.cosine_similarity(got, encoder(pictures())).min() > 0.9999
     assert F.cosine_similarity(text, encoders.text_embeddings(encoder, NAMES)).min() > 0.9999
+
+
+# --- files of weights as other programs write them ----------------------------------------------
+
+
+def weights_of(encoder):
+    return {key: value.clone() for key, value in encoder.clip.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda state: {"state_dict": state, "best": np.float64(71.2), "at": np.int64(3)},
+        lambda state: {"state_dict": state, "curve": np.arange(3.0)},
+        lambda state: {"state_dict": state, "args": argparse.Namespace(lr=1)},
+        lambda state: {"module._orig_mod." + key: value for key, value in state.items()},
+        lambda state: {"_orig_mod." + key: value for key, value in state.items()},
+        lambda state: {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")},
+    ],
+)
+def test_weights_are_read_with_what_trainings_keep_beside_them(encoder, form, tmp_path):
+    path, state = tmp_path / "w.safetensors", weights_of(encoder)  # the name does not decide
+    with path.open("wb") as file:
+        torch.save(form(state), file)
+    module = copy.deepcopy(encoder.clip)
+    weight_files.load_into(module, weight_files.read(path), path, "mine")
+    for key, value in module.state_dict().items():
+        assert key.endswith("num_batches_tracked") or torch.equal(value, state[key])
+
+
+def test_safetensors_of_several_gpus_are_read_under_any_name(encoder, tmp_path):
+    state, path = weights_of(encoder), tmp_path / "w.pt"
+    save_file({"module." + key: value.contiguous() for key, value in state.items()}, path)
+    found = weight_files.read(path)
+    assert found.keys() == state.keys()
+
+
+@pytest.mark.parametrize("beside", [Path("/"), nn.Linear(2, 2)])
+def test_what_could_run_code_is_refused_and_not_called_truncated(encoder, tmp_path, beside):
+    torch.save({"state_dict": weights_of(encoder), "beside": beside}, tmp_path / "w.pt")
+    with pytest.raises(
+        ValueError, match=r"w\.pt is whole, but holds more than tensors.*(Path|Linear)"
+    ):
+        weight_files.read(tmp_path / "w.pt")

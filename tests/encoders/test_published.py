@@ -58,7 +58,11 @@ def check_advice(message: str, cache) -> None:
 
 
 @pytest.mark.parametrize("hub_is", ["closed", "silent"])
-def test_out_of_reach_it_says_so_within_three_seconds(hub_is, request, online, tmp_path):
+def test_out_of_reach_it_says_so_within_three_seconds(
+    hub_is, request, online, tmp_path, monkeypatch
+):
+    """A hub that takes the call, and is silent then, is given longer: here half a second."""
+    monkeypatch.setattr(published, "ANSWER_SECONDS", 0.5)
     address = request.getfixturevalue(hub_is)
     online(address)
     start = time.perf_counter()
@@ -192,3 +196,34 @@ def test_absent_resnet101_says_what_to_do(monkeypatch, tmp_path):
         encoders.load("resnet101/imagenet", cache_dir=str(tmp_path))
     assert "`curl -L --create-dirs -o clip-weights/resnet101-63fe2227.pth https" in str(e.value)
     assert 'load("resnet101", weights="clip-weights/resnet101-63fe2227.pth")' in str(e.value)
+
+
+@pytest.mark.parametrize("manner", ["slow", 405, 403, 503])
+def test_a_server_that_is_slow_or_refuses_the_head_alone_gives_its_file(
+    manner, server, tmp_path, monkeypatch
+):
+    def head(self):
+        if manner == "slow":
+            time.sleep(1)
+        self.send_response(200 if manner == "slow" else manner)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def get(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(Hub.content)))
+        self.end_headers()
+        self.wfile.write(Hub.content)
+
+    monkeypatch.setattr(published.unreachable, "__defaults__", (0.3,))
+    monkeypatch.setattr(Hub, "do_HEAD", head)
+    monkeypatch.setattr(Hub, "do_GET", get)
+    assert published.from_url(f"{server}/w.pt", "x", str(tmp_path)).read_bytes() == Hub.content
+
+
+def test_a_host_that_takes_no_call_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(published.urllib.request, "urlopen", lambda *a, **k: time.sleep(4))
+    monkeypatch.setattr(published.socket, "create_connection", lambda *a, **k: time.sleep(4))
+    start = time.perf_counter()
+    assert "does not answer within 0.2 s" in published.unreachable("http://far.example", 0.2)
+    assert time.perf_counter() - start < 1
