@@ -8,7 +8,7 @@ used can be missing from the description.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
@@ -48,6 +48,23 @@ class Task:
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "operator", str(basic.parse(self.operator)))
         object.__setattr__(self, "loss", self.loss and str(equations.parse(self.loss)))
+
+
+def training_seeds(seeds: Any) -> list[int]:
+    """The training seeds, from how many there are, or which.
+
+    Raises ValueError for anything but a whole number from 1, or at least one seed.
+
+    >>> training_seeds(2), training_seeds([3])
+    ([0, 1], [3])
+    """
+    if isinstance(seeds, Integral) and not isinstance(seeds, bool):
+        which = list(range(int(seeds)))
+    else:
+        which = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
+    if not which:
+        raise ValueError(f"seeds {seeds!r}: expected how many, 1 or more, or which, as [0, 1]")
+    return which
 
 
 Needs = Mapping[str, Any]  # name -> a Task, a name of what a lab gives, or a mapping of these

@@ -22,7 +22,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, zero_shot
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import Experiment, Task, training_seeds
 from cinv_lib.lab import missing
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import History, Profile
@@ -137,7 +137,8 @@ class Lab:
         which; their number is a column. loss: of the students (None: the profile's); a column too
         where the experiment compares losses.
 
-        Raises ValueError for a table, or an operator, that the profile does not measure.
+        Raises ValueError for a table, or an operator, that the profile does not measure, or for no
+        seeds.
         """
         entry = self._making(name)
         if op is None:
@@ -145,8 +146,7 @@ class Lab:
                 known = ", ".join(entry.operators)
                 raise ValueError(f"{name} is measured at several operators; name one of {known}")
             (op,) = entry.operators
-        seeds = range(seeds) if isinstance(seeds, int) else seeds
-        tasks = {seed: entry.task(op, seed, loss) for seed in seeds}
+        tasks = {seed: entry.task(op, seed, loss) for seed in training_seeds(seeds)}
         parts = [
             pd.read_csv(self.folder(task) / f"{name}.csv").assign(seed=seed)
             for seed, task in tasks.items()
@@ -159,7 +159,9 @@ class Lab:
     ) -> pd.DataFrame | None:
         """What is finished of a table, of those seeds; None where none is. Makes nothing."""
         entry = self._making(name)
-        there = [seed for seed in range(seeds) if self.finished(entry.task(op, seed, loss))]
+        there = [
+            seed for seed in training_seeds(seeds) if self.finished(entry.task(op, seed, loss))
+        ]
         return self.table(name, op, there, loss) if there else None
 
     # -- where it is ---------------------------------------------------------------------------

@@ -88,6 +88,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--make", metavar="TASK", help="the name of the task to make")
     given = parser.parse_args()
+    if given.seeds < 1:
+        parser.error(f"--seeds {given.seeds}: expected how many training seeds, 1 or more")
     p = profile(given.profile)
     if given.make is None:
         print(as_json(p, given.seeds))

@@ -1,13 +1,14 @@
 """An entry says by its parameters what it needs: what it is handed, what comes before it, and what
 its address depends on follow from them."""
 
+import re
 from dataclasses import dataclass, fields, is_dataclass, replace
 from types import MappingProxyType
 
 import pandas as pd
 import pytest
 
-from cinv_lib.experiments.base import Entry, Experiment, Task, Training
+from cinv_lib.experiments.base import Entry, Experiment, Task, Training, training_seeds
 from cinv_lib.experiments.trainings import Trained
 from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
@@ -201,3 +202,9 @@ def test_every_name_of_a_profile_is_of_one_entry():
         assert len(p.by_name()) == len(p.entries)
         tables = [name for e in p.entries if isinstance(e, Experiment) for name in e.tables]
         assert len(tables) == len(set(tables))
+
+
+@pytest.mark.parametrize("seeds", [0, -1, [], "3", 2.0, True, None])
+def test_seeds_that_are_none_are_refused(seeds):
+    with pytest.raises(ValueError, match=f"seeds {re.escape(repr(seeds))}: expected how many"):
+        training_seeds(seeds)
