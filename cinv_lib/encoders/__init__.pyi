@@ -4,10 +4,10 @@ from . import inference as inference
 from . import published as published
 from . import weight_files as weight_files
 from . import words as words
-from .encoder import TEMPLATE as TEMPLATE
+from .captions import TEMPLATE as TEMPLATE
+from .captions import text_embeddings as text_embeddings
 from .encoder import Encoder as Encoder
 from .encoder import fresh as fresh
 from .encoder import load as load
 from .encoder import save as save
 from .encoder import student_of as student_of
-from .encoder import text_embeddings as text_embeddings

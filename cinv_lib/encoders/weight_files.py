@@ -26,7 +26,8 @@ DTYPES = (
     np.dtypes.Int64DType,
     np.dtypes.Int32DType,
 )
-BESIDE = [np._core.multiarray.scalar, np._core.multiarray._reconstruct, np.ndarray, np.dtype]
+_array = np._core.multiarray  # type: ignore[attr-defined]  # numpy's stubs leave it out
+BESIDE = [_array.scalar, _array._reconstruct, np.ndarray, np.dtype]
 BESIDE += [argparse.Namespace]
 COUNTER = "num_batches_tracked"
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile

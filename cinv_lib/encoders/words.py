@@ -11,9 +11,7 @@ from torch import Tensor
 
 VOCABULARY = Path(__file__).parents[1] / "weights" / "stickers-clip" / "words.txt"
 PADDING, UNKNOWN, START = 0, 1, 2  # then the words; the end token is the highest id of all
-WORD = re.compile(
-    r"[^\W_]+"
-)  # letters and digits: all else, as hyphens and full stops, parts words
+WORD = re.compile(r"[^\W_]+")  # letters and digits: all else parts words, as full stops do
 
 
 @cache

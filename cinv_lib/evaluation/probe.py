@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.views import epoch_order, random_crop, random_flip
-from cinv_lib.encoders.encoder import TEMPLATE, Encoder, text_embeddings
+from cinv_lib.encoders.captions import TEMPLATE, text_embeddings
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.machine.checks import expect
 from cinv_lib.operators.base import Operator

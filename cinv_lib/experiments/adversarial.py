@@ -20,7 +20,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.encoders.captions import TEMPLATE
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, looking, side_of
 from cinv_lib.evaluation.attack import Model, noise, pgd, slope
 from cinv_lib.evaluation.draws import batches

@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation, operators
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.encoders.captions import TEMPLATE
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Needs, Task

@@ -11,7 +11,8 @@ import pandas as pd
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.encoders.captions import TEMPLATE
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import few_labels

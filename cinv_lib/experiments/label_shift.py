@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.encoders.captions import TEMPLATE
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task, contestants
 from cinv_lib.operators.base import Operator

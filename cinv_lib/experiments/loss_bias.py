@@ -16,7 +16,8 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.encoder import TEMPLATE, Encoder
+from cinv_lib.encoders.captions import TEMPLATE
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k

@@ -23,7 +23,7 @@ def expect(record: Any, **rules: tuple[bool, str]) -> None:
             raise ValueError(f"{type(record).__name__}.{name} is {value!r}; expected {expected}")
 
 
-def number(given: object) -> float | None:
+def number(given: Any) -> float | None:
     """A number of Python's, numpy's or torch's as Python's; None for what is none, as True is.
 
     One of single precision becomes the shortest decimal that it stands for.

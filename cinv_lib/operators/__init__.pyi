@@ -3,7 +3,6 @@ from . import functional as functional
 from . import inverse as inverse
 from .base import OPERATORS as OPERATORS
 from .base import Operator as Operator
-from .base import Severity as Severity
 from .basic import GaussianBlur as GaussianBlur
 from .basic import GaussianNoise as GaussianNoise
 from .basic import Identity as Identity

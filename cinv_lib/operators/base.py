@@ -22,7 +22,6 @@ Images = Float[Tensor, "B C H W"]
 Severities = Float[Tensor, "B ..."]  # float64, so that int(H W p) pixels is exact
 Rng = Generator | None
 Device = torch.device | str
-Severity = float | int | tuple[float | int, float | int]
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # a word in texts, and in names of folders
 RESERVED = ("identity", "mask", "noise", "blur")  # the library's own, in `basic`
@@ -59,7 +58,7 @@ class Operator(ABC):
     is defined, for a name or limits that are not as above, or a name of the library's own.
     """
 
-    severity: Any  # a Severity, of whatever kind of number was given
+    severity: Any  # a number, or two, of Python's, numpy's or torch's
     name: ClassVar[str]
     limits: ClassVar[tuple[float, float] | None]
     noisy: ClassVar[bool] = True
