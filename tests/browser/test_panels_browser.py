@@ -15,8 +15,9 @@ from cinv_lib.plots.panels.panel import VIEW, keep_pictures
 CELLS = (
     """\
 import torch
-from cinv_lib import operators, panels
-from cinv_lib.data.catalogue import ImageSet
+from cinv_lib import operators
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.plots import panels
 
 torch.set_num_threads(1)
 x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
