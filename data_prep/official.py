@@ -156,8 +156,7 @@ def read(path: Path) -> dict[str, Tensor]:
             f"{path} is refused: it would run {', '.join(wild)}, which no checkpoint of the "
             f"authors does. Download it again from their repository"
         )
-    with torch.serialization.safe_globals([(Ignored, name) for name in named]):
-        return weight_files.read(path)
+    return weight_files.read(path, beside=[(Ignored, name) for name in named])
 
 
 def _student(clip: dict, tower: dict, shape: str, path: Path) -> encoders.Encoder:

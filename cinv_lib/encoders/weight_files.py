@@ -9,6 +9,7 @@ import os
 import pickle
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,17 @@ DTYPES = (
     np.dtypes.Int32DType,
 )
 _array = np._core.multiarray  # type: ignore[attr-defined]  # numpy's stubs leave it out
-BESIDE = [_array.scalar, _array._reconstruct, np.ndarray, np.dtype]
-BESIDE += [argparse.Namespace]
+BESIDE = (_array.scalar, _array._reconstruct, np.ndarray, np.dtype, *DTYPES, argparse.Namespace)
 COUNTER = "num_batches_tracked"
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 
 
-def read(path: str | os.PathLike) -> dict[str, Tensor]:
+def read(path: str | os.PathLike, beside: Sequence = BESIDE) -> dict[str, Tensor]:
     """Read a state dict: .safetensors, a torch file of tensors, or OpenAI's TorchScript archive.
+
+    `beside`: what a torch file may hold beside tensors, as torch.serialization.safe_globals takes
+    it. It takes the place of the default and is not added to it: torch keeps them in a set, so
+    that of two entries for one name either could win.
 
     Raises FileNotFoundError (absent) or ValueError (truncated, or not a file of weights).
     """
@@ -60,7 +64,7 @@ def read(path: str | os.PathLike) -> dict[str, Tensor]:
             for key in ("input_resolution", "context_length", "vocab_size"):
                 state.pop(key, None)
             return dict(state)
-        with torch.serialization.safe_globals([*BESIDE, *DTYPES]), path.open("rb") as file:
+        with torch.serialization.safe_globals(list(beside)), path.open("rb") as file:
             state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as e:
         if "Unsupported global" not in str(e) or not zipfile.is_zipfile(path):

@@ -225,3 +225,21 @@ def test_damaged_and_absent_files_are_said(checkpoints, home, tmp_path, monkeypa
     monkeypatch.setenv("CINV_HOME", str(tmp_path / "other home"))
     with pytest.raises(FileNotFoundError, match="none of the nine checkpoints is in"):
         official.make(tmp_path / "empty")
+
+
+def test_no_name_in_a_file_has_two_meanings(checkpoints, home, monkeypatch):
+    """Of two meanings for one name, torch takes either, by where they lie in memory."""
+    seen = []
+    load = torch.load
+
+    def watched(*args, **kwargs):
+        allowed = torch.serialization.get_safe_globals()
+        seen.append(
+            [f[1] if isinstance(f, tuple) else f"{f.__module__}.{f.__qualname__}" for f in allowed]
+        )
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", watched)
+    official.read(checkpoints / "mask90-probe.ckpt")
+    assert seen and all("numpy.dtype" in names for names in seen)
+    assert all(len(names) == len(set(names)) for names in seen)
