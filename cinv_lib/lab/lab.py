@@ -39,6 +39,9 @@ class Lab:
         which machine, when, how long). False makes everything here. The default, None, means
         True unless the environment has CINV_RECORDED=0, as under `make course`.
 
+    An encoder that is a folder of your own is read once: after other weights have been saved there,
+    make another Lab.
+
     Raises missing.Absent where the profile needs data or weights that are not on this machine, with
     the commands that make them; in a notebook that is a quiet end, with the paper's numbers.
     """
@@ -196,7 +199,7 @@ class Lab:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
         lab = self.working()
         if not folders.in_checkout():
-            missing.say_cost(lab.profile, len(lab.unlabelled))
+            missing.say_cost(lab.profile)
         needed = {name: lab._get(need) for name, need in self.profile.needs(task).items()}
         self.profile[task.kind].make(folder, task, **needed)
 

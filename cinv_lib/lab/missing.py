@@ -92,14 +92,18 @@ def end(p: Profile, lines: Sequence[str]) -> None:
     raise Absent(f"The profile {p.name!r} needs what is not on this machine:\n\n{needs}")
 
 
-def say_cost(p: Profile, pictures: int) -> None:
+def say_cost(p: Profile) -> None:
     """Says once, for a lab outside the repository, that recorded results are not installed, and
-    what a training costs. pictures: how many a student of the profile learns from."""
+    what a training costs. No picture is read for that."""
+    few = None if p.unlabelled else p.train_per_class
+    pictures = (
+        f"all pictures of {p.unlabelled or p.data}" if few is None else f"{few} pictures a class"
+    )
     minutes = " (stickers: 2.5 minutes on two cores)" if p.name == "stickers" else ""
     _say(
         f"The recorded results of {p.name!r} are not installed with the package: what you ask this "
         f"lab for is trained and measured here, a student in {p['student'].recipe.epochs} epochs "
-        f"of {pictures:,} pictures{minutes}, and kept in {runs(p.name)}."
+        f"of {pictures}{minutes}, and kept in {runs(p.name)}."
     )
 
 

@@ -3,10 +3,14 @@
 The profiles themselves are in `stickers` and `paper`.
 """
 
+import functools
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from cinv_lib.encoders import config
 from cinv_lib.experiments.base import LOSS, Entry, Task
 from cinv_lib.machine.store import address
 from cinv_lib.operators.base import described as operator_described
@@ -121,16 +125,22 @@ class Profile:
             return {name: self._described(one) for name, one in need.items()}
         if isinstance(need, History):
             return {"history": self.describe(need.of)}
-        return self.describe(need) if isinstance(need, Task) else self._given()[need]
+        return self.describe(need) if isinstance(need, Task) else self._given(need)
 
-    def _given(self) -> dict[str, Any]:
+    def _given(self, name: str) -> Any:
+        if name in ENCODERS:
+            return encoder_described(getattr(self, name))
         train = [self.data, "train", self.train_per_class]
-        return {
+        pictures = {
             "train": train,
             "unlabelled": [self.unlabelled, "train", None] if self.unlabelled else train,
             "val": [self.data, "val", self.val_per_class],
             "twins": [self.twins, "val", self.twins_per_class],
-        } | {name: getattr(self, name) for name in ENCODERS}
+        }
+        sides = {side_of(getattr(self, tower)) for tower in ENCODERS if getattr(self, tower)}
+        # A lab has pictures at the teacher's size. Where another tower takes another size, what it
+        # sees has been resized twice, and depends on a teacher that its entry may not need.
+        return pictures[name] + ([side_of(self.teacher)] if len(sides) > 1 else [])
 
     def address(self, task: Task) -> str:
         """Its folder in the store, beside others of its kind: to be read, and another one when
@@ -146,6 +156,42 @@ class Profile:
 
 
 ENCODERS = ("teacher", "supervised", "supervised_narrow", "vit")
+
+
+def encoder_described(name: str) -> str | list[str]:
+    """An encoder in a description: its name. Of a reader's own, whose weights may be exchanged
+    under that name, also a fingerprint of its files."""
+    stats = [(file, file.stat()) for file in _own_files(name)]
+    seen = [(file, stat.st_mtime_ns, stat.st_size, stat.st_ino) for file, stat in stats]
+    return [name, _fingerprint(*seen)] if seen else name
+
+
+def side_of(name: str) -> int:
+    """The side S of the pictures that an encoder takes, in pixels. Its weights are not read."""
+    own = _own_files(name)
+    shape = config.read(own[0]) if own else config.named(name.partition("/")[0])
+    return shape["preprocess_cfg"]["size"]
+
+
+def _own_files(name: str) -> list[Path]:
+    """Of an encoder that was saved by a reader: its configuration and its weights; else nothing."""
+    path = Path(name)
+    if name in config.EMBEDDED or not (path.is_dir() or name.endswith(".safetensors")):
+        return []
+    folder = path if path.is_dir() else path.parent
+    for shape, weights in (config.CLIP_FILES, config.TOWER_FILES):
+        files = [folder / shape, folder / weights if path.is_dir() else path]
+        if all(file.is_file() for file in files):
+            return files
+    return []  # `encoders.load` says what is not there
+
+
+@functools.cache  # a description is asked for often, and a file of weights may be of half a GB
+def _fingerprint(*files: tuple[Path, int, int, int]) -> str:
+    whole = hashlib.sha256()
+    for file, *_ in files:
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
