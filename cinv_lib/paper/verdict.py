@@ -60,9 +60,16 @@ class Claim:
         return self.source == "ours"
 
 
-def claim(number: int, sentence: str, *, source: str, lesson: str, quote: str = "", **more: Any):
-    """Makes the function below it the measurement of a claim: see `Claim` for the arguments."""
-    return lambda measure: Claim(number, sentence, quote, source, lesson, measure, **more)
+def claim(number: int, *, source: str, lesson: str, **more: Any) -> Callable[..., Claim]:
+    """Makes the function below it the measurement of a claim: see `Claim` for the arguments. Its
+    docstring is the claim's sentence and, after an empty line and ">", the paper's own words."""
+
+    def made(measure: Callable[..., Any]) -> Claim:
+        sentence, _, quote = inspect.cleandoc(measure.__doc__ or "").partition("\n\n> ")
+        words = (" ".join(text.split()) for text in (sentence, quote))
+        return Claim(number, *words, source, lesson, measure, **more)
+
+    return made
 
 
 def decide(

@@ -12,66 +12,70 @@ PROBES = "Section 4.1, Table 1"
 Found = pd.DataFrame | dict[str, pd.DataFrame]
 
 
-@claim(
-    1, "A student with a probe on all labels beats the supervised baseline.",
-    quote="training a linear probe on top of the representations learned by our procedure greatly "
-    "improves accuracy compared to the supervised baseline", source=PROBES, lesson="06",
-)  # fmt: skip
+@claim(1, source=PROBES, lesson="06")
 def student_beats_baseline(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """A student with a probe on all labels beats the supervised baseline.
+
+    > training a linear probe on top of the representations learned by our procedure greatly
+    improves accuracy compared to the supervised baseline
+    """
     return difference(known_operator, "student", "baseline")
 
 
-@claim(
-    2, "A student with a probe on 10 % of the labels beats the baseline with all of them.",
-    quote="using only 10% of labeled samples is sufficient for our model to outperform the "
-    "baseline in most cases", source=PROBES, lesson="06",
-)  # fmt: skip
+@claim(2, source=PROBES, lesson="06")
 def tenth_of_labels(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """A student with a probe on 10 % of the labels beats the baseline with all of them.
+
+    > using only 10% of labeled samples is sufficient for our model to outperform the baseline
+    in most cases
+    """
     return difference(known_operator, "student_10", "baseline")
 
 
-@claim(
-    3, "The student beats raw CLIP, its probe trained on corrupted pictures too, by > 20.",
-    quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
-    "distorted images", source="App. D.7, Tables 1, 13", lesson="06", margin=20.0,
-)  # fmt: skip
+@claim(3, source="App. D.7, Tables 1, 13", lesson="06", margin=20.0)
 def student_beats_clip(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """The student beats raw CLIP, its probe trained on corrupted pictures too, by > 20.
+
+    > both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for distorted
+    images
+    """
     return difference(known_operator, "student", "clip")
 
 
-@claim(
-    4, "A clean classifier of R, handed to the student, loses less than 10 points.",
-    quote="the representations learned by the student for distorted images are sufficiently close "
-    "to those of the teacher for clean images", source="App. D.4, Table 9", lesson="06",
-    margin=-10.0,
-)  # fmt: skip
+@claim(4, source="App. D.4, Table 9", lesson="06", margin=-10.0)
 def clean_classifier(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """A clean classifier of R, handed to the student, loses less than 10 points.
+
+    > the representations learned by the student for distorted images are sufficiently close to
+    those of the teacher for clean images
+    """
     return difference(known_operator, "clean_classifier", "student")
 
 
-@claim(
-    5, "Asked in words, the student recognises more than raw CLIP by > 20.",
-    source="authors' result files", lesson="06", margin=20.0,
-)  # fmt: skip
+@claim(5, source="authors' result files", lesson="06", margin=20.0)
 def words_beat_clip(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """Asked in words, the student recognises more than raw CLIP by > 20."""
     return difference(known_operator, "zero_shot", "clip_zero_shot")
 
 
-@claim(
-    6, "Training the probe on corrupted pictures is not enough: raw CLIP stays below the baseline.",
-    quote="These results highlight the need for a training procedure to make these pre-trained "
-    "representations more robust.", source="App. D.7, Tables 1, 13", lesson="06",
-)  # fmt: skip
+@claim(6, source="App. D.7, Tables 1, 13", lesson="06")
 def baseline_beats_clip(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """Training the probe on corrupted pictures is not enough: raw CLIP stays below the
+    baseline.
+
+    > These results highlight the need for a training procedure to make these pre-trained
+    representations more robust.
+    """
     return difference(known_operator, "baseline", "clip")
 
 
-@claim(
-    7, "Claim 1 in top-5.",
-    quote="The conclusions we can draw from the top-1 accuracy results do not change when we look "
-    "at the top-5 accuracies.", source="App. D.2, Table 4", lesson="06",
-)  # fmt: skip
+@claim(7, source="App. D.2, Table 4", lesson="06")
 def in_top5(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """Claim 1 in top-5.
+
+    > The conclusions we can draw from the top-1 accuracy results do not change when we look at
+    the top-5 accuracies.
+    """
     return difference(known_operator, "student", "baseline", "top5")
 
 
@@ -89,13 +93,13 @@ def _all_or_none(labels: pd.DataFrame) -> bool:
     return labels.per_class.nunique() < 3  # none, in words, and all
 
 
-@claim(
-    8, "A student with a probe on 5 % of the labels is at most 2 points below the baseline.",
-    quote="using just 5% of the labeled data makes our model outperform or be competitive with the "
-    "baseline trained using all the labels", source="Section 4.1, Figure 3", lesson="06",
-    margin=-2.0,
-)  # fmt: skip
+@claim(8, source="Section 4.1, Figure 3", lesson="06", margin=-2.0)
 def twentieth_of_labels(few_labels: pd.DataFrame, known_operator: pd.DataFrame) -> Found:
+    """A student with a probe on 5 % of the labels is at most 2 points below the baseline.
+
+    > using just 5% of the labeled data makes our model outperform or be competitive with the
+    baseline trained using all the labels
+    """
     if _all_or_none(few_labels):
         return {}
     share = few_labels.per_class / _most(few_labels)
@@ -107,26 +111,27 @@ def twentieth_of_labels(few_labels: pd.DataFrame, known_operator: pd.DataFrame) 
     )
 
 
-@claim(
-    9, "The supervised tower as it is, with a probe as in claim 3, stays below the student by > "
-    "20.",
-    quote="both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for "
-    "distorted images", source="App. D.7, Table 13", lesson="06", margin=20.0,
-)  # fmt: skip
+@claim(9, source="App. D.7, Table 13", lesson="06", margin=20.0)
 def student_beats_tower(few_labels: pd.DataFrame) -> pd.DataFrame:
+    """The supervised tower as it is, with a probe as in claim 3, stays below the student by >
+    20.
+
+    > both CLIP and ImageNet pre-trained ResNet-101 produce poor representations for distorted
+    images
+    """
     most = _most(few_labels)
     return difference(_with(few_labels, {"student": most, "resnet": most}), "student", "resnet")
 
 
-@claim(10, "Asked in words, without a label, the student beats its own probe on all labels.",
-       source="ours", lesson="06")  # fmt: skip
+@claim(10, source="ours", lesson="06")
 def words_beat_probe(known_operator: pd.DataFrame) -> pd.DataFrame:
+    """Asked in words, without a label, the student beats its own probe on all labels."""
     return difference(known_operator, "zero_shot", "student")
 
 
-@claim(11, "With its fewest labels the student's probe beats raw CLIP's with all of them by > 20.",
-       source="ours", lesson="06", margin=20.0)  # fmt: skip
+@claim(11, source="ours", lesson="06", margin=20.0)
 def fewest_beat_clip(few_labels: pd.DataFrame) -> Found:
+    """With its fewest labels the student's probe beats raw CLIP's with all of them by > 20."""
     if _all_or_none(few_labels):
         return {}
     fewest = few_labels[few_labels.method == "student"].per_class.min()
@@ -146,21 +151,22 @@ def _restored(pixels: pd.DataFrame, better: str, worse: str) -> pd.DataFrame:
     return difference(rows, better, worse).assign(choice=choice)
 
 
-@claim(
-    12, "The student beats non-local means followed by a clean classifier.",
-    quote="the inverse methods acting in pixel space are not reliable at reconstructing images for "
-    "classification", source="App. D.3, Table 7", lesson="12", on="noise",
-)  # fmt: skip
+@claim(12, source="App. D.3, Table 7", lesson="12", on="noise")
 def student_beats_denoising(pixels: pd.DataFrame) -> pd.DataFrame:
+    """The student beats non-local means followed by a clean classifier.
+
+    > the inverse methods acting in pixel space are not reliable at reconstructing images for
+    classification
+    """
     return _restored(pixels, "student", "denoising")
 
 
-@claim(
-    13, "The student beats Deep Decoder, told the right mask, followed by a clean classifier.",
-    quote="for inpainting the accuracy is poor for all masking levels",
-    source="App. D.3, Table 8", lesson="12", on="mask",
-)  # fmt: skip
+@claim(13, source="App. D.3, Table 8", lesson="12", on="mask")
 def student_beats_inpainting(pixels: pd.DataFrame) -> pd.DataFrame:
+    """The student beats Deep Decoder, told the right mask, followed by a clean classifier.
+
+    > for inpainting the accuracy is poor for all masking levels
+    """
     return _restored(pixels, "student", "inpainting")
 
 
@@ -169,22 +175,24 @@ def _beside(starts: pd.DataFrame, scores: pd.DataFrame, method: str) -> pd.DataF
     return pd.concat([starts, scores[scores.method == method]])
 
 
-@claim(
-    36, "The baseline that starts from the full world beats the one that starts from 100 classes.",
-    quote="the first choice, which is the one used in the rest of this paper, is the better of the "
-    "two", source="App. D.6, Table 11", lesson="07",
-)  # fmt: skip
+@claim(36, source="App. D.6, Table 11", lesson="07")
 def full_start(baseline_starts: pd.DataFrame, known_operator: pd.DataFrame) -> pd.DataFrame:
+    """The baseline that starts from the full world beats the one that starts from 100 classes.
+
+    > the first choice, which is the one used in the rest of this paper, is the better of the
+    two
+    """
     return difference(
         _beside(baseline_starts, known_operator, "baseline"), "baseline", "baseline100"
     )
 
 
-@claim(
-    37, "The student beats the baseline that starts from 100 classes.",
-    quote="results are still worse than our method", source="App. D.6, Table 11", lesson="07",
-)  # fmt: skip
+@claim(37, source="App. D.6, Table 11", lesson="07")
 def student_beats_narrow_start(
     baseline_starts: pd.DataFrame, known_operator: pd.DataFrame
 ) -> pd.DataFrame:
+    """The student beats the baseline that starts from 100 classes.
+
+    > results are still worse than our method
+    """
     return difference(_beside(baseline_starts, known_operator, "student"), "student", "baseline100")

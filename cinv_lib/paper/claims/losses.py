@@ -29,18 +29,18 @@ def gradient_gap(sign: int, tau: float = 0.1) -> float:
     return ((sign * pull + push - whole).norm() / whole.norm()).item()
 
 
-@claim(
-    27, "The gradient printed with a minus differs from autograd's by less than a millionth.",
-    quote="∇ L_contr = −1/τ ∇ L_MSE + 1/(τN) Σ_i Σ_j w_i(j) ∇ K(i, j)", source="Section 3",
-    lesson="03", margin=-1e-6, unit="of its length",
-)  # fmt: skip
+@claim(27, source="Section 3", lesson="03", margin=-1e-06, unit="of its length")
 def printed_sign() -> dict[str, float]:
+    """The gradient printed with a minus differs from autograd's by less than a millionth.
+
+    > ∇ L_contr = −1/τ ∇ L_MSE + 1/(τN) Σ_i Σ_j w_i(j) ∇ K(i, j)
+    """
     return {"autograd": -gradient_gap(-1)}
 
 
-@claim(28, "The same with a plus, as the authors' code has it.", source="ours", lesson="03",
-       margin=-1e-6, unit="of its length")  # fmt: skip
+@claim(28, source="ours", lesson="03", margin=-1e-06, unit="of its length")
 def corrected_sign() -> dict[str, float]:
+    """The same with a plus, as the authors' code has it."""
     return {"autograd": -gradient_gap(+1)}
 
 
@@ -52,19 +52,19 @@ def nine_points(term: str, tau: float = 0.5) -> float:
     return recovery.recovery_angles(R, tau).max().item()
 
 
-@claim(
-    29, "Where the uniformity term is least, the optimum is less than a thousandth degree from R.",
-    quote="If R is a minimizer of the uniformity term [...] then any encoder [...] exactly "
-    "recovers the target embedding", source="Section 3, Proposition 1", lesson="04", margin=-1e-3,
-    unit="degrees",
-)  # fmt: skip
+@claim(29, source="Section 3, Proposition 1", lesson="04", margin=-0.001, unit="degrees")
 def proposition_1() -> dict[str, float]:
+    """Where the uniformity term is least, the optimum is less than a thousandth degree from R.
+
+    > If R is a minimizer of the uniformity term [...] then any encoder [...] exactly recovers
+    the target embedding
+    """
     return {"nine points": -nine_points("U")}
 
 
-@claim(30, "The same where Wang and Isola's energy is least (the theorem of lesson 04).",
-       source="ours", lesson="04", margin=-1e-3, unit="degrees")  # fmt: skip
+@claim(30, source="ours", lesson="04", margin=-0.001, unit="degrees")
 def theorem() -> dict[str, float]:
+    """The same where Wang and Isola's energy is least (the theorem of lesson 04)."""
     return {"nine points": -nine_points("E")}
 
 
@@ -79,30 +79,31 @@ def _known(found: dict[str, Pairs | None]) -> dict[str, Pairs]:
     return {where: pairs for where, pairs in found.items() if pairs is not None}
 
 
-@claim(
-    31, "MSE is worse than each of the losses with a push.",
-    quote="First, the MSE loss performs worst, indicating the benefit of the uniformity term in "
-    "the loss.", source="Section 4.5, Figures 6, 10", lesson="11",
-)  # fmt: skip
+@claim(31, source="Section 4.5, Figures 6, 10", lesson="11")
 def mse_is_worst(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    """MSE is worse than each of the losses with a push.
+
+    > First, the MSE loss performs worst, indicating the benefit of the uniformity term in the
+    loss.
+    """
     return _known({f"{loss} over mse": _compare(ablation, loss, MSE) for loss in (ST, SS, SB, NT)})
 
 
-@claim(
-    32, "Student against teacher, student or both: each is better than NT-Xent.",
-    quote="all student comparisons [...] are clearly more effective than MSE and NT-Xent",
-    source="Section 4.5, Figures 6, 10", lesson="11",
-)  # fmt: skip
+@claim(32, source="Section 4.5, Figures 6, 10", lesson="11")
 def ntxent_is_worse(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    """Student against teacher, student or both: each is better than NT-Xent.
+
+    > all student comparisons [...] are clearly more effective than MSE and NT-Xent
+    """
     return _known({f"{loss} over {NT}": _compare(ablation, loss, NT) for loss in (ST, SS, SB)})
 
 
-@claim(
-    33, "Student against teacher, student or both: no two are more than 2 points apart.",
-    quote="all student comparisons perform roughly equivalently",
-    source="Section 4.5, Figures 6, 10", lesson="11", margin=-2.0,
-)  # fmt: skip
+@claim(33, source="Section 4.5, Figures 6, 10", lesson="11", margin=-2.0)
 def alike(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    """Student against teacher, student or both: no two are more than 2 points apart.
+
+    > all student comparisons perform roughly equivalently
+    """
     found = {}
     for a, b in ((ST, SS), (ST, SB), (SS, SB)):
         pairs = _compare(ablation, a, b)
@@ -112,12 +113,13 @@ def alike(ablation: pd.DataFrame) -> dict[str, Pairs]:
     return found
 
 
-@claim(34, "The push leads away from R: students of MSE are nearer to R(x) than those of ST.",
-       source="ours", lesson="11", unit="cosine")  # fmt: skip
+@claim(34, source="ours", lesson="11", unit="cosine")
 def bias(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    """The push leads away from R: students of MSE are nearer to R(x) than those of ST."""
     return _known({f"{MSE} over {ST}": _compare(ablation, MSE, ST, "cosine")})
 
 
-@claim(35, "Half of the push is better than all of it.", source="ours", lesson="11")
+@claim(35, source="ours", lesson="11")
 def half_the_push(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    """Half of the push is better than all of it."""
     return _known({f"{HALF} over {ST}": _compare(ablation, HALF, ST)})
