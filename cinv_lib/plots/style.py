@@ -103,11 +103,11 @@ def tidied(ax: Axes) -> Axes:
     return ax
 
 
-def _hollow(ax: Axes, x: Any, y: pd.Series, edge: str) -> None:
+def _hollow(ax: Axes, x: Any, y: Any, edge: str = OKABE_ITO["black"], *, size: float = 36) -> None:
     """Draw the paper's values; the legend has one entry for those of all methods."""
     known = ax.get_legend_handles_labels()[1]
-    label = "the paper" if y.notna().any() and "the paper" not in known else None
-    ax.scatter(x, y, 36, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
+    label = "the paper" if pd.notna(np.asarray(y)).any() and "the paper" not in known else None
+    ax.scatter(x, y, size, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
 
 
 def legend(fig: Figure, ax: Axes) -> None:

@@ -108,6 +108,8 @@ def strips(
         canvas = np.full((2 * half + 1, count, 3), 255, np.uint8)
         canvas[half] = 200
         canvas[:half][bars[None] > levels[:, None]] = ImageColor.getrgb(OKABE_ITO["blue"])
-        canvas[half + 1 :][-bars[None] > levels[::-1, None]] = ImageColor.getrgb(OKABE_ITO["vermilion"])
+        canvas[half + 1 :][-bars[None] > levels[::-1, None]] = ImageColor.getrgb(
+            OKABE_ITO["vermilion"]
+        )
         blocks += [line(name), Image.fromarray(canvas.repeat(max(1, width // count), axis=1))]
     return stack(blocks)
