@@ -51,7 +51,7 @@ def run(path: Path) -> None:
     seconds = time.perf_counter() - start
     cleaned(done)
     course = dict(before.metadata.get("course", {})) | {"run_seconds": round(seconds)}
-    kept = {key: before.metadata[key] for key in ("kernelspec",) if key in before.metadata}
+    kept = {k: v for k, v in before.metadata.items() if k == "kernelspec"}
     done.metadata = nbformat.from_dict(kept | {"course": course})
     write_text(path, nbformat.writes(done) + "\n")
     print(f"{path.stem}: {seconds:.0f} s")
@@ -68,11 +68,10 @@ def nothing_attempted() -> Iterator[None]:
 def cleaned(notebook: nbformat.NotebookNode) -> None:
     """Take out of an executed notebook what should not be kept, in place."""
     for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        cell.metadata.pop("widgets", None)
-        if "tags" in cell.metadata and not cell.metadata.tags:
-            del cell.metadata["tags"]
+        for key in ("papermill", "execution", "widgets"):
+            cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags"):
+            cell.metadata.pop("tags", None)
         if cell.cell_type == "code":
             kept = [o for o in cell.outputs if getattr(o, "name", "") != "stderr"]
             cell.outputs = [o for o in kept if not _is_bar(o)]

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import nbformat
-from jinja2 import pass_context
+from jinja2 import Environment, FileSystemLoader, pass_context
 from latex2mathml.converter import convert as mathml
+from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
@@ -25,7 +25,8 @@ from cinv_lib.course import api
 from cinv_lib.machine.files import whole
 from cinv_lib.paper.export import results
 
-STYLE = Path(__file__).with_name("site.css")
+_FOLDER = FileSystemLoader(Path(__file__).parent)
+TEMPLATES = Environment(loader=_FOLDER, autoescape=True, keep_trailing_newline=True)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_ALT = "figure without a description"
 
@@ -101,9 +102,7 @@ def build(run: Path) -> Path:
         before, after = lessons[i - 1] if i else None, (*lessons, None)[i + 1]
         write(run / lessons[i].page, lesson_page(lessons[i], notebook, before, after))
     results(run)
-    index = run / "index.html"
-    write(index, index_page(run, lessons))
-    return index
+    return write(run / "index.html", index_page(run, lessons))
 
 
 def notebooks(run: Path) -> list[Path]:
@@ -120,15 +119,13 @@ def lesson(run: Path, name: str, notebook: nbformat.NotebookNode) -> Lesson:
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
         for output in outputs:
-            png = output.get("data", {}).get("image/png")
-            if png is None:
-                continue
-            alt = " ".join(alt_text(output).split())
-            picture = Picture(f"figures/{name[:2]}-{len(pictures) + 1}.png", alt)
-            write(run / picture.file, base64.b64decode(png))
-            output.metadata["filenames"] = {"image/png": picture.file}
-            output.metadata["image/png"] = {"alt": alt}
-            pictures.append(picture)
+            if "image/png" in output.get("data", {}):
+                alt = " ".join(alt_text(output).split())
+                picture = Picture(f"figures/{name[:2]}-{len(pictures) + 1}.png", alt)
+                write(run / picture.file, base64.b64decode(output.data["image/png"]))
+                output.metadata["filenames"] = {"image/png": picture.file}
+                output.metadata["image/png"] = {"alt": alt}
+                pictures.append(picture)
         still_outputs(outputs)
     seconds = notebook.metadata.get("papermill", {}).get("duration")
     minutes = seconds / 60 if isinstance(seconds, int | float) else None
@@ -143,11 +140,8 @@ def alt_text(output: nbformat.NotebookNode) -> str:
 
 def still_outputs(outputs: list) -> None:
     """Sliders do not move on a page, and finished progress bars say nothing: replace, drop."""
-    for output in list(outputs):
-        data = output.get("data", {})
-        if WIDGET not in data:
-            continue
-        if "Panel" in data.get("text/plain", ""):
+    for output in [one for one in outputs if WIDGET in one.get("data", {})]:
+        if "Panel" in output.data.get("text/plain", ""):
             text = "<p class='panel'>An interactive panel stands here: see it with make lab.</p>"
             output["data"] = nbformat.from_dict({"text/html": text})
         else:
@@ -157,10 +151,8 @@ def still_outputs(outputs: list) -> None:
 def title(notebook: nbformat.NotebookNode, name: str) -> str:
     """The first heading of a notebook, without its number and markup; else its file name."""
     for cell in notebook.cells:
-        found = (
-            re.search(r"^#\s+(.+)$", cell.source, re.M) if cell.cell_type == "markdown" else None
-        )
-        if found:
+        found = re.search(r"^#\s+(.+)$", cell.source, re.M)
+        if found and cell.cell_type == "markdown":
             return re.sub(r"^\d+\s*[·:.–-]\s*|[*_`$]", "", found[1]).strip()
     return name.replace("_", " ")
 
@@ -170,42 +162,32 @@ def lesson_page(
 ) -> str:
     """A lesson's page, with links to the lessons beside it."""
     body, _ = _Exporter().from_notebook_node(notebook)
-    links = [link("index.html", "All lessons")]
-    links += [link(before.page, f"← {before.title}")] if before else []
-    links += [link(after.page, f"{after.title} →")] if after else []
-    return page(lesson.title, f"<article>{body}</article>", links)
+    links = [("index.html", "All lessons")]
+    links += [(before.page, f"← {before.title}")] if before else []
+    links += [(after.page, f"{after.title} →")] if after else []
+    return TEMPLATES.get_template("site_page.html").render(
+        title=lesson.title, body=Markup(body), links=links
+    )
 
 
 def index_page(run: Path, lessons: Sequence[Lesson]) -> str:
     """The table of lessons, what stopped, the results, the trainings and the figures."""
-    rows = [
-        f"<tr><td>{escape(lesson.name[:2])}</td>"
-        f"<th scope='row'>{link(lesson.page, lesson.title)}</th>"
-        f"<td>{'' if lesson.minutes is None else f'{lesson.minutes:.1f}'}</td>"
-        f"<td>{link(f'notebooks/{lesson.name}.ipynb', 'notebook')}</td></tr>"
-        for lesson in lessons
-    ]
-    total = sum(lesson.minutes or 0 for lesson in lessons)
-    body = (
-        f"<h1>The course, run with the profile {escape(run.name)}</h1>"
-        f"<p>{len(lessons)} lessons, {total:.0f} minutes on this machine.</p>"
-        "<h2>Lessons</h2><table><thead><tr><th scope='col'>No.</th><th scope='col'>Lesson</th>"
-        "<th scope='col'>Minutes</th><th scope='col'>File</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
+    listed = {
+        "Stopped with an error": stopped(run),
+        "Results": sorted((run / "results").rglob("*.json")),
+        "Trainings": sorted((run / "trainings").glob("*.ipynb")),
+        "The library's public names": sorted((run / api.FOLDER).glob("*.html")),
+    }
+    return TEMPLATES.get_template("site_index.html").render(
+        title=f"Course: {run.name}",
+        run=run,
+        lessons=lessons,
+        total=sum(lesson.minutes or 0 for lesson in lessons),
+        sections=[
+            (heading, [(file.relative_to(run).as_posix(), summary(file)) for file in files])
+            for heading, files in listed.items()
+        ],
     )
-    body += listing("Stopped with an error", stopped(run), run)
-    body += listing("Results", sorted((run / "results").rglob("*.json")), run)
-    body += listing("Trainings", sorted((run / "trainings").glob("*.ipynb")), run)
-    body += listing("The library's public names", sorted((run / api.FOLDER).glob("*.html")), run)
-    figures = [
-        f"<figure><a href='{quote(lesson.page)}'><img src='{quote(p.file)}' alt='{escape(p.alt)}'"
-        f" loading='lazy'></a><figcaption>{lesson.name[:2]}: {escape(p.alt)}</figcaption></figure>"
-        for lesson in lessons
-        for p in lesson.pictures
-    ]
-    if figures:
-        body += f"<h2>Figures</h2><div class='gallery'>{''.join(figures)}</div>"
-    return page(f"Course: {run.name}", f"<article>{body}</article>", [])
 
 
 def stopped(run: Path) -> list[Path]:
@@ -213,15 +195,6 @@ def stopped(run: Path) -> list[Path]:
     failed = sorted((run / "logs").glob("*.failed.ipynb"))
     logs = [path.with_name(path.name.replace(".failed.ipynb", ".log")) for path in failed]
     return [*failed, *(log for log in logs if log.is_file())]
-
-
-def listing(heading: str, files: Sequence[Path], run: Path) -> str:
-    """A heading and a list of links to files; nothing if there are none."""
-    if not files:
-        return ""
-    names = [file.relative_to(run).as_posix() for file in files]
-    links = [f"<li>{link(n, n)} {summary(f)}</li>" for n, f in zip(names, files, strict=True)]
-    return f"<h2>{heading}</h2><ul>{''.join(links)}</ul>"
 
 
 def summary(file: Path) -> str:
@@ -233,32 +206,16 @@ def summary(file: Path) -> str:
     if isinstance(content, list):
         return f"({len(content)} records)"
     if isinstance(content, dict):
-        return escape(f"({', '.join(map(str, list(content)[:6]))})")
+        return f"({', '.join(list(content)[:6])})"
     return ""
 
 
-def link(target: str, text: str) -> str:
-    """An HTML link to a file of the run."""
-    return f"<a href='{quote(target)}'>{escape(text)}</a>"
-
-
-def page(title: str, body: str, links: Sequence[str]) -> str:
-    """A whole page around a body."""
-    navigation = f"<nav aria-label='Lessons'>{' '.join(links)}</nav>" if links else ""
-    return (
-        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>\n"
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE.read_text()}</style>\n</head>\n<body>\n"
-        f"<a class='skip' href='#main'>Skip to the text</a>\n{navigation}\n"
-        f"<main id='main'>{body}</main>\n{navigation}\n</body>\n</html>\n"
-    )
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all."""
+def write(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
 def main(arguments: Sequence[str]) -> int:

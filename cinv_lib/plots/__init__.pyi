@@ -7,14 +7,12 @@ from .curves import fraction_curves as fraction_curves
 from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
-from .pictures import embedding_strips as embedding_strips
 from .pictures import image_grid as image_grid
 from .pictures import severity_strip as severity_strip
 from .pictures import top3 as top3
 from .style import CYCLE as CYCLE
 from .style import METHOD_COLOURS as METHOD_COLOURS
 from .style import OKABE_ITO as OKABE_ITO
-from .style import aligned as aligned
 from .style import colour as colour
 from .style import legend as legend
 from .style import pixels as pixels

@@ -1,32 +1,90 @@
 """Figures with bars, and differences with their errors: results, the ledger's margins."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cinv_lib.evaluation.statistics import ERRORS
-from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, legend, single
+from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, finished, single
 
 _VERDICTS = {"holds": ("green", "o"), "does not hold": ("vermilion", "X")}  # others: not decided
 _HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
 
 
+def grouped(
+    ax: Axes,
+    heights: pd.DataFrame,
+    errors: pd.DataFrame | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    hatches: Sequence[str] = _HATCHES,
+    edge: str | None = "white",
+    group: float = 0.84,
+    share: float = 0.92,
+) -> list[np.ndarray]:
+    """Draw a group of bars for each row of `heights`, with a bar for each column; a hatch repeats
+    its colour.
+
+    Args:
+        errors: half the lengths of the error bars, in the same rows and columns.
+        names: what the legend says for a column, where it is not the column's name.
+        edge: the colour of the bars' edges and hatches; None is matplotlib's own.
+        group: the width of a group, of the 1 from one group to the next.
+        share: the width of a bar, of the width that a group has for it.
+
+    Returns the places of each column's bars on the x axis.
+    """
+    count = len(heights.columns)
+    width, places = group / count, []
+    for k, name in enumerate(heights.columns):
+        places.append(np.arange(len(heights)) + (k - (count - 1) / 2) * width)
+        ax.bar(
+            places[k],
+            heights[name],
+            width * share,
+            yerr=None if errors is None else errors[name],
+            capsize=2,
+            color=colour(name, k),
+            hatch=hatches[k % len(hatches)],
+            edgecolor=edge,
+            label=(names or {}).get(name, name),
+        )
+    ax.set_xticks(range(len(heights)), list(map(str, heights.index)))
+    return places
+
+
 def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
     """A group of bars for each row of `frame`, with a bar for each column (lessons 02, 04, 14)."""
     fig, ax = single(6.0, 3.2)
-    width = 0.8 / len(frame.columns)
-    for k, name in enumerate(frame.columns):
-        places = [row + (k - (len(frame.columns) - 1) / 2) * width for row in range(len(frame))]
-        hatch = ("", "//", "..", "xx")[k % 4]
-        ax.bar(places, frame[name], width, label=name, color=colour(name, k), hatch=hatch)
+    grouped(ax, frame, hatches=("", "//", "..", "xx"), edge=None, group=0.8, share=1.0)
     ax.axhline(0, color="black", lw=0.8)
-    ax.set_xticks(range(len(frame)), frame.index)
-    ax.set(ylabel=ylabel)
-    legend(fig, ax)
-    return fig
+    return finished(fig, ax, ylabel=ylabel)
+
+
+def _marked(
+    measured: pd.DataFrame, labels: Sequence[str], size: tuple[float, float]
+) -> tuple[Figure, Axes]:
+    """Differences with two standard errors from top to bottom, marked by their verdicts, in a
+    figure of this size in inches."""
+    fig, ax = single(*size)
+    for place, (difference, error, verdict) in enumerate(
+        measured[["difference", "error", "verdict"]].itertuples(index=False)
+    ):
+        name, marker = _VERDICTS.get(verdict, ("black", "o"))
+        ax.errorbar(
+            difference,
+            -place,
+            xerr=0 if pd.isna(error) else 2 * error,
+            marker=marker,
+            color=OKABE_ITO[name],
+            markerfacecolor=OKABE_ITO[name] if verdict in _VERDICTS else "white",
+            capsize=2,
+        )
+    ax.set_yticks([-place for place in range(len(measured))], labels, fontsize=8)
+    return fig, ax
 
 
 def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Figure:
@@ -37,26 +95,10 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
             `margins`.
         quoted: the paper's differences by the same index, drawn as hollow diamonds.
     """
-    fig, ax = single(6.0, 0.6 + 0.22 * len(measured))
-    places = range(0, -len(measured), -1)
-    for place, row in zip(places, measured.itertuples(), strict=True):
-        name, marker = _VERDICTS.get(row.verdict, ("black", "o"))
-        face = OKABE_ITO[name] if row.verdict in _VERDICTS else "white"
-        error = 0 if pd.isna(row.error) else 2 * row.error
-        style: dict[str, Any] = {
-            "marker": marker,
-            "color": OKABE_ITO[name],
-            "markerfacecolor": face,
-        }
-        ax.errorbar(row.difference, place, xerr=error, capsize=2, **style)
-    theirs = quoted.reindex(measured.index)
-    style = {"marker": "D", "facecolors": "white", "edgecolors": OKABE_ITO["black"]}
-    ax.scatter(theirs, places, 30, zorder=3, label="the paper", **style)
-    ax.set_yticks(places, measured.index, fontsize=8)
-    ax.set(xlabel=xlabel)
+    fig, ax = _marked(measured, measured.index, (6.0, 0.6 + 0.22 * len(measured)))
+    _hollow(ax, quoted.reindex(measured.index), range(0, -len(measured), -1), size=30)
     ax.axvline(0, color="black", lw=0.8)
-    legend(fig, ax)
-    return fig
+    return finished(fig, ax, xlabel=xlabel)
 
 
 def margins(ledger: pd.DataFrame) -> Figure:
@@ -71,23 +113,11 @@ def margins(ledger: pd.DataFrame) -> Figure:
     units = ledger.unit.unique()
     if len(units) != 1:
         raise ValueError(f"rows in {', '.join(units) or 'no unit'}; expected some, all in one unit")
-    fig, ax = single(6.5, 0.5 + 0.26 * len(ledger))
-    for place, row in enumerate(ledger.itertuples()):
-        error = ledger.loc[row.Index, ERRORS].max()
-        name, marker = _VERDICTS.get(row.verdict, ("black", "o"))
-        face = OKABE_ITO[name] if row.verdict in _VERDICTS else "white"
-        ax.errorbar(
-            row.difference,
-            -place,
-            xerr=0 if pd.isna(error) else 2 * error,
-            marker=marker,
-            color=OKABE_ITO[name],
-            markerfacecolor=face,
-            capsize=2,
-        )
-        ax.plot([row.margin] * 2, [-place - 0.35, -place + 0.35], color="black", lw=2)
     labels = [f"{row.claim}. {row.operator} {row.where}" for row in ledger.itertuples()]
-    ax.set_yticks([-place for place in range(len(ledger))], labels, fontsize=8)
+    measured = ledger.assign(error=ledger[ERRORS].max(axis=1))
+    fig, ax = _marked(measured, labels, (6.5, 0.5 + 0.26 * len(ledger)))
+    for place, margin in enumerate(ledger.margin):
+        ax.plot([margin] * 2, [-place - 0.35, -place + 0.35], color="black", lw=2)
     ax.set(xlabel=f"difference ({units[0]}), with two standard errors")
     ax.axvline(0, color="black", lw=0.5)
     return fig
@@ -107,28 +137,14 @@ def result_bars(
             drawn as hollow diamonds over the bars that they belong to.
         names: labels of methods.
     """
-    operators = list(dict.fromkeys(results["operator"]))
-    methods = list(dict.fromkeys(results["method"]))
-    width = 0.84 / len(methods)
-    fig, ax = single(max(5.0, 0.5 + 0.42 * len(operators) * len(methods)), 3.4)
-    for k, method in enumerate(methods):
-        at = np.arange(len(operators)) + (k - (len(methods) - 1) / 2) * width
-        rows = results[results["method"] == method].set_index("operator").reindex(operators)
-        ax.bar(
-            at,
-            rows["value"],
-            width * 0.92,
-            yerr=rows["se"].fillna(0),
-            capsize=2,
-            color=colour(method, k),
-            hatch=_HATCHES[k % len(_HATCHES)],
-            edgecolor="white",
-            label=(names or {}).get(method, method),
-        )
-        if paper is not None:
-            quoted = paper[paper["method"] == method].set_index("operator").reindex(operators)
-            _hollow(ax, at, quoted["value"], OKABE_ITO["black"])
-    ax.set_xticks(range(len(operators)), operators)
-    ax.set(ylabel=ylabel, ylim=(0, 100 if results["value"].max() > 1 else 1))
-    legend(fig, ax)
-    return fig
+    order = {"index": results["operator"].unique(), "columns": results["method"].unique()}
+    wide = results.pivot(index="operator", columns="method")
+    value, se = (wide[column].reindex(**order) for column in ("value", "se"))
+    fig, ax = single(max(5.0, 0.5 + 0.42 * value.size), 3.4)
+    places = grouped(ax, value, se.fillna(0), names=names)
+    if paper is not None:
+        for method, at in zip(value, places, strict=True):
+            quoted = paper[paper["method"] == method].set_index("operator").reindex(value.index)
+            _hollow(ax, at, quoted["value"])
+    limits = (0, 100 if results["value"].max() > 1 else 1)
+    return finished(fig, ax, ylabel=ylabel, ylim=limits)

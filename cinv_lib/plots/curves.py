@@ -1,18 +1,36 @@
 """Figures with curves: over epochs, over labels, over severity; and histograms."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, legend, single
+from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, finished, single
 
 _MANY_MARKERS = "osDv^PX*"
-_LEVELS = ("--", "-.", (0, (6, 1, 1, 1, 1, 1)))
 _MARKERS = "osD^vP"
+_LEVELS = ("--", "-.", (0, (6, 1, 1, 1, 1, 1)))
+
+
+def marked_lines(ax: Axes, x: Sequence[float], curves: Mapping[str, Sequence[float]]) -> None:
+    """A line over x for each name; a marker repeats its colour."""
+    for k, (name, y) in enumerate(curves.items()):
+        marker = _MARKERS[k % len(_MARKERS)]
+        ax.plot(x, y, marker=marker, ms=4, color=colour(name, k), label=name)
+
+
+def log_ticks(ax: Axes, places: Sequence[Any]) -> None:
+    """A logarithmic x axis with a mark at each of these places, and at no others."""
+    ax.set_xscale("log")
+    ax.set_xticks(places, [f"{place:g}" for place in places])
+    ax.minorticks_off()
 
 
 def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss") -> Figure:
@@ -24,9 +42,7 @@ def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss")
         mean = history.groupby("epoch")[["step", column]].mean()
         marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
         ax.plot(mean["step"], mean[column], color=colour(name, k), marker=marker, ms=4, label=name)
-    ax.set(xlabel="step", ylabel=column)
-    legend(fig, ax)
-    return fig
+    return finished(fig, ax, xlabel="step", ylabel=column)
 
 
 def fraction_curves(
@@ -46,33 +62,24 @@ def fraction_curves(
         names: labels of methods.
     """
     fig, ax = single(5.5, 3.4)
-    methods, levels = list(dict.fromkeys(results["method"])), 0
-    for k, method in enumerate(methods):
-        rows = results[results["method"] == method].sort_values("fraction")
+    levels = cycle(_LEVELS)
+    for k, (method, rows) in enumerate(results.groupby("method", sort=False)):
+        rows = rows.sort_values("fraction")
         style: dict[str, Any] = {"color": colour(method, k)}
         label = (names or {}).get(method, method)
         if len(rows) == 1:
-            ax.axhline(
-                rows["value"].item(), ls=_LEVELS[levels % len(_LEVELS)], label=label, **style
-            )
-            levels += 1
+            ax.axhline(rows["value"].item(), ls=next(levels), label=label, **style)
         else:
             marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
-            se = rows["se"].fillna(0)
-            x, y = rows["fraction"], rows["value"]
+            x, y, se = rows["fraction"], rows["value"], rows["se"].fillna(0)
             ax.errorbar(x, y, se, marker=marker, capsize=2, label=label, **style)
         if paper is not None:
             quoted = paper[paper["method"] == method].sort_values("fraction")
             ax.plot(quoted["fraction"], quoted["value"], ls=":", **style)
             _hollow(ax, quoted["fraction"], quoted["value"], colour(method, k))
-    ax.set_xscale("log")
     furthest = set() if paper is None else {paper["fraction"].max()}
-    ticks = sorted(furthest.union(results["fraction"]))
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    legend(fig, ax)
-    return fig
+    log_ticks(ax, sorted(furthest.union(results["fraction"])))
+    return finished(fig, ax, xlabel=xlabel, ylabel=ylabel)
 
 
 def severity_curves(
@@ -88,26 +95,16 @@ def severity_curves(
     fig, ax = single(5.5, 3.0)
     if trained:
         ax.axvspan(*trained, color=OKABE_ITO["sky"], alpha=0.15, label="trained on")
-    for k, (name, values) in enumerate(curves.items()):
-        marker = _MARKERS[k % len(_MARKERS)]
-        ax.plot(severities, values, marker=marker, ms=4, color=colour(name, k), label=name)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    legend(fig, ax)
-    return fig
+    marked_lines(ax, severities, curves)
+    return finished(fig, ax, xlabel=xlabel, ylabel=ylabel)
 
 
 def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Figure:
     """Histograms of several samples on one axis (lesson 05)."""
     fig, ax = single(5.5, 2.6)
-    low = min(float(sample.min()) for sample in values.values())
-    high = max(float(sample.max()) for sample in values.values())
+    edges = np.histogram_bin_edges(torch.cat(list(values.values())).double(), 40).tolist()
     for k, (name, sample) in enumerate(values.items()):
-        style: dict[str, Any] = {
-            "histtype": "stepfilled",
-            "alpha": 0.5,
-            "hatch": ("", "//", "..")[k % 3],
-        }
-        ax.hist(sample, bins=40, range=(low, high), color=colour(name, k), label=name, **style)
-    ax.set(xlabel=xlabel, ylabel="pictures")
-    legend(fig, ax)
-    return fig
+        hatch = ("", "//", "..")[k % 3]
+        look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.5, "hatch": hatch}
+        ax.hist(sample, edges, color=colour(name, k), label=name, **look)
+    return finished(fig, ax, xlabel=xlabel, ylabel="pictures")

@@ -11,13 +11,12 @@ measured here is filled.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, aligned, colour, pixels
+from cinv_lib.plots.style import colour, pixels
 
 
 def image_grid(
@@ -67,27 +66,6 @@ def severity_strip(
         generator = torch.Generator(image.device).manual_seed(seed)
         corrupted.append(operator.at(severity)(image[None], generator)[0])
     return image_grid([image, *corrupted], ["clean", *(f"{s:g}" for s in severities)])
-
-
-def embedding_strips(embeddings: Mapping[str, Float[Tensor, " d"]]) -> Figure:
-    """Embeddings as bars, one row each, and the cosine of each to the first.
-
-    Dimensions are sorted by the first embedding, so that one that agrees falls from left to right
-    like the first, and one that does not agree looks like noise.
-    """
-    order, unit = aligned(list(embeddings.values()))
-    fig = Figure(figsize=(6, 0.9 * len(unit) + 0.3), layout="constrained")
-    axes = fig.subplots(len(unit), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
-    for ax, name, vector in zip(axes, embeddings, unit, strict=True):
-        values = vector[order].numpy()
-        tones = np.where(values >= 0, OKABE_ITO["blue"], OKABE_ITO["vermilion"])
-        ax.bar(range(len(values)), values, width=1.0, color=tones)
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-        if vector is not unit[0]:
-            name += f"   cosine to {next(iter(embeddings))}: {float(vector @ unit[0]):.2f}"
-        ax.set_title(name, fontsize=9, loc="left")
-    return fig
 
 
 def top3(

@@ -4,14 +4,13 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 import base64
-from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Num, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -90,30 +89,25 @@ def pixels(image: Num[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
     return array.permute(1, 2, 0).numpy()
 
 
-def aligned(
-    embeddings: Sequence[Float[Tensor, " d"]],
-) -> tuple[Num[Tensor, " d"], list[Float[Tensor, " d"]]]:
-    """The order of dimensions by the first embedding, from its largest, and all embeddings at
-    length 1."""
-    unit = [e.detach().float().cpu() / e.detach().float().norm().cpu() for e in embeddings]
-    return unit[0].argsort(descending=True), unit
-
-
 def single(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure with one pair of axes, in inches."""
     fig = Figure(figsize=(width, height), layout="constrained")
-    ax = fig.subplots()
+    return fig, tidied(fig.subplots())
+
+
+def tidied(ax: Axes) -> Axes:
+    """The axes without a frame on two sides, and with faint lines behind what is drawn."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.3)
     ax.set_axisbelow(True)
-    return fig, ax
+    return ax
 
 
-def _hollow(ax: Axes, x: Any, y: pd.Series, edge: str) -> None:
+def _hollow(ax: Axes, x: Any, y: Any, edge: str = OKABE_ITO["black"], *, size: float = 36) -> None:
     """Draw the paper's values; the legend has one entry for those of all methods."""
     known = ax.get_legend_handles_labels()[1]
-    label = "the paper" if y.notna().any() and "the paper" not in known else None
-    ax.scatter(x, y, 36, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
+    label = "the paper" if pd.notna(np.asarray(y)).any() and "the paper" not in known else None
+    ax.scatter(x, y, size, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
 
 
 def legend(fig: Figure, ax: Axes) -> None:
@@ -123,3 +117,11 @@ def legend(fig: Figure, ax: Axes) -> None:
     fig.legend(
         handles, labels, loc="outside upper left", ncols=max(1, columns), fontsize=8, frameon=False
     )
+
+
+def finished(fig: Figure, ax: Axes, **names: Any) -> Figure:
+    """The figure, its axes named (`xlabel`, `ylabel`, and what else `Axes.set` takes), with a
+    legend."""
+    ax.set(**names)
+    legend(fig, ax)
+    return fig

@@ -1,19 +1,17 @@
 """The figures of lesson 04: a counterexample, a family of teachers, bars, and biases over tau."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, colour, legend, single
+from cinv_lib.plots.bar_charts import grouped
+from cinv_lib.plots.curves import log_ticks, marked_lines
+from cinv_lib.plots.style import OKABE_ITO, colour, finished, legend, single, tidied
 
-_MARKERS = "osD^vP"
-_HATCHES = ("", "//", "..", "\\\\")
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -66,9 +64,8 @@ def height_curve(
     ax.plot(heights, angles, color=OKABE_ITO["blue"])
     for k, (name, height) in enumerate(marks.items(), start=1):
         ax.axvline(height, color=colour(name, k), ls=_LINES[k % len(_LINES)], label=name)
-    ax.set(xlabel="height h of the two triangles", ylabel="largest angle (degrees)", ylim=(0, None))
-    legend(fig, ax)
-    return fig
+    names = {"xlabel": "height h of the two triangles", "ylabel": "largest angle (degrees)"}
+    return finished(fig, ax, **names, ylim=(0, None))
 
 
 def recovery_bars(results: pd.DataFrame) -> Figure:
@@ -78,16 +75,14 @@ def recovery_bars(results: pd.DataFrame) -> Figure:
     Args:
         results: columns `N`, `tau`, `term`, `sum`, `angle` (degrees).
     """
-    taus, terms = list(dict.fromkeys(results["tau"])), list(dict.fromkeys(results["term"]))
+    taus, terms = results["tau"].unique(), results["term"].unique()
     fig = Figure(figsize=(1.2 + 3.0 * len(taus), 4.2), layout="constrained")
     axes = fig.subplots(2, len(taus), squeeze=False, sharex=True, sharey="row")
     for column, tau in enumerate(taus):
         here = results[results["tau"] == tau]
-        counts = sorted(set(here["N"]))
         for row, value in enumerate(("sum", "angle")):
-            table = here.pivot(index="N", columns="term", values=value).loc[counts]
-            _bars(axes[row, column], {f"minimiser of {t}": table[t].tolist() for t in terms})
-            axes[row, column].set_xticks(range(len(counts)), [str(n) for n in counts])
+            table = here.pivot(index="N", columns="term", values=value)[terms]
+            grouped(tidied(axes[row, column]), table.add_prefix("minimiser of "))
         axes[0, column].set_title(f"τ = {tau:g}", fontsize=9)
         axes[1, column].set_xlabel("N")
     axes[0, 0].set_ylabel("|sum of R|")
@@ -101,37 +96,16 @@ def bias_curves(
 ) -> Figure:
     """The mean angle to R of each teacher's optimum over tau; levels of `exact` are dashed."""
     fig, ax = single(5.5, 3.3)
-    for k, (name, values) in enumerate(curves.items()):
-        marker = _MARKERS[k % len(_MARKERS)]
-        ax.plot(taus, values, marker=marker, ms=4, color=colour(name, k), label=name)
+    marked_lines(ax, taus, curves)
     for k, (name, level) in enumerate(exact.items()):
         ax.axhline(level, color="black", ls=_LINES[1 + k % 3], lw=1, label=name)
-    ax.set_xscale("log")
-    ax.set_xticks(taus, [f"{tau:g}" for tau in taus])
-    ax.minorticks_off()
-    ax.set(xlabel="τ", ylabel="mean angle to R (degrees)", ylim=(0, None))
-    legend(fig, ax)
-    return fig
+    log_ticks(ax, taus)
+    return finished(fig, ax, xlabel="τ", ylabel="mean angle to R (degrees)", ylim=(0, None))
 
 
 def remedy_bars(angles: pd.DataFrame) -> Figure:
     """Mean angles in degrees: a group of bars for each row (a teacher), with a bar for each column
     (a remedy)."""
     fig, ax = single(6.5, 3.0)
-    _bars(ax, {name: angles[name].tolist() for name in angles.columns})
-    ax.set_xticks(range(len(angles)), list(angles.index))
-    ax.set(ylabel="mean angle to R (degrees)")
-    legend(fig, ax)
-    return fig
-
-
-def _bars(ax: Axes, groups: Mapping[str, Sequence[float]]) -> None:
-    """One bar for each name and place, side by side; a hatch repeats the colour."""
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", alpha=0.3)
-    ax.set_axisbelow(True)
-    width = 0.84 / len(groups)
-    for k, (name, values) in enumerate(groups.items()):
-        at = np.arange(len(values)) + (k - (len(groups) - 1) / 2) * width
-        style: dict[str, Any] = {"hatch": _HATCHES[k % len(_HATCHES)], "edgecolor": "white"}
-        ax.bar(at, values, width * 0.92, color=colour(name, k), label=name, **style)
+    grouped(ax, angles)
+    return finished(fig, ax, ylabel="mean angle to R (degrees)")

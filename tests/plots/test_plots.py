@@ -186,20 +186,6 @@ def test_fraction_curves_of_figure_3():
     plots.png(plots.fraction_curves(ours))
 
 
-def test_embedding_strips_sort_by_the_first_and_tell_the_cosine():
-    generator = torch.Generator().manual_seed(1)
-    r, s = torch.randn(2, 32, generator=generator)
-    fig = plots.embedding_strips({"R(x)": r, "S(A(x))": 3 * r + s, "-R(x)": -r})
-    first, second, third = (np.array([b.get_height() for b in ax.patches]) for ax in fig.axes)
-    assert (np.diff(first) <= 0).all() and np.allclose(third, -first)
-    for heights in (first, second, third):
-        assert np.isclose((heights**2).sum(), 1, atol=1e-5)
-    titles = [ax.get_title(loc="left") for ax in fig.axes]
-    cosine = torch.nn.functional.cosine_similarity(r, 3 * r + s, dim=0)
-    assert titles[0] == "R(x)" and titles[2].endswith("cosine to R(x): -1.00")
-    assert titles[1] == f"S(A(x))   cosine to R(x): {cosine:.2f}"
-
-
 def test_top3_of_figure_1(images):
     shown = paper.figure(1).query("operator == 'mask:0.9'")
     predictions = {

@@ -64,9 +64,7 @@ def _numbers(got: np.ndarray, expected: np.ndarray, tolerance: float) -> str | N
     bad = int((~np.isfinite(got) & np.isfinite(expected)).sum())
     if bad:
         return f"{bad} of its {got.size} numbers are NaN or infinite"
-    finite = expected[np.isfinite(expected)]
-    scale = max(1.0, float(np.abs(finite).max())) if finite.size else 1.0
-    if np.allclose(got, expected, rtol=0, atol=tolerance * scale, equal_nan=True):
+    if _same(got, expected, tolerance):
         return None
     words = f"you gave {_entries(got)}, expected {_entries(expected)}"
     if got.size > 1:
@@ -110,9 +108,11 @@ def relation(pairs: Sequence[tuple[Any, Any]], tolerance: float) -> str | None:
     return None
 
 
-def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
-    scale = np.abs(b).max(initial=1.0)
-    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=tolerance * scale)
+def _same(got: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=1.0)
+    return got.shape == expected.shape and np.allclose(
+        got, expected, rtol=0, atol=tolerance * scale, equal_nan=True
+    )
 
 
 def _array(value: Any) -> np.ndarray:

@@ -70,8 +70,9 @@ def grade(exercise: Exercise, answer: Any, seed: int | None = None) -> Grade:
             for case, (got, _) in zip(cases, tried, strict=True)
         )
         return Grade(exercise, "right", outcomes, usable=usable)
-    results = None if any(error for _, error in tried) else [got for got, _ in tried]
-    return Grade(exercise, "wrong", outcomes, _cause(exercise, cases, results))
+    stopped = any(error for _, error in tried)
+    cause = "" if stopped else _cause(exercise, cases, [got for got, _ in tried])
+    return Grade(exercise, "wrong", outcomes, cause)
 
 
 def _judge(exercise: Exercise, case: Case, got: Any) -> Outcome:
@@ -86,10 +87,8 @@ def _judge(exercise: Exercise, case: Case, got: Any) -> Outcome:
     return Outcome(case.label, "wrong" if wrong else "right", wrong or "")
 
 
-def _cause(exercise: Exercise, cases: list[Case], results: list[Any] | None) -> str:
+def _cause(exercise: Exercise, cases: list[Case], results: list[Any]) -> str:
     """The sentence of the known wrong answer that gives the same results; else a simple rule."""
-    if results is None:
-        return ""
     for wrong in exercise.wrong:
         function = wrong.answer if exercise.is_function else _constant(wrong.answer)
         others = [_try(function, case) for case in cases]
@@ -126,13 +125,12 @@ def _try(function: Callable, case: Case) -> tuple[Any, str]:
 
 def _changed(after: Any, before: Any) -> bool:
     """Whether numbers in an argument differ; a generator, say, is there to be used."""
-    if isinstance(before, torch.Tensor | np.ndarray):
-        return difference(after, before, 0.0) is not None
+    if isinstance(before, dict):
+        return list(after) != list(before) or _changed([*after.values()], [*before.values()])
     if isinstance(before, tuple | list):
         return len(after) != len(before) or any(map(_changed, after, before))
-    if isinstance(before, dict):
-        return list(after) != list(before) or any(_changed(after[k], before[k]) for k in before)
-    return False
+    numbers = isinstance(before, torch.Tensor | np.ndarray)
+    return numbers and difference(after, before, 0.0) is not None
 
 
 def _words(error: BaseException, function: Callable) -> str:

@@ -84,11 +84,11 @@ class Page:
         return self.text()
 
     def _repr_html_(self) -> str:
-        colour = COLOURS[self.state]
+        title = html.escape(self.title)
         return (
-            f'<div role="status" aria-label="{html.escape(self.title)}" '
-            f'style="border-left: 4px solid {colour}; padding: .2em .8em">'
-            f"<p style='margin: .3em 0'><b>{html.escape(self.title)}</b></p>"
+            f'<div role="status" aria-label="{title}" '
+            f'style="border-left: 4px solid {COLOURS[self.state]}; padding: .2em .8em">'
+            f"<p style='margin: .3em 0'><b>{title}</b></p>"
             f"{''.join(self.html_parts)}</div>"
         )
 

@@ -64,19 +64,12 @@ def revealed(prediction: Prediction, truth: Any) -> Page:
     if "guess" not in entry or _unfit(prediction, entry["guess"]):
         return Page(f"{name}: the answer is {shown}; no guess was made").line(prediction.question)
     if "points" not in entry:
-        points = score(prediction, entry["guess"], truth)
-        entry = progress_record.change(
-            "predictions",
-            prediction.id,
-            lambda e: e.update(points=points, at=progress_record.now()),
-        )
+        scored = {"points": score(prediction, entry["guess"], truth), "at": progress_record.now()}
+        entry = progress_record.change("predictions", prediction.id, lambda e: e.update(scored))
     points = entry["points"]
     verdict = {1.0: "right", 0.5: "near"}.get(points, "not this time")
-    page = Page(
-        f"{name}: you said {entry['guess']}, it is {shown}: {verdict}, {points:g} of 1 point",
-        "right" if points else "wrong",
-    )
-    return page.line(prediction.question)
+    said = f"you said {entry['guess']}, it is {shown}: {verdict}, {points:g} of 1 point"
+    return Page(f"{name}: {said}", "right" if points else "wrong").line(prediction.question)
 
 
 def score(prediction: Prediction, guess: Any, truth: Any) -> float:

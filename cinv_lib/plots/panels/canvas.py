@@ -8,15 +8,16 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, aligned, pixels
+from cinv_lib.plots.style import OKABE_ITO, pixels
 
 TILE = 192
 GAP = 8
@@ -40,10 +41,7 @@ def png(image: Image.Image) -> bytes:
 def tile(image: Tensor) -> Image.Image:
     """One picture (3, H, W), its pixels enlarged by a whole factor where it is small."""
     picture = Image.fromarray(pixels(image))
-    factor = max(1, TILE // max(picture.size))
-    return picture.resize(
-        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
-    )
+    return ImageOps.scale(picture, max(1, TILE // max(picture.size)), Image.Resampling.NEAREST)
 
 
 def grid(rows: Mapping[str, Sequence[Tensor]]) -> Image.Image:
@@ -54,24 +52,25 @@ def grid(rows: Mapping[str, Sequence[Tensor]]) -> Image.Image:
 
 def beside(images: Sequence[Image.Image]) -> Image.Image:
     """Images from left to right, aligned at their tops."""
-    width = sum(i.width for i in images) + GAP * (len(images) - 1)
-    canvas = Image.new("RGB", (width, max(i.height for i in images)), "white")
-    x = 0
-    for image in images:
-        canvas.paste(image, (x, 0))
-        x += image.width + GAP
-    return canvas
+    edges = [0, *accumulate(image.width + GAP for image in images)]
+    size = edges[-1] - GAP, max(image.height for image in images)
+    return _pasted(images, [(x, 0) for x in edges[:-1]], size)
 
 
 def stack(images: Iterable[Image.Image]) -> Image.Image:
     """Images from top to bottom, aligned at the left."""
     images = list(images)
-    height = sum(i.height for i in images)
-    canvas = Image.new("RGB", (max(i.width for i in images), height), "white")
-    y = 0
-    for image in images:
-        canvas.paste(image, (0, y))
-        y += image.height
+    edges = [0, *accumulate(image.height for image in images)]
+    size = max(image.width for image in images), edges[-1]
+    return _pasted(images, [(0, y) for y in edges[:-1]], size)
+
+
+def _pasted(
+    images: Sequence[Image.Image], corners: Sequence[tuple[int, int]], size: tuple[int, int]
+) -> Image.Image:
+    canvas = Image.new("RGB", size, "white")
+    for image, corner in zip(images, corners, strict=True):
+        canvas.paste(image, corner)
     return canvas
 
 
@@ -98,11 +97,9 @@ def strips(
     One that agrees with the first falls from left to right like it. Positive values are blue and
     point up, negative values are vermilion and point down.
     """
-    order, unit = aligned(list(embeddings.values()))
-    count = len(order)
-    column = max(1, width // count)
-    top = float(unit[0].abs().max())
-    half = height // 2
+    unit = [e.detach().float().cpu() / e.detach().float().norm().cpu() for e in embeddings.values()]
+    order, top = unit[0].argsort(descending=True), float(unit[0].abs().max())
+    count, half = len(order), height // 2
     # Row r of the upper half is filled where the bar is higher than the row is above the middle.
     levels = (np.arange(half, 0, -1) - 0.5) / half
     blocks = []
@@ -110,12 +107,9 @@ def strips(
         bars = np.clip(vector[order].numpy() / top, -1, 1)
         canvas = np.full((2 * half + 1, count, 3), 255, np.uint8)
         canvas[half] = 200
-        canvas[:half][bars[None] > levels[:, None]] = _rgb("blue")
-        canvas[half + 1 :][-bars[None] > levels[::-1, None]] = _rgb("vermilion")
-        blocks += [line(name), Image.fromarray(canvas.repeat(column, axis=1))]
+        canvas[:half][bars[None] > levels[:, None]] = ImageColor.getrgb(OKABE_ITO["blue"])
+        canvas[half + 1 :][-bars[None] > levels[::-1, None]] = ImageColor.getrgb(
+            OKABE_ITO["vermilion"]
+        )
+        blocks += [line(name), Image.fromarray(canvas.repeat(max(1, width // count), axis=1))]
     return stack(blocks)
-
-
-def _rgb(name: str) -> tuple[int, ...]:
-    code = OKABE_ITO[name]
-    return tuple(int(code[i : i + 2], 16) for i in (1, 3, 5))

@@ -1,6 +1,7 @@
 """Panels of the forward operators (lesson 01): sample pictures, or one of the reader's own, at any
 severity."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import ipywidgets as widgets
@@ -23,14 +24,32 @@ def severities(kind: str, side: int) -> tuple[float, float, float, float]:
 
     Blur grows with the side: the first severity is the paper's sigma 9 at 224 pixels.
     """
-    if kind == "mask":
-        return 0.0, 0.99, 0.9, 0.01
-    if kind == "noise":
-        return 0.0, 1.0, 0.5, 0.05
-    if kind == "blur":
-        strong = round(9 / 224 * side, 1)
-        return 0.0, 2 * strong, strong, 0.1
+    blur = round(9 / 224 * side, 1)
+    known = {"mask": (0.0, 0.99, 0.9, 0.01), "noise": (0.0, 1.0, 0.5, 0.05)}
+    known["blur"] = (0.0, 2 * blur, blur, 0.1)
+    if kind in known:
+        return known[kind]
     raise ValueError(f"operator {kind!r}: expected one of {', '.join(KINDS.values())}")
+
+
+def severity_panel(
+    render: Callable[[int, Number], tuple[Image.Image, str]],
+    pictures: Float[Tensor, "B 3 H W"],
+    kind: str,
+    start: Number | None = None,
+) -> Panel:
+    """A slider of the severity, and one of the picture where there are several.
+
+    Args:
+        render: from the place of a picture and a severity to what is shown.
+        start: the first severity; by default that of `severities`.
+    """
+    low, high, first, step = severities(kind, pictures.shape[-1])
+    first = first if start is None else start
+    controls = {"severity": slider("severity", low, high, first, step)}
+    if len(pictures) > 1:
+        controls["which"] = slider("picture", 1, len(pictures), 1, 1)
+    return Panel(lambda severity, which=1: render(which - 1, severity), controls)
 
 
 def render_operator(

@@ -24,6 +24,12 @@ Picture = Image.Image | Figure
 Number = int | float
 
 
+def labelled(kind: Callable[..., Any], label: str, **options: Any) -> Any:
+    """A control of an ipywidgets class, as wide as the others and with the whole of its label."""
+    style, layout = {"description_width": "initial"}, {"width": "28em"}
+    return kind(description=label, style=style, layout=layout, **options)
+
+
 def slider(
     label: str, low: Number, high: Number, value: Number, step: Number = 0.01
 ) -> widgets.FloatSlider | widgets.IntSlider:
@@ -33,26 +39,12 @@ def slider(
     """
     whole = all(isinstance(number, int) for number in (low, high, value, step))
     kind = widgets.IntSlider if whole else widgets.FloatSlider
-    return kind(
-        description=label,
-        min=low,
-        max=high,
-        value=value,
-        step=step,
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="28em"),
-    )
+    return labelled(kind, label, min=low, max=high, value=value, step=step)
 
 
 def choice(label: str, options: Sequence[str], value: str | None = None) -> widgets.Dropdown:
     """A menu of names; the arrow keys move through it."""
-    return widgets.Dropdown(
-        description=label,
-        options=list(options),
-        value=value or options[0],
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="28em"),
-    )
+    return labelled(widgets.Dropdown, label, options=list(options), value=value or options[0])
 
 
 class Shown(widgets.VBox):

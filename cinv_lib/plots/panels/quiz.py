@@ -74,6 +74,10 @@ class Quiz:
         Raises:
             ValueError: more questions or choices than there are classes, or fewer than two choices.
         """
+
+        def named(labels: Tensor) -> tuple[str, ...]:
+            return tuple(images.class_names[k] for k in labels.tolist())
+
         generator = torch.Generator().manual_seed(seed)
         present = images.labels.unique()
         if not 2 <= choices <= len(images.class_names) or not 1 <= questions <= len(present):
@@ -93,19 +97,14 @@ class Quiz:
         index, among = torch.cat(picked), torch.stack(options)
         clean = to_float(images.images[index])
         corrupted = operator(clean, generator)
-        said = {}
-        for player, model in models.items():
-            with torch.inference_mode():
-                best = model(corrupted).cpu().gather(1, among).argmax(1)
-            chosen = among.gather(1, best[:, None])[:, 0]
-            said[player] = tuple(images.class_names[k] for k in chosen.tolist())
-        return cls(
-            corrupted,
-            tuple(tuple(images.class_names[k] for k in row) for row in among.tolist()),
-            clean,
-            tuple(images.class_names[k] for k in images.labels[index].tolist()),
-            said,
-        )
+        with torch.inference_mode():
+            logits = {
+                name: model(corrupted).cpu().gather(1, among) for name, model in models.items()
+            }
+        best = {name: z.argmax(1, keepdim=True) for name, z in logits.items()}
+        said = {name: named(among.gather(1, place)[:, 0]) for name, place in best.items()}
+        truth = named(images.labels[index])
+        return cls(corrupted, tuple(map(named, among)), clean, truth, said)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -128,9 +127,8 @@ class Quiz:
         if self.finished:
             raise ValueError(f"guess {name!r}: all {len(self)} questions are answered")
         if name not in self.names[self.asked]:
-            raise ValueError(
-                f"guess {name!r}: expected one of {', '.join(map(repr, self.names[self.asked]))}"
-            )
+            known = ", ".join(map(repr, self.names[self.asked]))
+            raise ValueError(f"guess {name!r}: expected one of {known}")
         self._guesses.append(name)
         return self.answer(self.asked - 1)
 
@@ -180,12 +178,8 @@ def render_question(quiz: Quiz, question: int) -> tuple[Image.Image, str]:
         f"{p}: {n} ({'right' if answer.right(p) else 'wrong'})" for p, n in answer.said.items()
     )
     score = ", ".join(f"{row.player} {row.right}" for row in quiz.score().itertuples())
-    lines = (
-        f"It was: {answer.truth}.",
-        f"{'; '.join(marks)}.",
-        f"Right after {quiz.asked} of {len(quiz)} questions: {score}.",
-    )
-    return picture, "\n".join(lines)
+    after = f"Right after {quiz.asked} of {len(quiz)} questions: {score}."
+    return picture, f"It was: {answer.truth}.\n{'; '.join(marks)}.\n{after}"
 
 
 class QuizPanel(Shown):

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 from torch import Tensor
 
 from cinv_lib.plots.panels import canvas
@@ -182,4 +182,4 @@ def _view(turn: float) -> np.ndarray:
 
 def _pale(code: str) -> tuple[int, ...]:
     """A colour mixed with twice as much white."""
-    return tuple((int(code[i : i + 2], 16) + 2 * 255) // 3 for i in (1, 3, 5))
+    return tuple((part + 2 * 255) // 3 for part in ImageColor.getrgb(code))

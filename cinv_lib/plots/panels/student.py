@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
-from cinv_lib.plots.panels.operators import severities
-from cinv_lib.plots.panels.panel import Number, Panel, slider
+from cinv_lib.plots.panels.operators import severity_panel
+from cinv_lib.plots.panels.panel import Number, Panel
 
 
 def cosines(
@@ -76,14 +76,9 @@ def see_what_the_student_sees(
         encoders: the teacher first, e.g. {"CLIP R": teacher, "student S": student}, in eval mode.
         operator: its kind is kept, its severity is where the slider starts.
     """
-    low, high, start, step = severities(str(operator).partition(":")[0], pictures.shape[-1])
-    if not isinstance(operator.severity, tuple):
-        start = operator.severity
-    controls = {"severity": slider("severity", low, high, start, step)}
-    if len(pictures) > 1:
-        controls["which"] = slider("picture", 1, len(pictures), 1, 1)
+    start = None if isinstance(operator.severity, tuple) else operator.severity
 
-    def render(severity, which=1):
-        return render_student(pictures[which - 1], encoders, operator, severity)
+    def render(which, severity):
+        return render_student(pictures[which], encoders, operator, severity)
 
-    return Panel(render, controls)
+    return severity_panel(render, pictures, str(operator).partition(":")[0], start)

@@ -10,8 +10,8 @@ from torch import Tensor
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
-from cinv_lib.plots.panels.operators import severities
-from cinv_lib.plots.panels.panel import Number, Panel, slider
+from cinv_lib.plots.panels.operators import severities, severity_panel
+from cinv_lib.plots.panels.panel import Number, Panel
 from cinv_lib.plots.style import colour
 
 Model = Callable[[Float[Tensor, "B 3 H W"]], Float[Tensor, "B K"]]  # A(x) to logits
@@ -87,16 +87,12 @@ def three_best(
         operator: its kind is kept; the slider starts at its severity, or in the middle of its
             range.
     """
-    low, high, _, step = severities(str(operator).partition(":")[0], images.images.shape[-1])
-    pictures = to_float(images.images)
-    start = round(sum(operator.bounds) / 2 / step) * step
-    controls = {"severity": slider("severity", low, high, round(start, 4), step)}
-    if len(pictures) > 1:
-        controls["which"] = slider("picture", 1, len(pictures), 1, 1)
+    kind, pictures = str(operator).partition(":")[0], to_float(images.images)
+    step = severities(kind, pictures.shape[-1])[-1]
+    start = round(round(sum(operator.bounds) / 2 / step) * step, 4)
 
-    def render(severity, which=1):
-        truth = images.class_names[images.labels[which - 1]]
-        names, picture = images.class_names, pictures[which - 1]
-        return render_top3(picture, truth, names, models, operator, severity, draw)
+    def render(which, severity):
+        names, truth = images.class_names, images.class_names[images.labels[which]]
+        return render_top3(pictures[which], truth, names, models, operator, severity, draw)
 
-    return Panel(render, controls)
+    return severity_panel(render, pictures, kind, start)

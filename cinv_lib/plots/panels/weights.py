@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cinv_lib import losses
 from cinv_lib.plots.panels import canvas
-from cinv_lib.plots.panels.panel import Panel, slider
+from cinv_lib.plots.panels.panel import Panel, labelled, slider
 from cinv_lib.plots.style import OKABE_ITO, pixels
 
 COLDEST, HOTTEST, START = -1.7, 0.7, -1.0  # powers of ten: tau from 0.02 to 5, first 0.1
@@ -116,17 +116,8 @@ def weights_panel(
     row: int = 0,
 ) -> Panel:
     """A slider of tau, by its logarithm, and one of the picture i whose negatives are shown."""
-    tau = widgets.FloatLogSlider(
-        description="tau",
-        base=10,
-        min=COLDEST,
-        max=HOTTEST,
-        step=0.05,
-        value=10**START,
-        readout_format=".2g",
-        style={"description_width": "initial"},
-        layout=widgets.Layout(width="28em"),
-    )
+    powers = {"base": 10, "min": COLDEST, "max": HOTTEST, "step": 0.05, "value": 10**START}
+    tau = labelled(widgets.FloatLogSlider, "tau", **powers, readout_format=".2g")
     controls = {"tau": tau, "which": slider("picture i", 1, len(S), row + 1, 1)}
 
     def render(tau, which):
