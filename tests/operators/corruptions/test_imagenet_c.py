@@ -192,7 +192,8 @@ def test_zoom_is_scipys_cut_from_the_middle(factor):
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_snow_is_its_published_definition(side, severity):
-    mean, spread, size, threshold, radius, sigma, kept = parameters("snow", side)[severity - 1].values()
+    strength = parameters("snow", side)[severity - 1]
+    mean, spread, size, threshold, radius, sigma, kept = strength.values()
     old, x = np.random.RandomState(severity), SMALL.astype(np.float32) / 255
     layer = middle_enlarged(old.normal(size=(64, 64), loc=mean, scale=spread)[..., None], size)
     layer[layer < threshold] = 0
