@@ -8,6 +8,7 @@ that K(i, j) = <S_i, R_j> is a cosine. Half-precision embeddings are compared in
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cinv_lib.machine.checks import number, number_text
+from cinv_lib.machine.checks import number, number_text, read_number
 
 Embeddings = Float[Tensor, "N d"]
 Scalar = Float[Tensor, ""]
@@ -65,13 +66,14 @@ def uniformity(
     st = _products(S, R) / tau
     if variant == "st":
         return st.logsumexp(dim=1).mean()
-    ss = _without_self(_products(S, S) / tau)
+    # without itself: at -inf on the diagonal exp and its gradient are 0
+    ss = (_products(S, S) / tau).fill_diagonal_(-torch.inf)
     if variant == "ss":
         return ss.logsumexp(dim=1).mean()
     students = torch.cat([ss, st], dim=1).logsumexp(dim=1)
     if variant == "sb":
         return students.mean()
-    rr = _without_self(_products(R, R) / tau)
+    rr = (_products(R, R) / tau).fill_diagonal_(-torch.inf)
     teachers = torch.cat([st.T, rr], dim=1).logsumexp(dim=1)
     return torch.cat([students, teachers]).mean()
 
@@ -188,17 +190,17 @@ def parse(text: str | Loss) -> Loss:
         raise TypeError(f"{text!r} is no loss; expected a text such as 'st:0.1', or a Loss")
     head, *options = text.strip().split(",")
     name, colon, tau = head.partition(":")
-    fields: dict[str, Any] = {"tau": _number(tau, text)} if colon else {}
+    read = partial(
+        read_number, whole=f"loss {text!r}", forms="for example 'st:0.1' or 'st:0.1,weight=0.5'"
+    )
+    fields: dict[str, Any] = {"tau": read(tau)} if colon else {}
     for option in options:
-        key, equals, value = option.partition("=")
-        if option == "centred":
-            fields["centred"] = True
-        elif key == "weight" and equals:
-            fields["weight"] = _number(value, text)
-        else:
+        key, _, value = option.partition("=")
+        if option not in ("centred", f"weight={value}"):
             raise ValueError(
                 f"unknown option {option!r} in loss {text!r}; known are 'weight=...' and 'centred'"
             )
+        fields[key] = option == "centred" or read(value)
     return Loss(name, **fields)
 
 
@@ -219,25 +221,8 @@ def _products(A: Tensor, B: Tensor) -> Tensor:
         return A @ B.T
 
 
-def _without_self(logits: Tensor) -> Tensor:
-    """The logits with -inf on the diagonal, where exp and its gradient are then 0."""
-    return logits.masked_fill(
-        torch.eye(len(logits), dtype=torch.bool, device=logits.device), -torch.inf
-    )
-
-
 def _check(tau: float | int, variant: str, known: list[str] | dict[str, str] = VARIANTS) -> None:
     if variant not in known:
         raise ValueError(f"unknown loss {variant!r}; known are {', '.join(known)}")
     if not 0 < tau < float("inf"):
         raise ValueError(f"temperature tau is {tau}; expected a finite number above 0")
-
-
-def _number(text: str, whole: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} in loss {whole!r} is not a number; expected for example 'st:0.1' or "
-            "'st:0.1,weight=0.5'"
-        ) from None

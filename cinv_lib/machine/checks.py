@@ -41,6 +41,21 @@ def number(given: Any) -> float | None:
     return float(given)
 
 
+def read_number(text: str, whole: str, forms: str) -> float:
+    """The number that is written in a part of a text.
+
+    Args:
+        whole: what the text names, and the text, for the error: "loss 'st:x'".
+        forms: how such a text is expected to be written.
+
+    Raises ValueError where the part is no number.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} in {whole} is not a number; expected {forms}") from None
+
+
 def number_text(number: float) -> str:
     """The shortest text of a number that reads back as the same: 0.9, 9, 1e300.
 

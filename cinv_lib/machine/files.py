@@ -41,17 +41,12 @@ def write_text(file: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else _existing(folder.parent)
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
+def is_disk_full(error: BaseException | None) -> bool:
     """True for ENOSPC and an exceeded quota, also where a library (safetensors, torch.save)
     reports them as an error of its own with only the text left, or raises while handling one."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if re.search(FULL_DISK_WORDS, str(error), re.IGNORECASE):
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or re.search(FULL_DISK_WORDS, str(error), re.IGNORECASE):
             return True
         error = error.__cause__ or error.__context__
     return False

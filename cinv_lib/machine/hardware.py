@@ -1,7 +1,6 @@
 """Where things run, and in what precision."""
 
 import os
-from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -9,6 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from cinv_lib.machine import host
+from cinv_lib.machine.provenance import cpuinfo
 
 # What torchrun tells each process that it starts. A part of it says nothing: Kubernetes, SLURM and
 # shells where somebody tried something leave a WORLD_SIZE, and waiting for the others has no end.
@@ -49,13 +49,11 @@ def bf16_pays(device: torch.device) -> bool:
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     wanted = {"avx512_bf16", "amx_bf16"}
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        flags = next(line for line in lines if line.startswith("flags")).split()
-        return not wanted.isdisjoint(flags)
-    except (OSError, StopIteration):  # not Linux, or not x86: ask torch, whose helpers vary
-        has = getattr(torch.cpu, "get_capabilities", dict)()
-        return any(has.get(name, False) for name in wanted)
+    if flags := cpuinfo("flags"):
+        return not wanted.isdisjoint(flags.split())
+    # not Linux, or not x86: ask torch, whose helpers vary
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(has.get(name, False) for name in wanted)
 
 
 def decoders(device: torch.device) -> int:

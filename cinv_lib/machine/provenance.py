@@ -21,12 +21,16 @@ def describe() -> dict[str, str]:
     >>> sorted(describe())
     ['cinv_lib', 'commit', 'date', 'machine', 'python', 'torch']
     """
+    try:
+        torch = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        torch = "unknown"
     return {
         "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "python": platform.python_version(),
-        "torch": _version("torch"),
+        "torch": torch,
         "cinv_lib": __version__,
     }
 
@@ -51,25 +55,22 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def machine() -> str:
     """Processor, usable cores and GPU, e.g. "Intel(R) Xeon(R) ..., 2 cores"; not its name."""
-    parts = [_processor(), f"{host.cores()} cores"]
+    processor = cpuinfo("model name") or platform.processor() or platform.machine() or "unknown"
+    parts = [processor, f"{host.cores()} cores"]
     torch = sys.modules.get("torch")  # a process that did not import it trained nothing on a GPU
     if torch is not None and torch.cuda.is_available():
         parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")
     return ", ".join(parts)
 
 
-def _processor() -> str:
+def cpuinfo(field: str) -> str:
+    """A field of /proc/cpuinfo, of the first core; "" where the system has no such file or field.
+
+    >>> cpuinfo("no such field")
+    ''
+    """
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine() or "unknown"
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

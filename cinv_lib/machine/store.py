@@ -17,6 +17,7 @@ True
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +34,14 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from cinv_lib.machine.files import LEFT_OVER, DiskFull, _existing, _is_disk_full, write_text
+from cinv_lib.machine.files import LEFT_OVER, DiskFull, is_disk_full, write_text
 from cinv_lib.machine.provenance import describe
 
 NAME = re.compile(r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?")  # of a folder: address and state
 ADDRESS_DIGITS = 8  # of sha256: to be read aloud; beside it in the folder stands the whole spec
 
 
-def canonical(value: Any) -> Any:
+def canonical(value: Any, where: str = "spec") -> Any:
     """`value` as plain JSON data, equal for values that mean the same.
 
     Mappings keep their (string) keys, tuples become lists, whole floats become integers (1.0 and 1
@@ -49,14 +51,13 @@ def canonical(value: Any) -> Any:
     them: were fields at their default left out, changing a default later would silently return old
     results. Its class may be renamed.
 
+    Args:
+        where: what an error calls the value.
+
     Raises:
         TypeError: for anything else (a tensor, a function, a set), naming where it stands.
         ValueError: for NaN and infinities, which JSON does not have.
     """
-    return _canonical(value, "spec")
-
-
-def _canonical(value: Any, where: str) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | str):
@@ -70,15 +71,15 @@ def _canonical(value: Any, where: str) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         if type(value).__str__ is not object.__str__:
             return str(value)
-        named = {f.name: getattr(value, f.name) for f in fields(value)}
-        return {name: _canonical(item, f"{where}.{name}") for name, item in named.items()}
+        names = [f.name for f in fields(value)]
+        return {name: canonical(getattr(value, name), f"{where}.{name}") for name in names}
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"{where} has the key {key!r}; keys must be strings")
-        return {key: _canonical(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return {key: canonical(item, f"{where}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return [canonical(item, f"{where}[{i}]") for i, item in enumerate(value)]
     raise TypeError(
         f"{where} is a {type(value).__name__}, which has no canonical text; put what identifies it "
         "in the spec instead (a name, a seed, a recipe, the address of another entry)"
@@ -150,11 +151,12 @@ class Store:
                 _finish(partial, kind, plain, final.name, attempts)
                 os.replace(partial, final)
         except Exception as error:
-            if not _is_disk_full(error):
+            if not is_disk_full(error):
                 raise
+            there = next(folder for folder in final.parents if folder.exists())
             raise DiskFull(
                 errno.ENOSPC,
-                f"the disk is full ({shutil.disk_usage(_existing(final)).free / 2**20:.0f} MB free "
+                f"the disk is full ({shutil.disk_usage(there).free / 2**20:.0f} MB free "
                 f"at {self.root}) while building {kind} {final.name}. Nothing finished is damaged; "
                 f"what was built so far is kept in {partial} and the next call goes on from there. "
                 "Free some space, or move the store to another disk",
@@ -165,27 +167,13 @@ class Store:
         """Every entry, oldest first: kind, address, state ("finished", "partial", "damaged"),
         date, minutes, mb, spec, path."""
         rows = []
-        for folder in sorted(self.root.glob("*/*")):
-            if not folder.is_dir():
-                continue
-            name, left = re.fullmatch(
-                r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?", folder.name
-            ).groups()
-            known = _provenance(folder)
+        for folder in sorted(folder for folder in self.root.glob("*/*") if folder.is_dir()):
+            name, left = NAME.fullmatch(folder.name).groups()
             state = left or ("damaged" if _flaw(folder) else "finished")
-            size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-            rows.append(
-                {
-                    "kind": folder.parent.name,
-                    "address": name,
-                    "state": state,
-                    "date": known.get("date", ""),
-                    "minutes": known.get("minutes", float("nan")),
-                    "mb": round(size / 1e6, 2),
-                    "spec": known.get("spec", {}),
-                    "path": str(folder),
-                }
-            )
+            megabytes = sum(file.stat().st_size for file in _files(folder)) / 1e6
+            here = {"kind": folder.parent.name, "address": name, "state": state}
+            here |= {"mb": round(megabytes, 2), "path": str(folder)}
+            rows.append({"date": "", "minutes": np.nan, "spec": {}} | _provenance(folder) | here)
         columns = ["kind", "address", "state", "date", "minutes", "mb", "spec", "path"]
         return pd.DataFrame(rows, columns=columns).sort_values("date", ignore_index=True)
 
@@ -232,31 +220,28 @@ def _flaw(folder: Path, plain: Any = None) -> str | None:
     return None
 
 
+def _files(folder: Path) -> list[Path]:
+    """Every file in a folder, those in folders of it too."""
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
 def _set_aside(folder: Path, flaw: str) -> None:
     """Renamed, not deleted: it may be somebody's only copy."""
-    n = 1
-    while (aside := folder.with_name(f"{folder.name}.damaged-{n}")).exists():
-        n += 1
+    names = (folder.with_name(f"{folder.name}.damaged-{n}") for n in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
     os.replace(folder, aside)
     warnings.warn(f"{folder} is damaged ({flaw}); kept as {aside.name}, built anew", stacklevel=3)
 
 
-class _locked:
-    """An inter-process lock that the system frees when its holder dies, and that says why the
-    reader waits."""
-
-    def __init__(self, file: Path, what: str):
-        self.lock, self.what = filelock.FileLock(file), what
-
-    def __enter__(self) -> None:
-        try:
-            self.lock.acquire(timeout=0)
-        except filelock.Timeout:
-            print(f"another process is building {self.what}; waiting for it", flush=True)
-            self.lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
+def _locked(file: Path, what: str) -> AbstractContextManager:
+    """Holds an inter-process lock that the system frees when its holder dies, and says why the
+    reader waits for it."""
+    lock = filelock.FileLock(file)
+    try:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f"another process is building {what}; waiting for it", flush=True)
+        return lock.acquire()
 
 
 def _open_attempt(partial: Path) -> list[dict[str, float]]:
@@ -264,8 +249,7 @@ def _open_attempt(partial: Path) -> list[dict[str, float]]:
     newest file that it left tells it, to within a checkpoint's interval."""
     try:
         attempts = json.loads((partial / ATTEMPTS).read_text())
-        left = [f.stat().st_mtime for f in partial.rglob("*") if f.is_file()]
-        attempts[-1].setdefault("end", max(left))
+        attempts[-1].setdefault("end", max(file.stat().st_mtime for file in _files(partial)))
     except (OSError, ValueError, LookupError, AttributeError):
         attempts = []
     for part in partial.rglob(f".*{LEFT_OVER}"):
@@ -278,13 +262,9 @@ def _open_attempt(partial: Path) -> list[dict[str, float]]:
 def _finish(partial: Path, kind: str, plain: Any, name: str, attempts: list[dict]) -> None:
     attempts[-1]["end"] = time.time()
     seconds = sum(max(0.0, a["end"] - a["start"]) for a in attempts)
-    (partial / ATTEMPTS).unlink(missing_ok=True)
-    (partial / PROVENANCE).unlink(missing_ok=True)
-    files = {
-        f.relative_to(partial).as_posix(): f.stat().st_size
-        for f in sorted(partial.rglob("*"))
-        if f.is_file()
-    }
+    for own in (ATTEMPTS, PROVENANCE):
+        (partial / own).unlink(missing_ok=True)
+    files = {file.relative_to(partial).as_posix(): file.stat().st_size for file in _files(partial)}
     entry = {"kind": kind, "address": name, "spec": plain} | describe()
     entry |= {"minutes": round(seconds / 60, 3), "attempts": len(attempts), "files": files}
     write_text(partial / PROVENANCE, json.dumps(entry, indent=2, sort_keys=True) + "\n")

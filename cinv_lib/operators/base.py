@@ -16,12 +16,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from cinv_lib.machine.checks import number, number_text
-from cinv_lib.operators import functional
+from cinv_lib.operators.functional import Device, Rng, uniform
 
 Images = Float[Tensor, "B C H W"]
 Severities = Float[Tensor, "B ..."]  # float64, so that int(H W p) pixels is exact
-Rng = Generator | None
-Device = torch.device | str
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # a word in texts, and in names of folders
 RESERVED = ("identity", "mask", "noise", "blur")  # the library's own, in `basic`
@@ -105,7 +103,7 @@ class Operator(ABC):
         lo, hi = self.bounds
         if lo == hi:
             return torch.full((n,), lo, dtype=torch.float64, device=device)
-        return lo + (hi - lo) * functional.uniform((n,), generator, device)
+        return lo + (hi - lo) * uniform((n,), generator, device)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -133,22 +131,16 @@ class Operator(ABC):
 def _check_class(cls: type[Operator]) -> None:
     """Raise ValueError unless a class that is being defined has a name and limits to be used by."""
     name, limits = getattr(cls, "name", None), getattr(cls, "limits", None)
-    if not (isinstance(name, str) and NAME.fullmatch(name)):
-        raise ValueError(
-            f"class {cls.__name__} has the name {name!r}; expected lower-case letters, digits and "
-            f"'_', by which texts name it, as in{CLASS}"
-        )
-    if name in RESERVED and not _of_the_library(cls):
-        raise ValueError(
-            f"class {cls.__name__} has the name {name!r}, which is an operator of the library; "
-            f"give it a name of its own, as in{CLASS}"
-        )
     numbers = isinstance(limits, tuple | list) and all(isinstance(end, Real) for end in limits)
-    if not (numbers and len(limits) == 2 and limits[0] <= limits[1]):
-        raise ValueError(
-            f"class {cls.__name__} has the limits {limits!r}; expected the smallest and the "
-            f"largest severity, as in{CLASS}"
-        )
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        says = f"name {name!r}; expected lower-case letters, digits and '_', by which texts name it"
+    elif name in RESERVED and not _of_the_library(cls):
+        says = f"name {name!r}, which is an operator of the library; give it a name of its own"
+    elif not (numbers and len(limits) == 2 and limits[0] <= limits[1]):
+        says = f"limits {limits!r}; expected the smallest and the largest severity"
+    else:
+        return
+    raise ValueError(f"class {cls.__name__} has the {says}, as in{CLASS}")
 
 
 def _of_the_library(cls: type) -> bool:

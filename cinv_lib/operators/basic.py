@@ -17,17 +17,9 @@ from typing import Any
 
 import torch
 
-from cinv_lib.machine.checks import number, number_text
+from cinv_lib.machine.checks import number, number_text, read_number
 from cinv_lib.operators import functional
-from cinv_lib.operators.base import (
-    CLASS,
-    OPERATORS,
-    Device,
-    Images,
-    Operator,
-    Rng,
-    Severities,
-)
+from cinv_lib.operators.base import CLASS, OPERATORS, Device, Images, Operator, Rng, Severities
 
 
 @dataclass(frozen=True)
@@ -223,15 +215,10 @@ def _parse_part(text: str) -> Operator:
     if name == Identity.name and not colon:
         return Identity()
     lo, dots, hi = severity.partition("..")
-    lo = _number(lo, text)
-    return OPERATORS[name]((lo, _number(hi, text)) if dots else lo)
+    smallest = _number(lo, text)
+    return OPERATORS[name]((smallest, _number(hi, text)) if dots else smallest)
 
 
 def _number(text: str, whole: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} in operator {whole!r} is not a number; expected 'name:severity' or "
-            "'name:lo..hi', and in a mixture '@probability' behind it"
-        ) from None
+    forms = "'name:severity' or 'name:lo..hi', and in a mixture '@probability' behind it"
+    return read_number(text, f"operator {whole!r}", forms)

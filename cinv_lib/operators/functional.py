@@ -10,12 +10,16 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
+Rng = Generator | None
+Device = torch.device | str
+Shape = tuple[int, ...]
+
 IMAGES_PER_STREAM = 8
 LARGEST = torch.iinfo(torch.int64).max
 
 
 def random_keep(
-    missing: Int64[Tensor, " B"], height: int, width: int, generator: Generator | None = None
+    missing: Int64[Tensor, " B"], height: int, width: int, generator: Rng = None
 ) -> Bool[Tensor, "B 1 H W"]:
     """True at the pixels to keep: all but exactly `missing[i]`, chosen uniformly in image i.
 
@@ -84,7 +88,7 @@ def convolve(x: Float[Tensor, "B C H W"], taps: Float[Tensor, "B n"]) -> Float[T
 
 
 def normal(
-    shape: tuple[int, ...], dtype: torch.dtype, generator: Generator | None, device: torch.device
+    shape: Shape, dtype: torch.dtype, generator: Rng, device: Device
 ) -> Float[Tensor, "B ..."]:
     """Standard normal numbers.
 
@@ -92,10 +96,9 @@ def normal(
     noise takes. So on the CPU every 8 images have a stream of their own, seeded from `generator`,
     and threads fill them. How many threads makes no difference to the numbers.
     """
-    source = generator.device if generator is not None else torch.device(device)
     with torch.inference_mode(False):  # threads are not in it, and may not write to its tensors
-        out = torch.empty(shape, dtype=dtype, device=source)
-    if source.type != "cpu":
+        out = _empty(shape, dtype, generator, device)
+    if out.device.type != "cpu":
         return out.normal_(generator=generator).to(device)
     streams = out.split(IMAGES_PER_STREAM)
     seeds = torch.randint(2**32, (len(streams),), generator=generator, device="cpu").tolist()
@@ -109,19 +112,17 @@ def normal(
     return out.to(device)
 
 
-def uniform(
-    shape: tuple[int, ...], generator: Generator | None, device: torch.device | str
-) -> Float[Tensor, "..."]:
+def uniform(shape: Shape, generator: Rng, device: Device) -> Float[Tensor, "..."]:
     """Uniform numbers in [0, 1), float64."""
-    source = generator.device if generator is not None else device
-    return torch.rand(shape, generator=generator, dtype=torch.float64, device=source).to(device)
+    out = _empty(shape, torch.float64, generator, device)
+    return out.uniform_(generator=generator).to(device)
 
 
-def _bits(
-    shape: tuple[int, ...], generator: Generator | None, device: torch.device
-) -> Int64[Tensor, "..."]:
+def _bits(shape: Shape, generator: Rng, device: Device) -> Int64[Tensor, "..."]:
     """63 random bits in each int64."""
-    source = generator.device if generator is not None else device
-    return (
-        torch.empty(shape, dtype=torch.int64, device=source).random_(generator=generator).to(device)
-    )
+    return _empty(shape, torch.int64, generator, device).random_(generator=generator).to(device)
+
+
+def _empty(shape: Shape, dtype: torch.dtype, generator: Rng, device: Device) -> Tensor:
+    """Memory to draw into, where the generator is: it fills no other device's."""
+    return torch.empty(shape, dtype=dtype, device=generator.device if generator else device)

@@ -11,7 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from cinv_lib.theory.energies import random_points
+
 Height = Float[Tensor, "*batch"] | float
+POLES = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], dtype=torch.float64, device="cpu")
 TEACHERS = ("random", "classes", "cone", "cone of classes")
 
 
@@ -32,13 +35,13 @@ def orthoplex(d: int) -> Float[Tensor, "N d"]:
 
 def icosahedron() -> Float[Tensor, "12 3"]:
     """Two poles and two rings of five at heights ±1/√5."""
-    return torch.cat([antiprism(5, 1 / math.sqrt(5)), _poles()])
+    return torch.cat([antiprism(5, 1 / math.sqrt(5)), POLES])
 
 
 def bipyramid(n: int) -> Float[Tensor, "N 3"]:
     """n points around the equator and two poles."""
     _at_least(n, 2, "points on the equator")
-    return torch.cat([ring(n, 0.0), _poles()])
+    return torch.cat([ring(n, 0.0), POLES])
 
 
 def antiprism(n: int, h: Height) -> Float[Tensor, "*batch N 3"]:
@@ -90,15 +93,9 @@ def teacher(
         raise ValueError(f"unknown teacher {kind!r}; known are {', '.join(TEACHERS)}")
     shared = 0.5 if kind.startswith("cone") else 0.0
     within = 0.8 if kind.endswith("classes") else shared
-
-    def directions(n: int) -> Tensor:
-        return F.normalize(
-            torch.randn(n, d, generator=generator, dtype=torch.float64, device="cpu"), dim=1
-        )
-
-    own = directions(N)
+    own = random_points(1, N, d, generator)[0]
     labels = torch.randint(100, (N,), generator=generator, device="cpu")
-    common, centres = directions(1), directions(100)
+    common, centres = (random_points(1, n, d, generator)[0] for n in (1, 100))
     shares = [math.sqrt(share) for share in (shared, within - shared, 1 - within)]
     return F.normalize(shares[0] * common + shares[1] * centres[labels] + shares[2] * own, dim=1)
 
@@ -113,10 +110,6 @@ def equiangular(rho: float, N: int) -> Float[Tensor, "N N"]:
         raise ValueError(f"{N} vectors with cosine {rho}; expected N >= 2 and -1/(N-1) < rho < 1")
     gram = torch.full((N, N), rho, dtype=torch.float64, device="cpu").fill_diagonal_(1.0)
     return torch.linalg.cholesky(gram)
-
-
-def _poles() -> Float[Tensor, "2 3"]:
-    return torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], dtype=torch.float64, device="cpu")
 
 
 def _at_least(number: int, least: int, what: str) -> None:

@@ -74,8 +74,7 @@ def minimise(
         raise ValueError(
             f"{N} points in {d} dimensions, {restarts} restarts; expected 2, 2 and 1 or more"
         )
-    R = random_points(restarts, N, d, generator)
-    R = descend(which, R, tau)
+    R = descend(which, random_points(restarts, N, d, generator), tau)
     return polish(which, R[TERMS[which](R, tau).argmin()], tau)
 
 

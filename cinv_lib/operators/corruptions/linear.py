@@ -25,15 +25,12 @@ def smooth(x: Field, sigma: Number, mode: str = "nearest", truncate: Number = 4)
 
     mode: scipy's name for what lies beyond the border ("nearest", "reflect").
     """
-    height, width = x.shape[:2]
-    rows, columns = (smoother(side, sigma, mode, truncate) for side in (height, width))
-    return separable(x, rows, columns)
+    return separable(x, *(smoother(side, sigma, mode, truncate) for side in x.shape[:2]))
 
 
 def zoom(x: Field, factor: Number) -> Field:
     """The middle of a picture, enlarged by `factor` >= 1 to the size of the whole, bilinear."""
-    height, width = x.shape[:2]
-    return separable(x, zoomer(height, factor), zoomer(width, factor))
+    return separable(x, *(zoomer(side, factor) for side in x.shape[:2]))
 
 
 def streak(x: Real[np.ndarray, "H W *channels"], radius: int, sigma: Number, angle: float) -> Field:
@@ -44,14 +41,14 @@ def streak(x: Real[np.ndarray, "H W *channels"], radius: int, sigma: Number, ang
     with e the unit vector of `angle` (from the x axis towards the bottom) and the border's pixels
     repeated outside.
     """
-    i = np.arange(2 * radius + 1)
+    reach = 2 * radius + 1
+    i = np.arange(reach)
     weights = np.exp(-(i**2) / (2 * sigma**2))
     weights /= weights.sum()
     # ceil(t - 1/2): halves are rounded down, as in ImageMagick
     down, right = (
         np.ceil(i * part(math.radians(angle)) - 0.5).astype(int) for part in (math.sin, math.cos)
     )
-    reach = 2 * radius + 1
     height, width = x.shape[:2]
     padded = np.pad(x, [(reach, reach)] * 2 + [(0, 0)] * (x.ndim - 2), mode="edge")
     y = np.zeros(x.shape)

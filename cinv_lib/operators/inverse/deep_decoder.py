@@ -100,36 +100,30 @@ class Decoders(nn.Module):
     def __init__(self, generators: list[Generator], height: int, width: int, recipe: DecoderRecipe):
         super().__init__()
         self.doublings = recipe.doublings
-        b, k, layers = len(generators), recipe.channels, recipe.doublings + 1
-        side = 2**self.doublings
+        k, layers, side = recipe.channels, recipe.doublings + 1, 2**recipe.doublings
         bound = k**-0.5
-        mix = torch.empty(layers, b, k, k, device="cpu")
-        to_rgb, z = (
-            torch.empty(b, 3, k, device="cpu"),
-            torch.empty(b, k, height // side, width // side, device="cpu"),
-        )
-        for i, generator in enumerate(generators):
-            mix[:, i] = torch.empty(layers, k, k, device="cpu").uniform_(
-                -bound, bound, generator=generator
-            )
-            to_rgb[i].uniform_(-bound, bound, generator=generator)
-            z[i].uniform_(0, 0.1, generator=generator)
-        self.mix, self.to_rgb = nn.Parameter(mix), nn.Parameter(to_rgb)
-        self.scale = nn.Parameter(torch.ones(layers, b, k, device="cpu"))
-        self.shift = nn.Parameter(torch.zeros(layers, b, k, device="cpu"))
-        self.register_buffer("z", z)
 
-    def forward(self, z: Float[Tensor, "B k h w"]) -> Float[Tensor, "B 3 H W"]:
-        x = z
-        for layer, parts in enumerate(zip(self.mix, self.scale, self.shift, strict=True)):
-            mix, scale, shift = parts
+        def drawn(low: float, high: float, *shape: int) -> Tensor:
+            """Uniform numbers of this shape for each picture, from its own generator."""
+            numbers = torch.empty(len(generators), *shape, device="cpu")
+            for one, generator in zip(numbers, generators, strict=True):
+                one.uniform_(low, high, generator=generator)
+            return numbers
+
+        self.mix = nn.Parameter(drawn(-bound, bound, layers, k, k).transpose(0, 1).contiguous())
+        self.to_rgb = nn.Parameter(drawn(-bound, bound, 3, k))
+        self.scale = nn.Parameter(torch.ones(self.mix.shape[:3], device="cpu"))
+        self.shift = nn.Parameter(torch.zeros(self.mix.shape[:3], device="cpu"))
+        self.register_buffer("z", drawn(0.0, 0.1, k, height // side, width // side))
+
+    def forward(self, x: Float[Tensor, "B k h w"]) -> Float[Tensor, "B 3 H W"]:
+        layers = zip(self.mix, self.scale, self.shift, strict=True)
+        for layer, (mix, scale, shift) in enumerate(layers):
             x = _mixed(mix, x)
             x = F.relu(double(x) if layer < self.doublings else x)
-            b, k, h, w = x.shape
             # a batch norm of "one picture with B k channels" keeps the pictures apart
             affine = scale.flatten(), shift.flatten()
-            x = F.batch_norm(x.reshape(1, b * k, h, w), None, None, *affine, training=True)
-            x = x.view(b, k, h, w)
+            x = F.batch_norm(x.flatten(0, 1)[None], None, None, *affine, training=True).view_as(x)
         return _mixed(self.to_rgb, x).to(self.z.dtype).sigmoid()  # bfloat16 steps are too coarse
 
 
@@ -199,12 +193,10 @@ def fit(
     _check(y, keep, recipe, at_once, precision)
     y = y.where(keep, 0)
     seeds = torch.randint(2**62, (len(y),), generator=generator, device=generator.device).tolist()
-    firsts = range(0, len(y), at_once)
-    total, bf16 = len(firsts) * recipe.iterations, uses_bf16(precision, y.device)
-    found = []
+    parts = [slice(first, first + at_once) for first in range(0, len(y), at_once)]
+    total, bf16 = len(parts) * recipe.iterations, uses_bf16(precision, y.device)
     with tqdm(total=total, desc="deep decoder", leave=False, disable=not progress) as bar:
-        for part in (slice(first, first + at_once) for first in firsts):
-            found.append(_fit(y[part], keep[part], recipe, seeds[part], bf16, bar))
+        found = [_fit(y[part], keep[part], recipe, seeds[part], bf16, bar) for part in parts]
     pictures, histories = zip(*found, strict=True)
     return torch.cat(pictures), torch.cat(histories, dim=1)
 
@@ -255,8 +247,7 @@ def _check(y: Tensor, keep: Tensor, recipe: DecoderRecipe, at_once: int, precisi
         )
     if not bool((y.isfinite() | ~keep).all()):
         raise ValueError("kept pixels are NaN or infinite; expected numbers, pictures in [0,1]")
-    if not bool(keep.flatten(1).any(dim=1).all()):
-        empty = [i for i, row in enumerate(keep) if not row.any()]
+    if empty := (~keep.flatten(1).any(dim=1)).nonzero().flatten().tolist():
         raise ValueError(f"pictures {empty} have no pixel kept; expected one or more to fit")
     if at_once < 1 or precision not in ("auto", "bf16", "fp32"):
         raise ValueError(

@@ -49,10 +49,8 @@ def non_local_means(
     sigmas = [float(sigma)] * len(y) if known else estimate_sigma(y).tolist()
 
     def denoise(picture, sigma):
-        settings = {"patch_size": patch, "patch_distance": distance, "h": float(h), "sigma": sigma}
-        return denoise_nl_means(
-            picture, **settings, fast_mode=True, preserve_range=True, channel_axis=-1
-        )
+        same = {"fast_mode": True, "preserve_range": True, "channel_axis": -1}
+        return denoise_nl_means(picture, patch, distance, float(h), sigma=sigma, **same)
 
     pictures = y.detach().permute(0, 2, 3, 1).cpu().contiguous().numpy()
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -192,7 +192,8 @@ def test_zoom_is_scipys_cut_from_the_middle(factor):
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_snow_is_its_published_definition(side, severity):
-    mean, spread, size, threshold, radius, sigma, kept = TABLE["snow"][1][side][severity - 1]
+    strength = parameters("snow", side)[severity - 1]
+    mean, spread, size, threshold, radius, sigma, kept = strength.values()
     old, x = np.random.RandomState(severity), SMALL.astype(np.float32) / 255
     layer = middle_enlarged(old.normal(size=(64, 64), loc=mean, scale=spread)[..., None], size)
     layer[layer < threshold] = 0
@@ -208,7 +209,7 @@ def test_snow_is_its_published_definition(side, severity):
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_elastic_is_its_published_definition(side, severity):
-    strength, sigma, tilt = TABLE["elastic_transform"][1][side][severity - 1]
+    strength, sigma, tilt = parameters("elastic_transform", side)[severity - 1].values()
     old = np.random.RandomState(severity)
     corners = np.float32([[53, 53], [53, 11], [11, 11]])  # 32 plus and minus 64 // 3
     moved = corners + old.uniform(-tilt, tilt, size=(3, 2)).astype(np.float32)
