@@ -4,7 +4,6 @@ What it computes is known to its class alone. So its weights and its preprocessi
 is made again by its reader before it is filled.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,16 @@ from cinv_lib.encoders import weight_files
 from cinv_lib.encoders.config import WRAPPED
 
 
-def config(
-    module: nn.Module,
-    image_size: int,
-    mean: Sequence[float | int],
-    std: Sequence[float | int],
-    interpolation: str,
-    name: str,
-) -> dict[str, Any]:
+def config(module: nn.Module, preprocess: dict[str, Any], name: str) -> dict[str, Any]:
     """The configuration of a module, as `Encoder` takes it. Raises as `Encoder.wrap` says."""
-    if image_size < 1 or len(mean) != 3 or len(std) != 3 or not all(s > 0 for s in std):
+    size, mean, std = preprocess["size"], preprocess["mean"], preprocess["std"]
+    if size < 1 or len(mean) != 3 or len(std) != 3 or not all(s > 0 for s in std):
         raise ValueError(
-            f"{name}: image_size {image_size}, mean {tuple(mean)}, std {tuple(std)}; expected a "
-            "side in pixels, three means and three positive standard deviations"
+            f"{name}: image_size {size}, mean {mean}, std {std}; expected a side in pixels, three "
+            "means and three positive standard deviations"
         )
-    return {
-        "kind": WRAPPED,
-        "model_cfg": {"embed_dim": width(module, image_size, name)},
-        "preprocess_cfg": {
-            "size": image_size,
-            "mean": tuple(map(float, mean)),
-            "std": tuple(map(float, std)),
-            "interpolation": interpolation,
-        },
-    }
+    model_cfg = {"embed_dim": width(module, size, name)}
+    return {"kind": WRAPPED, "model_cfg": model_cfg, "preprocess_cfg": preprocess}
 
 
 @torch.no_grad()
@@ -68,13 +53,10 @@ def fill(name: str, config: dict[str, Any], path: Path, module: nn.Module) -> No
         raise ValueError(f"{name} holds all that builds its encoder again; leave out tower=")
     kind, state = type(module).__name__, weight_files.read(path)
     weight_files.load_into(module, state, path, kind)
-    saved, found = config["model_cfg"]["embed_dim"], width(module, _size(config), kind)
+    saved = config["model_cfg"]["embed_dim"]
+    found = width(module, config["preprocess_cfg"]["size"], kind)
     if found != saved:
         raise ValueError(
             f"{name} holds an encoder of {saved} dimensions, and this {kind} makes {found}; give "
             "the module that it was saved from"
         )
-
-
-def _size(config: dict[str, Any]) -> int:
-    return config["preprocess_cfg"]["size"]

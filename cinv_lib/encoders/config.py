@@ -139,25 +139,40 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
 
 
 def published(architecture: str, tag: str, config: dict[str, Any]) -> dict[str, Any]:
-    """open_clip's record of published weights, once activation and preprocessing are checked.
+    """The library's record of published weights, once activation and preprocessing are checked.
 
     Raises ValueError when the tag is unknown, or the architecture's activation is not the one
     that the weights were trained with: open_clip only warns, and then the *text* features are wrong
     (image features of a ResNet are not), so that a zero-shot classifier fails silently.
     """
-    record = open_clip.get_pretrained_cfg(architecture, tag)
-    if not record:
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
-        raise ValueError(f"{architecture}/{tag}: no published weights {tag!r}; known tags: {tags}")
-    check_activation(
-        f"{architecture}/{tag}", architecture, bool(record.get("quick_gelu", False)), config
-    )
-    size = config["preprocess_cfg"]["size"]
+    name, preprocess = f"{architecture}/{tag}", config["preprocess_cfg"]
+    if tag not in tags(architecture):
+        known = ", ".join(tags(architecture)) or "none"
+        raise ValueError(f"{name}: no published weights {tag!r}; known tags: {known}")
+    if architecture == "resnet101":
+        chosen = RESNET101.transforms()
+        (size,), how = chosen.crop_size, chosen.interpolation.value
+        record = dict(url=RESNET101.url, mean=chosen.mean, std=chosen.std, interpolation=how)
+    else:
+        record, size = open_clip.get_pretrained_cfg(architecture, tag), preprocess["size"]
+        check_activation(name, architecture, record.get("quick_gelu", False), config)
     found = {"size": size} | {k: record[k] for k in ("mean", "std", "interpolation")}
-    if tag == "openai":
-        check_preprocess(f"{architecture}/{tag}", found, {**OPENAI_PREPROCESS, "size": size})
+    for key, value in preprocess.items() if tag in ("openai", "imagenet") else ():
+        got = tuple(found[key]) if key in ("mean", "std") else found[key]
+        if got != value:
+            raise ValueError(
+                f"{name}: the installed library gives {key} = {got}, but these weights were "
+                f"trained with {value}; install the versions of requirements.txt"
+            )
     config["preprocess_cfg"] = found
     return record
+
+
+def tags(architecture: str) -> list[str]:
+    """What comes behind the name of a shape whose weights are published, as "openai"."""
+    if architecture == "resnet101":
+        return ["imagenet"]
+    return open_clip.list_pretrained_tags_by_model(architecture)
 
 
 def check_activation(name: str, architecture: str, quick: bool, config: dict[str, Any]) -> None:
@@ -165,20 +180,8 @@ def check_activation(name: str, architecture: str, quick: bool, config: dict[str
     if bool(config["model_cfg"].get("quick_gelu", False)) == quick:
         return
     needed, other = ("QuickGELU", "GELU") if quick else ("GELU", "QuickGELU")
-    stem = architecture.removesuffix("-quickgelu")
-    right = f"{stem}-quickgelu" if quick else stem
+    right = architecture.removesuffix("-quickgelu") + "-quickgelu" * quick
     raise ValueError(
         f"{name}: these weights were trained with {needed}, but {architecture} is built with "
         f"{other} and its text features would be wrong; use {name.replace(architecture, right, 1)}"
     )
-
-
-def check_preprocess(name: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raise ValueError unless size, mean, std and interpolation are those of the training."""
-    for key, value in expected.items():
-        got = tuple(found[key]) if key in ("mean", "std") else found[key]
-        if got != value:
-            raise ValueError(
-                f"{name}: the installed library gives {key} = {got}, but these weights were "
-                f"trained with {value}; install the versions of requirements.txt"
-            )

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -83,7 +82,9 @@ class Encoder(nn.Module):
         5
         """
         name = name or type(module).__name__
-        config = any_module.config(module, image_size, mean, std, interpolation, name)
+        mean, std = tuple(map(float, mean)), tuple(map(float, std))
+        given = dict(size=image_size, mean=mean, std=std, interpolation=interpolation)
+        config = any_module.config(module, given, name)
         device = next(module.parameters(), torch.zeros((), device="cpu")).device
         return cls(name, config, tower=module).to(device).eval()
 
@@ -157,17 +158,16 @@ def load(
         return _load_saved(Path(text))
     shape, _, tag = text.partition("/")
     config = encoder_config.named(shape)
-    if shape == "resnet101":
-        path = Path(weights) if weights else _published_resnet101(text, cache_dir)
-        return _filled(text, config, path)
+    if shape == "resnet101" and weights is not None:
+        return _filled(text, config, Path(weights))
     record = encoder_config.published(shape, tag, config) if tag else None
-    if weights is None and record is None:
-        tags = open_clip.list_pretrained_tags_by_model(shape)
-        raise ValueError(
-            f"{text!r} names a shape without weights: add a tag ({text}/{tags[0] if tags else '..'}"
-            f"), a file (weights=PATH), or use encoders.fresh({text!r}, seed)"
-        )
     if weights is None:
+        if record is None:
+            known = (*encoder_config.tags(shape), "..")[0]
+            raise ValueError(
+                f"{text!r} names a shape without weights: add a tag ({text}/{known}), a file "
+                f"(weights=PATH), or use encoders.fresh({text!r}, seed)"
+            )
         return _filled(text, config, published.open_clip_weights(text, record, cache_dir))
     weights = Path(weights)
     if weights.is_file() and weight_files.is_torchscript(weights):
@@ -201,9 +201,10 @@ def save(encoder: Encoder, directory: str | Path, dtype: torch.dtype = torch.flo
     if dtype not in (torch.float32, torch.float16):
         raise ValueError(f"save takes dtype torch.float32 or torch.float16, not {dtype}")
     config_file, weights_file = TOWER_FILES if encoder.clip is None else CLIP_FILES
-    module = encoder.tower if encoder.clip is None else encoder.clip
     text = json.dumps(encoder.config, indent=2) + "\n"
-    weight_files.write(module.state_dict(), directory / weights_file, dtype)
+    weight_files.write(
+        (encoder.clip or encoder.tower).state_dict(), directory / weights_file, dtype
+    )
     weight_files.write_bytes(text.encode(), directory / config_file)
     return directory
 
@@ -227,28 +228,13 @@ def _load_saved(path: Path, tower: nn.Module | None = None) -> Encoder:
     )
 
 
-def _published_resnet101(text: str, cache_dir: str | None) -> Path:
-    if text != "resnet101/imagenet":
-        raise ValueError(f"{text!r}: expected resnet101/imagenet, or resnet101 with weights=PATH")
-    transform = encoder_config.RESNET101.transforms()
-    found = {
-        "size": transform.crop_size[0],
-        "mean": transform.mean,
-        "std": transform.std,
-        "interpolation": transform.interpolation.value,
-    }
-    encoder_config.check_preprocess(text, found, encoder_config.IMAGENET_PREPROCESS)
-    return published.from_url(encoder_config.RESNET101.url, text, cache_dir)
-
-
 def _filled(name: str, config: dict[str, Any], path: Path) -> Encoder:
     """Build the shape and fill it from a file; the file is read first, as it fails faster."""
     state = weight_files.read(path)
     encoder = _build(name, config)
     if config.get("kind") == "torchvision-resnet101":  # published with its classifier
         state = {k: v for k, v in state.items() if not k.startswith("fc.")}
-    module = encoder.tower if encoder.clip is None else encoder.clip
-    weight_files.load_into(module, state, path, name)
+    weight_files.load_into(encoder.clip or encoder.tower, state, path, name)
     return encoder
 
 

@@ -6,7 +6,7 @@ drawing the corruptions costs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 
 import torch
@@ -42,23 +42,17 @@ def looking(callables: Sequence[Callable]) -> Iterator[None]:
     (True, True)
     """
     modules = {part: None for c in callables if isinstance(c, nn.Module) for part in c.modules()}
-    training = [part for part in modules if part.training]
-    replaced: list[tuple[nn.Module, str, nn.Module]] = []
-    try:
-        for part in training:
-            part.training = False
+    with ExitStack() as restore:  # what was changed last is put back first
         for part in modules:
-            for parent, conv, bn in _pairs(part):
-                folded = _folded(parent._modules[conv], parent._modules[bn])
-                for name, new in ((conv, folded), (bn, nn.Identity())):
-                    replaced.append((parent, name, parent._modules[name]))
-                    parent._modules[name] = new
+            restore.callback(setattr, part, "training", part.training)
+            part.training = False
+        for parent, conv, bn in [pair for part in modules for pair in _pairs(part)]:
+            folded = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, bn))
+            for name in (conv, bn):
+                restore.callback(setattr, parent, name, getattr(parent, name))
+            setattr(parent, conv, folded.to(memory_format=torch.channels_last))
+            setattr(parent, bn, nn.Identity())
         yield
-    finally:
-        for parent, name, old in reversed(replaced):
-            parent._modules[name] = old
-        for part in training:
-            part.training = True
 
 
 def _pairs(block: nn.Module) -> list[tuple[nn.Module, str, str]]:
@@ -67,24 +61,19 @@ def _pairs(block: nn.Module) -> list[tuple[nn.Module, str, str]]:
         return []
     pairs = [(block, f"conv{k}", f"bn{k}") for k in (1, 2, 3)]
     if isinstance(shortcut := getattr(block, "downsample", None), nn.Sequential):
-        names = list(shortcut._modules)
-        pairs += [(shortcut, *pair) for pair in pairwise(names)]
+        pairs += [(shortcut, *pair) for pair in pairwise(shortcut._modules)]
     return [
         (parent, conv, bn)
         for parent, conv, bn in pairs
-        if _plain(parent._modules.get(conv), nn.Conv2d)
-        and _plain(parent._modules.get(bn), nn.BatchNorm2d)
-        and parent._modules[bn].track_running_stats  # else it uses the batch's, in eval mode too
+        if _plain(getattr(parent, conv, None), nn.Conv2d)
+        and _plain(getattr(parent, bn, None), nn.BatchNorm2d)
+        and getattr(parent, bn).track_running_stats  # else it uses the batch's, in eval mode too
     ]
 
 
 def _plain(module: nn.Module | None, kind: type) -> bool:
     """Exactly of this kind, and nobody listens to it: a hook would miss what it waits for."""
     return type(module) is kind and not (module._forward_hooks or module._forward_pre_hooks)
-
-
-def _folded(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
-    return fuse_conv_bn_eval(conv, bn).to(memory_format=torch.channels_last)
 
 
 def side_of(callables: Sequence[Callable]) -> int | None:

@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,51 +43,50 @@ def from_hub(repo: str, filenames: tuple[str, ...], name: str, cache_dir: str | 
         cached = try_to_load_from_cache(repo, filename, cache_dir=cache_dir)
         if isinstance(cached, str):
             return Path(cached)
-    filename = filenames[0]
-    looked = cache_dir or constants.HF_HUB_CACHE
-    url = f"{constants.ENDPOINT}/{repo}/resolve/main/{filename}"
+    filename, hub = filenames[0], constants.ENDPOINT
     how = f"hf download {repo} {filename} --local-dir clip-weights"
-    if constants.is_offline_mode():
-        raise _unavailable(name, looked, "HF_HUB_OFFLINE is set", how, filename)
-    obstacle = unreachable(url)
-    if obstacle:
-        raise _unavailable(name, looked, f"{constants.ENDPOINT} {obstacle}", how, filename)
-    try:
+    with _advice(name, cache_dir or constants.HF_HUB_CACHE, how, filename):
+        if constants.is_offline_mode():
+            raise Obstacle("HF_HUB_OFFLINE is set")
+        if why := unreachable(f"{hub}/{repo}/resolve/main/{filename}"):
+            raise Obstacle(f"{hub} {why}")
         return Path(hf_hub_download(repo, filename, cache_dir=cache_dir))
-    except Exception as e:
-        why = f"the download broke off ({type(e).__name__}: {e})"
-        raise _unavailable(name, looked, why, how, filename) from e
 
 
 def from_url(url: str, name: str, cache_dir: str | None) -> Path:
     """A file of torch's own cache, else downloaded into it; otherwise as `from_hub`."""
     folder = Path(cache_dir) if cache_dir else Path(torch.hub.get_dir()) / "checkpoints"
     filename = url.rsplit("/", 1)[-1]
-    # torch and open_clip publish files as NAME-SHA256START.EXT
-    found = re.search(r"-([0-9a-f]{8,64})\.", filename)
-    digest = found[1] if found else None
     if (folder / filename).is_file():
         return folder / filename
+    # torch and open_clip publish files as NAME-SHA256START.EXT
+    digest = re.search(r"-([0-9a-f]{8,64})\.", filename)
     how = f"curl -L --create-dirs -o clip-weights/{filename} {shlex.quote(url)}"
-    obstacle = unreachable(url)
-    if obstacle:
-        raise _unavailable(name, folder, f"{url} {obstacle}", how, filename)
-    try:
+    with _advice(name, folder, how, filename):
+        if why := unreachable(url):
+            raise Obstacle(f"{url} {why}")
         folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(folder / filename), hash_prefix=digest)
+        torch.hub.download_url_to_file(url, str(folder / filename), digest and digest[1])
+        return folder / filename
+
+
+class Obstacle(Exception):
+    """Why a download is not worth a try."""
+
+
+@contextlib.contextmanager
+def _advice(name: str, looked: str | Path, how: str, filename: str) -> Iterator[None]:
+    """Whatever stops a download becomes a FileNotFoundError that says what to do."""
+    try:
+        yield
     except Exception as e:
-        why = f"the download broke off ({type(e).__name__}: {e})"
-        raise _unavailable(name, folder, why, how, filename) from e
-    return folder / filename
-
-
-def _unavailable(name: str, looked, why: str, how: str, filename: str) -> FileNotFoundError:
-    base = name.split("/")[0]
-    return FileNotFoundError(
-        f"{name}: the weights are not on this machine (looked in {looked}) and {why}. "
-        f"On a machine with network run `{how}`, copy the folder here, and call "
-        f'encoders.load("{base}", weights="clip-weights/{filename}").'
-    )
+        broke_off = f"the download broke off ({type(e).__name__}: {e})"
+        raise FileNotFoundError(
+            f"{name}: the weights are not on this machine (looked in {looked}) and "
+            f"{e if isinstance(e, Obstacle) else broke_off}. "
+            f"On a machine with network run `{how}`, copy the folder here, and call "
+            f'encoders.load("{name.split("/")[0]}", weights="clip-weights/{filename}").'
+        ) from e
 
 
 def unreachable(url: str, seconds: float = CONNECT_SECONDS) -> str | None:

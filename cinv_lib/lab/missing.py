@@ -71,11 +71,8 @@ def _unfetched(name: str) -> str | None:
         return None
     shape, _, tag = name.partition("/")
     try:
-        if shape == "resnet101":
-            published.from_url(encoder_config.RESNET101.url, name, None)
-        else:
-            config = encoder_config.named(shape)
-            published.open_clip_weights(name, encoder_config.published(shape, tag, config), None)
+        record = encoder_config.published(shape, tag, encoder_config.named(shape))
+        published.open_clip_weights(name, record, None)
     except FileNotFoundError as e:
         return str(e)
 

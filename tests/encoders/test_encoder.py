@@ -412,7 +412,7 @@ def test_what_has_no_words_that_are_known_is_refused(encoder, names, templates, 
         ("RN101/openai", "trained with QuickGELU.*text features.*use RN101-quickgelu/openai"),
         ("RN101-quickgelu/nope", "no published weights 'nope'; known tags: openai, yfcc15m"),
         ("RN101-quickgelu", r"shape without weights: add a tag \(RN101-quickgelu/openai\)"),
-        ("resnet101/other", "expected resnet101/imagenet"),
+        ("resnet101/other", "no published weights 'other'; known tags: imagenet"),
         ("coca_ViT-B-32/laion2b_s13b_b90k", "text tower is not open_clip's own"),
     ],
 )
