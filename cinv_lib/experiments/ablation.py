@@ -16,37 +16,7 @@ from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.experiments.base import Experiment, Task
-from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
-
-
-@torch.no_grad()
-def measure(
-    student: Encoder,
-    head: Probe,
-    teacher: Encoder,
-    val: ImageSet,
-    op: Operator,
-    severities: tuple[float, ...],
-    realisations: int,
-) -> pd.DataFrame:
-    """Look at each severity of `op`, a range under which the probe `head` was fitted.
-
-    Returns:
-        A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
-        cosine, within, between, own_first as in `geometry`.
-    """
-    R = embedded(teacher, val.images)
-    labels = val.labels.to(R.device)
-    same = labels[:, None] == labels
-    rows = []
-    for severity in tqdm(severities, desc=f"evaluate, {op}", unit=" severities", leave=False):
-        drawn = realised(student, val, op.at(severity), realisations)
-        for r, S in enumerate(drawn):
-            logits = head(S)
-            scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
-            rows.append({"severity": severity, "realisation": r} | scores | geometry(S, R, same))
-    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +45,24 @@ class Ablation(Experiment):
         (op,) = self.operators
         return super().tasks(seeds) + [self.task(op, 0, loss) for loss in more]
 
+    @torch.no_grad()
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, probe: Probe, val: ImageSet
     ) -> dict[str, pd.DataFrame]:
-        """severity, realisation, top1, top5 and the columns of `metrics.geometry`."""
-        frame = measure(
-            student, probe, teacher, val.per_class(self.val_per_class), parse(task.operator),
-            self.severities, self.realisations,
-        )  # fmt: skip
-        return {"ablation": frame}
+        """Look at each severity of the range under which the student's probe was fitted.
+
+        Returns:
+            A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
+            cosine, within, between, own_first as in `metrics.geometry`.
+        """
+        op, val = parse(task.operator), val.per_class(self.val_per_class)
+        R = embedded(teacher, val.images)
+        labels = val.labels.to(R.device)
+        same = labels[:, None] == labels
+        rows = []
+        for s in tqdm(self.severities, desc=f"evaluate, {op}", unit=" severities", leave=False):
+            for r, S in enumerate(realised(student, val, op.at(s), self.realisations)):
+                logits = probe(S)
+                scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
+                rows.append({"severity": s, "realisation": r} | scores | geometry(S, R, same))
+        return {"ablation": pd.DataFrame(rows)}

@@ -2,14 +2,13 @@
 corrupted. It shows where one classifier loses the accuracy that another one keeps.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Num
+from jaxtyping import Num
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
@@ -18,55 +17,9 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
-from cinv_lib.evaluation.scores import Group
 from cinv_lib.experiments.base import Experiment, Task
-from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training.baseline import Classifier
-
-
-def measure(
-    groups: Sequence[Group],
-    sets: Mapping[str, ImageSet],
-    op: Operator,
-    realisations: int,
-    seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Look at sets of pictures, corrupted by `op` (the draws of `evaluate`) and clean.
-
-    Returns:
-        A row for each method, set ("pictures"), "corrupted" or "clean" ("seen") and realisation:
-        top1 in percent, loss (mean cross-entropy). Clean pictures are drawn once.
-        A row for each picture of the last set, corrupted: label, draws, and for each method in how
-        many of the draws it is right.
-    """
-    rows, counts = [], {}
-    for name, images in sets.items():
-        labels = images.labels.cpu()
-        for seen, A in (("clean", Identity()), ("corrupted", op)):
-            draws = realisations if A.is_random else 1
-            for method, logits in answers(groups, images, A, draws, seed).items():
-                where = {"method": method, "pictures": name, "seen": seen}
-                for r, of_draw in enumerate(logits):
-                    loss = F.cross_entropy(of_draw, labels).item()
-                    top1 = top_k(of_draw, labels, 1)
-                    rows.append(where | {"realisation": r, "top1": top1, "loss": loss})
-                counts[method] = (logits.argmax(2) == labels).sum(0).tolist()
-        pictures = pd.DataFrame({"label": labels.tolist(), "draws": draws} | counts)
-    return pd.DataFrame(rows), pictures
-
-
-@torch.no_grad()
-def answers(
-    groups: Sequence[Group], images: ImageSet, op: Operator, realisations: int, seed: int
-) -> dict[str, Float[Tensor, "R N K"]]:
-    """Logits, on the CPU, of every head of every encoder at each picture of each draw."""
-    found = {}
-    for encoder, heads in groups:
-        embedded = realised(encoder, images, op, realisations, seed)
-        for name, head in heads.items():
-            found[name] = torch.stack([head(of_draw).cpu() for of_draw in embedded])
-    return found
 
 
 def exchange(a: Num[Tensor, " N"], b: Num[Tensor, " N"], draws: int) -> tuple[float, float]:
@@ -94,6 +47,7 @@ class BaselineFit(Experiment):
         {"baseline_fit": "%.4f", "fit_by_picture": "%.4f", "fit_by_epoch": "%.4f"}
     )
 
+    @torch.no_grad()
     def measure(
         self,
         task: Task,
@@ -106,15 +60,39 @@ class BaselineFit(Experiment):
         train: Pictures,
         val: ImageSet,
     ) -> dict[str, pd.DataFrame]:
-        """The two tables of `measure`, and epoch, baseline, baseline100."""
-        groups = [
-            (baseline.encoder, {"baseline": baseline.head}),
-            (baseline100.encoder, {"baseline100": baseline100.head}),
-            (student, {"student": probe}),
-        ]
-        sets = {"training": train, "validation": val}
-        fit, pictures = measure(groups, sets, parse(task.operator), self.realisations, task.seed)
+        """Look at both sets of pictures, corrupted (the draws of `evaluate`) and clean.
+
+        Returns:
+            baseline_fit: a row for each method, set ("pictures"), "corrupted" or "clean" ("seen")
+            and realisation: top1 in percent, loss (mean cross-entropy). Clean pictures are drawn
+            once. fit_by_picture: a row for each validation picture, corrupted: label, draws, and
+            for each method in how many of the draws it is right. fit_by_epoch: epoch, baseline,
+            baseline100.
+        """
+        models = {
+            "baseline": (baseline.encoder, baseline.head),
+            "baseline100": (baseline100.encoder, baseline100.head),
+            "student": (student, probe),
+        }
+        rows, right = [], {}
+        for name, images in {"training": train, "validation": val}.items():
+            labels = images.labels.cpu()
+            for seen, A in (("clean", Identity()), ("corrupted", parse(task.operator))):
+                draws = self.realisations if A.is_random else 1
+                for method, (encoder, head) in models.items():
+                    embedded = realised(encoder, images, A, draws, task.seed)
+                    logits = torch.stack([head(of_draw).cpu() for of_draw in embedded])
+                    where = {"method": method, "pictures": name, "seen": seen}
+                    for r, of_draw in enumerate(logits):
+                        loss = F.cross_entropy(of_draw, labels).item()
+                        top1 = top_k(of_draw, labels, 1)
+                        rows.append(where | {"realisation": r, "top1": top1, "loss": loss})
+                    right[method] = (logits.argmax(2) == labels).sum(0).tolist()
         histories = {"baseline": baseline_history, "baseline100": baseline100_history}
         losses = {name: history.groupby("epoch").loss.mean() for name, history in histories.items()}
         epochs = pd.DataFrame(losses).reset_index()
-        return {"baseline_fit": fit, "fit_by_picture": pictures, "fit_by_epoch": epochs}
+        return {
+            "baseline_fit": pd.DataFrame(rows),
+            "fit_by_picture": pd.DataFrame({"label": labels.tolist(), "draws": draws} | right),
+            "fit_by_epoch": epochs,
+        }

@@ -6,7 +6,7 @@ on clean pictures, so that nothing but the restoration differs.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -33,7 +33,6 @@ from cinv_lib.operators.inverse.interpolation import Keep, best_width, interpola
 from cinv_lib.operators.inverse.nonlocal_means import non_local_means, psnr
 from cinv_lib.training.baseline import Classifier
 
-Contestant = tuple[Callable, Callable]  # an encoder and its head
 Restore = Callable[[Float[Tensor, "B 3 H W"], Keep, Generator], Float[Tensor, "B 3 H W"]]
 METHODS = full("student", "baseline") | {
     "clip_clean": "The corrupted picture as it is",
@@ -44,61 +43,6 @@ METHODS = full("student", "baseline") | {
     "inpainting_new_mask": "Deep Decoder, told a mask drawn anew",
     "intact": "The intact picture",
 }
-
-
-@torch.no_grad()
-def measure(
-    op: Operator,
-    seed: int,
-    per_class: int,
-    realisations: int,
-    decoder: DecoderRecipe,
-    train: Pictures,
-    val: ImageSet,
-    groups: Mapping[str, Contestant],
-    clean: Contestant,
-) -> pd.DataFrame:
-    """Every way from A(x) to a class, on the draws that `evaluate` scores under this seed.
-
-    What is slow, the restorations, is done for the first `per_class` pictures of each class only;
-    all else is scored on all pictures, and on these once more.
-
-    groups: those who look at A(x), by name ("student" and "baseline"): encoder and head.
-    clean: R and its probe of clean pictures, who look at everything else.
-
-    Returns:
-        A row for each method that `op` has, each realisation and either set of pictures: pictures
-        (how many), method, realisation, top1, top5 (percent), psnr (dB, the mean over pictures;
-        infinite for "intact", NaN without a picture).
-
-    Raises:
-        ValueError: `op` has no restoration.
-    """
-    teacher, classify = clean
-    ways, device = restorations(op, decoder), device_of([teacher])
-    labels, x = val.labels.to(device), to_float(val.images.to(device))
-    before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
-    first = before < per_class
-    width = _width(op, train, seed, device)
-    intact = classify(embedded(teacher, x))
-    rows = []
-    for r in range(realisations):
-        y, keep = drawn(op, x, seed, r)
-        pictures = {"clip_clean": y, "gaussian": interpolated(y, keep, width)}
-        near = {name: psnr(x, picture) for name, picture in pictures.items()}
-        near["intact"] = psnr(x, x)
-        logits = {name: head(embedded(encoder, y)) for name, (encoder, head) in groups.items()}
-        logits |= {name: classify(embedded(teacher, shown)) for name, shown in pictures.items()}
-        logits["intact"] = intact
-        if not first.all():
-            rows += _rows(r, logits, near, labels)
-        logits, near = ({name: of[first] for name, of in d.items()} for d in (logits, near))
-        for name, way in ways.items():
-            picture = way(y[first], keep[first], generator_of(seed, r))
-            near[name] = psnr(x[first], picture)
-            logits[name] = classify(embedded(teacher, picture))
-        rows += _rows(r, logits, near, labels[first])
-    return pd.DataFrame(rows)
 
 
 def _rows(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:
@@ -164,12 +108,6 @@ def drawn(
     return y, keep
 
 
-def _width(op: Operator, train: Pictures, seed: int, device: torch.device) -> float:
-    """The best on a training picture of each class."""
-    x = to_float(train.per_class(1).images.to(device))
-    return best_width(x, *drawn(op, x, seed, 0, "views"))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Experiment):
     """Restoring the picture first, then a clean classifier (Tables 7 and 8; lesson 12).
@@ -181,6 +119,7 @@ class Pixels(Experiment):
     name, lessons, apart = "pixels", ("12",), True
     tables = MappingProxyType({"pixels": "%.4f"})
 
+    @torch.no_grad()
     def measure(
         self,
         task: Task,
@@ -192,10 +131,45 @@ class Pixels(Experiment):
         train: Pictures,
         val: ImageSet,
     ) -> dict[str, pd.DataFrame]:
-        """pictures, method, realisation, top1, top5, psnr: see `measure`, the function."""
-        groups = {"student": (student, probe), "baseline": (baseline.encoder, baseline.head)}
-        frame = measure(
-            parse(task.operator), task.seed, *self.operators[task.operator], self.decoder,
-            train, val, groups, (teacher, clean_probe),
-        )  # fmt: skip
-        return {"pixels": frame}
+        """Every way from A(x) to a class, on the draws that `evaluate` scores under this seed.
+
+        What is slow, the restorations, is done for the first pictures of each class only; all else
+        is scored on all pictures, and on these once more. Student and baseline look at A(x), the
+        teacher and its probe of clean pictures at everything else.
+
+        Returns:
+            A row for each method that the operator has, each realisation and either set of
+            pictures: pictures (how many), method, realisation, top1, top5 (percent), psnr (dB, the
+            mean over pictures; infinite for "intact", NaN without a picture).
+
+        Raises:
+            ValueError: the operator has no restoration.
+        """
+        op, (per_class, realisations) = parse(task.operator), self.operators[task.operator]
+        ways, device = restorations(op, self.decoder), device_of([teacher])
+        labels, x = val.labels.to(device), to_float(val.images.to(device))
+        before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
+        first = before < per_class
+        # the best width on a training picture of each class
+        fitted_on = to_float(train.per_class(1).images.to(device))
+        width = best_width(fitted_on, *drawn(op, fitted_on, task.seed, 0, "views"))
+        intact = clean_probe(embedded(teacher, x))
+        rows = []
+        for r in range(realisations):
+            y, keep = drawn(op, x, task.seed, r)
+            pictures = {"clip_clean": y, "gaussian": interpolated(y, keep, width)}
+            near = {name: psnr(x, picture) for name, picture in pictures.items()}
+            near["intact"] = psnr(x, x)
+            logits = {"student": probe(embedded(student, y))}
+            logits["baseline"] = baseline.head(embedded(baseline.encoder, y))
+            logits |= {name: clean_probe(embedded(teacher, z)) for name, z in pictures.items()}
+            logits["intact"] = intact
+            if not first.all():
+                rows += _rows(r, logits, near, labels)
+            logits, near = ({name: of[first] for name, of in d.items()} for d in (logits, near))
+            for name, way in ways.items():
+                picture = way(y[first], keep[first], generator_of(task.seed, r))
+                near[name] = psnr(x[first], picture)
+                logits[name] = clean_probe(embedded(teacher, picture))
+            rows += _rows(r, logits, near, labels[first])
+        return {"pixels": pd.DataFrame(rows)}
