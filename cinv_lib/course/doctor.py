@@ -39,7 +39,7 @@ def python() -> Finding:
 
 
 def packages(lock: Path = ROOT / "requirements.lock") -> Finding:
-    """Installed versions against those of the lock file, but for PyTorch's own where TORCH chose."""
+    """Installed versions against the lock file's, but for PyTorch's own where TORCH chose."""
     different, chosen = [], installation.recorded()
     for name, wanted in locked(lock).items():
         if chosen and installation.TORCHS.match(f"{name}=="):

@@ -19,7 +19,17 @@ from typing import Any
 
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
 # modules of the library that no result comes from
-NOTHING = {"api", "doctor", "excerpt", "finding", "host", "installation", "preflight", "shell", "site"}
+NOTHING = {
+    "api",
+    "doctor",
+    "excerpt",
+    "finding",
+    "host",
+    "installation",
+    "preflight",
+    "shell",
+    "site",
+}
 
 
 def wanted(lessons: str, names: Mapping[str, str]) -> list[str]:

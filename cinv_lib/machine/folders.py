@@ -1,7 +1,7 @@
 """Where the course keeps things: data sets drawn or downloaded, runs, the reader's progress.
 
 Everybody asks here: the Makefile (by `machine.shell`, before anything is installed), the Snakefile,
-the lessons' kernels, the pages, the doctor. `python -m cinv_lib.machine.folders` prints the answers.
+the lessons' kernels, the pages, the doctor. `python -m cinv_lib.machine.folders` prints them.
 """
 
 # ruff: noqa: UP006, UP035 (the names of types that Python 3.8 has, under which make may ask)

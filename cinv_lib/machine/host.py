@@ -137,7 +137,7 @@ def driver() -> Optional[int]:
 
 
 def answer(command: List[str]) -> str:
-    """What a command prints; "" if it cannot start, fails or does not end, as a driver that hangs."""
+    """What a command prints; "" if it cannot start, fails or does not end (a driver hangs)."""
     try:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
@@ -195,7 +195,9 @@ def file_system(folder: Path, root: Path = Path("/")) -> str:
     mounts = [(line[4], line[line.index("-") + 1]) for line in lines if "-" in line]
     if not mounts and root == Path("/"):  # no Linux: "DEVICE on FOLDER (KIND, ...)"
         mounts = re.findall(r" on (.+) \(([^,)]+)", answer(["mount"]))
-    mounts = [(re.sub(r"\\([0-7]{3})", lambda o: chr(int(o[1], 8)), at), kind) for at, kind in mounts]
+    mounts = [
+        (re.sub(r"\\([0-7]{3})", lambda o: chr(int(o[1], 8)), at), kind) for at, kind in mounts
+    ]
     above = [str(parent) for parent in (folder, *folder.parents)]
     over = [(len(at), i, kind) for i, (at, kind) in enumerate(mounts) if at in above]
     return max(over)[2] if over else ""

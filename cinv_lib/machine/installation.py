@@ -45,9 +45,25 @@ PIP = {
     "PIP_REQUIREMENT": "",
 }
 # The same of uv: these are not handed on.
-UV = """UV_SYSTEM_PYTHON UV_BREAK_SYSTEM_PACKAGES UV_REQUIRE_HASHES UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE
-UV_BUILD_CONSTRAINT UV_EXCLUDE_NEWER UV_TORCH_BACKEND UV_RESOLUTION UV_PRERELEASE UV_PYTHON UV_PROJECT
-UV_WORKING_DIR UV_NO_BINARY UV_ONLY_BINARY UV_COMPILE_BYTECODE""".split()
+UV = [
+    "UV_SYSTEM_PYTHON",
+    "UV_BREAK_SYSTEM_PACKAGES",
+    "UV_REQUIRE_HASHES",
+    "UV_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_EXCLUDE",
+    "UV_BUILD_CONSTRAINT",
+    "UV_EXCLUDE_NEWER",
+    "UV_TORCH_BACKEND",
+    "UV_RESOLUTION",
+    "UV_PRERELEASE",
+    "UV_PYTHON",
+    "UV_PROJECT",
+    "UV_WORKING_DIR",
+    "UV_NO_BINARY",
+    "UV_ONLY_BINARY",
+    "UV_COMPILE_BYTECODE",
+]
 # uv does not read pip's settings: pip's name of one, and uv's.
 MIRROR = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -73,8 +89,8 @@ HEAD = b"""#!/bin/sh
 """
 KERNEL = '''"""The kernels' own messages: errors, and of those not the one that every end makes.
 
-At each start ipykernel reminds that its sockets, on this machine alone, are not encrypted. At its end
-the runner interrupts a kernel that has nothing left to do, which sometimes still says so.
+At each start ipykernel reminds that its sockets, on this machine alone, are not encrypted. At the
+end the runner interrupts a kernel that has nothing left to do, which sometimes still says so.
 """
 
 
@@ -225,7 +241,9 @@ def install(given: str = "", torch: str = "") -> None:
         if full:
             raise ValueError(full)
     print("installing", "requirements.lock" if not torch else f"PyTorch for {torch}", end=" ")
-    print("(PyTorch makes it some 6 GB on Linux: minutes, once)" if torch != "cpu" else "", flush=True)
+    print(
+        "(PyTorch makes it some 6 GB on Linux: minutes, once)" if torch != "cpu" else "", flush=True
+    )
     run(*todo)
     settle(torch)
 

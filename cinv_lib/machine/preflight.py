@@ -1,7 +1,7 @@
 """Will it work here? What the doctor looks at before anything is installed, and after it too.
 
-The standard library alone, as in all that `machine.shell` imports. A fix is true as it stands: it is
-a command to type, or says that none is needed.
+The standard library alone, as in all that `machine.shell` imports. A fix is true as it stands: a
+command to type, or what to do.
 """
 
 # ruff: noqa: UP006, UP035, UP045 (the names of types that Python 3.8 has)
@@ -21,7 +21,9 @@ from cinv_lib.machine.host import GIB
 
 CUDA_13 = 580  # the first NVIDIA driver that runs the CUDA of requirements.lock
 REMOTE = re.compile(r"nfs|cifs|smb|afp|webdav|9p|drvfs|v9fs|fuse\.(sshfs|rclone|gvfs)|vboxsf|afs")
-SYNCED = re.compile(r"OneDrive|Dropbox|Google ?Drive|GoogleDrive|Nextcloud|Mobile Documents|CloudStorage")
+SYNCED = re.compile(
+    r"OneDrive|Dropbox|Google ?Drive|GoogleDrive|Nextcloud|Mobile Documents|CloudStorage"
+)
 STRAY = ("PYTHONPATH", "PYTHONHOME", "JUPYTER_PATH")  # hidden by make from all that it starts
 
 
@@ -111,7 +113,9 @@ def file_system(folder: Optional[Path] = None, root: Path = Path("/")) -> Findin
         elif REMOTE.match(kind):
             slow.append(f"{place} is on another machine's disk ({kind})")
     if slow:
-        fix = "put the course on a disk of this machine, in WSL under ~; or set CINV_HOME, CINV_RUNS"
+        fix = (
+            "put the course on a disk of this machine, in WSL under ~; or set CINV_HOME, CINV_RUNS"
+        )
         detail = f"{'; '.join(sorted(slow))}: slow, and locks may not hold"
         return Finding("WARN", "file system", detail, fix)
     return Finding("OK", "file system", host.file_system(folder or folders.ROOT, root) or "unknown")
@@ -156,7 +160,8 @@ def disk(folder: Optional[Path] = None, needed: float = 3, name: str = "disk") -
     free = shutil.disk_usage(there).free / GIB
     fix = f"free some space on the disk of {there}, or set CINV_HOME and CINV_RUNS to another disk"
     if needed > 3:
-        fix = f"free some space on the disk of {there}; PyTorch for the CPU alone needs 2: make install TORCH=cpu"
+        cpu = "PyTorch for the CPU alone needs 2: make install TORCH=cpu"
+        fix = f"free some space on the disk of {there}; {cpu}"
     if not host.writable(folder):
         return Finding("FAIL", name, f"{there} cannot be written to", fix)
     if free < needed:
@@ -167,15 +172,19 @@ def disk(folder: Optional[Path] = None, needed: float = 3, name: str = "disk") -
 
 def driver() -> Finding:
     """Whether an NVIDIA driver can run the CUDA that would be installed."""
-    torch = os.environ.get("TORCH", "")
-    if not shutil.which("nvidia-smi") or host.gpus() in ([], ["-1"]) and "CUDA_VISIBLE_DEVICES" in os.environ:
+    torch = os.environ.get("TORCH") or installation.recorded()
+    if not shutil.which("nvidia-smi") or (
+        host.gpus() in ([], ["-1"]) and "CUDA_VISIBLE_DEVICES" in os.environ
+    ):
         return Finding("OK", "GPU", "none, and the stickers profile needs none")
     number = host.driver()
     if number is None:
         detail = "nvidia-smi is there, and lists no GPU that works"
-        return Finding("WARN", "GPU", detail, "run nvidia-smi; after an update of its driver, reboot")
+        return Finding(
+            "WARN", "GPU", detail, "run nvidia-smi; after an update of its driver, reboot"
+        )
     if number < CUDA_13 and not torch:
-        detail = f"driver {number} is too old for the CUDA 13 of requirements.lock, which needs {CUDA_13}"
+        detail = f"driver {number}: the CUDA 13 of requirements.lock needs {CUDA_13}"
         return Finding("WARN", "GPU", detail, "make install TORCH=cu126, or a newer driver")
     return Finding("OK", "GPU", f"{len(host.gpus())} with driver {number}")
 

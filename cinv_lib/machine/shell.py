@@ -1,16 +1,16 @@
 """What the Makefile asks before there is an environment, under any Python from 3.8 on.
 
-    python3 -I cinv_lib/machine/shell.py gpus | cores     what this process may use
-    python3 -I cinv_lib/machine/shell.py jobs [GPUS]      how many trainings at once
-    python3 -I cinv_lib/machine/shell.py run PROFILE      the folder of a profile's run
-    python3 -I cinv_lib/machine/shell.py folders          where the course keeps things
-    python3 -I cinv_lib/machine/shell.py environment      lines for a shell: what has to be set here
-    python3 -I cinv_lib/machine/shell.py check NAME=VALUE ...  are these whole numbers?
-    python3 -I cinv_lib/machine/shell.py install PYTHON TORCH  make `.venv`, or bring it up to date
-    python3 -I cinv_lib/machine/shell.py doctor PORT PYTHON    is everything in place?
+python3 -I cinv_lib/machine/shell.py gpus | cores     what this process may use
+python3 -I cinv_lib/machine/shell.py jobs [GPUS]      how many trainings at once
+python3 -I cinv_lib/machine/shell.py run PROFILE      the folder of a profile's run
+python3 -I cinv_lib/machine/shell.py folders          where the course keeps things
+python3 -I cinv_lib/machine/shell.py environment      lines for a shell: what has to be set here
+python3 -I cinv_lib/machine/shell.py check NAME=VALUE ...  are these whole numbers?
+python3 -I cinv_lib/machine/shell.py install PYTHON TORCH  make `.venv`, or bring it up to date
+python3 -I cinv_lib/machine/shell.py doctor PORT PYTHON    is everything in place?
 """
 
-# ruff: noqa: E402, UP006, UP035 (the names of types that Python 3.8 has)
+# ruff: noqa: UP006, UP035 (the names of types that Python 3.8 has)
 
 import os
 import shlex

@@ -3,10 +3,7 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
