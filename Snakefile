@@ -50,11 +50,10 @@ def plan() -> dict:
         done = subprocess.run(asked, stdout=subprocess.PIPE, text=True)
         if done.returncode:  # it has said why
             sys.exit(done.returncode)
-        text = done.stdout
-        if json.loads(text).get("absent"):  # what is absent now may be there the next time
-            return json.loads(text)
+        if json.loads(done.stdout).get("absent"):  # what is absent now may be there the next time
+            return json.loads(done.stdout)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text)
+        kept.write_text(done.stdout)
     return json.loads(kept.read_text())
 
 

@@ -20,8 +20,10 @@ def in_checkout() -> bool:
 
 def own() -> Path:
     """The user's own folder for the data of programs, on Linux ~/.local/share/cinv."""
-    import platformdirs  # not there before the installation
-
+    try:
+        import platformdirs
+    except ImportError:  # before the installation
+        return Path("~/.local/share/cinv").expanduser()
     return Path(platformdirs.user_data_dir("cinv", appauthor=False))
 
 

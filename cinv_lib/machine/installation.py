@@ -180,12 +180,12 @@ def recorded() -> str:
         return ""
 
 
-def room(cache: Path, needed: float) -> str:
+def room(cache: Path, needed: int) -> str:
     """A sentence where a disk that the installation writes to is too full; else "".
 
     Links between two disks are not possible: then both hold everything.
     """
-    places = {}
+    places: Dict[int, Path] = {}
     for place in (ROOT, cache):
         there = next(folder for folder in (place, *place.parents) if folder.exists())
         places.setdefault(there.stat().st_dev, there)
@@ -194,7 +194,7 @@ def room(cache: Path, needed: float) -> str:
         if free < needed:
             other = "" if there == ROOT else " or name a folder on another: UV_CACHE_DIR=..."
             return (
-                f"{there}: {free:.1f} GiB free, and the installation needs {needed:.0f}. Make room"
+                f"{there}: {free:.1f} GiB free, and the installation needs {needed}. Make room"
                 f"{other}, or without CUDA's libraries it needs 2: make install TORCH=cpu"
             )
     return ""

@@ -153,7 +153,7 @@ def home(folder: Optional[Path] = None) -> Finding:
     return Finding("OK", "home", f"{host.user()} can write to {folder}")
 
 
-def disk(folder: Optional[Path] = None, needed: float = 3, name: str = "disk") -> Finding:
+def disk(folder: Optional[Path] = None, needed: int = 3, name: str = "disk") -> Finding:
     """Data, students and executed notebooks take about 1 GiB; the installation some 7."""
     folder = folder or folders.home()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -166,7 +166,7 @@ def disk(folder: Optional[Path] = None, needed: float = 3, name: str = "disk") -
         return Finding("FAIL", name, f"{there} cannot be written to", fix)
     if free < needed:
         status = "FAIL" if free < needed / 6 else "WARN"
-        return Finding(status, name, f"{free:.1f} GiB free at {there}: expected {needed:g}", fix)
+        return Finding(status, name, f"{free:.1f} GiB free at {there}: expected {needed}", fix)
     return Finding("OK", name, f"{free:.0f} GiB free at {there}")
 
 
