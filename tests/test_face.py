@@ -167,7 +167,9 @@ def test_a_function_is_no_operator_and_is_refused_at_once(teacher, image_set, ow
         lambda: ci.fit_probe(teacher, image_set, halved, QUICK),
         lambda: ci.evaluate({"teacher": teacher}, image_set, halved),
     ):
-        with pytest.raises(ValueError, match=r"halved at .* is no operator;(.|\n)*class Rows\(ci\."):
+        with pytest.raises(
+            ValueError, match=r"halved at .* is no operator;(.|\n)*class Rows\(ci\."
+        ):
             call()
 
 
