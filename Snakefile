@@ -6,16 +6,14 @@ of the lesson that shows it, with an operator, a loss and a seed: run again when
 description changed.
 """
 
-import hashlib
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-from cinv_lib.machine import host
+from cinv_lib.course.excerpt import arguments, fingerprint, library, tagged, wanted
+from cinv_lib.machine import folders, host
 
 
 def setting(name: str, default: str = "") -> str:
@@ -24,77 +22,24 @@ def setting(name: str, default: str = "") -> str:
     return "" if value is None else str(value)
 
 
-def gpu_names(text: str) -> str:
-    """Names of GPUs, checked, as they go into the jobs' shell."""
-    names = text.replace(",", " ").split()
-    wrong = [name for name in names if name != "-1" and not host.GPU.fullmatch(name)]
-    if wrong:
-        expected = "expected numbers, as in GPUS='0 1'"
-        raise ValueError(f"GPUS={text!r}: {wrong[0]!r} is no GPU; {expected}")
-    return " ".join(names)
-
-
 PROFILE = setting("profile", "stickers")
 SEEDS = int(config.get("seeds", 1))
-GPUS = gpu_names(setting("gpus"))
+GPUS = host.gpu_names(setting("gpus"))
 SLURM = bool(config.get("slurm"))  # jobs are elsewhere: SLURM gives them their cores and GPUs
-for folder in ("CINV_RUNS", "CINV_HOME"):  # jobs and lessons start in other folders
-    if os.environ.get(folder):
-        os.environ[folder] = os.path.abspath(os.path.expanduser(os.environ[folder]))
-RUN = host.run_folder(PROFILE)
+os.environ.update(folders.exported())  # jobs and lessons start in other folders
+RUN = folders.run_folder(PROFILE)
 if set(RUN) & set("{}\n"):
     raise ValueError(f"{RUN!r}: a run cannot be kept there, as snakemake reads {{ and }} in a path")
 LOGS = os.path.abspath(f"{RUN}/logs")  # a lesson runs in another folder, notebooks
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
-NOTHING = {"api", "doctor", "finding", "host", "site"}  # modules of the library that no result comes from
-CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
 # a progress bar of cells for people, where no other lesson runs beside it; silence for log files
 ALONE = sys.stderr.isatty() and workflow.cores == 1
 BAR = "--progress-bar" if ALONE else "--no-progress-bar"
 
 
-def wanted(lessons: str) -> list[str]:
-    """Names of the notebooks of "all", of "core", or of numbers: "00 05", "0,5"."""
-    if lessons == "all":
-        return list(NAMES.values())
-    lessons = CORE if lessons == "core" else lessons
-    numbers = [number.zfill(2) for number in re.split(r"[\s,]+", lessons.strip()) if number]
-    if not numbers:
-        raise ValueError(f"no lesson {lessons!r}; there are: {' '.join(NAMES)} (or: core, all)")
-    for number in numbers:
-        if number not in NAMES:
-            raise ValueError(f"no lesson {number!r}; there are: {' '.join(NAMES)} (or: core, all)")
-    return [NAMES[number] for number in numbers]
-
-
-def library() -> str:
-    """A hash of what the lessons compute with."""
-    digest = hashlib.sha256()
-    for folder in ("cinv_lib", "data_prep"):
-        for path in sorted(Path(folder).rglob("*")):
-            if path.suffix in {".py", ".json", ".md", ".txt"} and path.stem not in NOTHING:
-                digest.update(path.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def tagged(name: str, tag: str | None = None) -> list[tuple[str, str]]:
-    """Type and source of a notebook's cells: of all, or of those with a tag."""
-    notebook = json.loads(Path("notebooks", f"{name}.ipynb").read_text(encoding="utf-8"))
-    chosen = [c for c in notebook["cells"] if tag in (None, *c["metadata"].get("tags", []))]
-    return [(cell["cell_type"], "".join(cell["source"])) for cell in chosen]
-
-
-def cells(name: str, tag: str | None = None) -> str:
-    """A hash of a notebook's sources, not of its outputs, which are committed too."""
-    return hashlib.sha256(json.dumps(tagged(name, tag)).encode()).hexdigest()[:16]
-
-
 def parameters(name: str, **values) -> str:
-    """papermill's arguments: of the profile and these values, those that the notebook has."""
-    lines = [line for _, source in tagged(name, "parameters") for line in source.split("\n")]
-    has = {line.partition("=")[0].strip() for line in lines}
-    given = {"profile": PROFILE} | values
-    return " ".join(f"-p {key} {shlex.quote(str(given[key]))}" for key in given if key in has)
+    """papermill's arguments for a lesson: of the profile and these values, those that it has."""
+    return arguments(f"notebooks/{name}.ipynb", {"profile": PROFILE} | values)
 
 
 def plan() -> dict:
@@ -102,18 +47,20 @@ def plan() -> dict:
     kept = Path(RUN, ".plan", f"{LIBRARY}-{SEEDS}.json")
     if not kept.exists():
         asked = [sys.executable, "-m", "cinv_lib.lab.plan", PROFILE, "--seeds", str(SEEDS)]
-        text = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
-        if json.loads(text).get("absent"):  # what is absent now may be there the next time
-            return json.loads(text)
+        done = subprocess.run(asked, stdout=subprocess.PIPE, text=True)
+        if done.returncode:  # it has said why
+            sys.exit(done.returncode)
+        if json.loads(done.stdout).get("absent"):  # what is absent now may be there the next time
+            return json.loads(done.stdout)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text)
+        kept.write_text(done.stdout)
     return json.loads(kept.read_text())
 
 
-LIBRARY = library()
+LIBRARY = library("cinv_lib", "data_prep")
 # lessons that show a training; without its notebook a training is made as other tasks are
-TRAINING = {number for number, name in NAMES.items() if tagged(name, "training")}
-LESSONS = wanted(setting("lessons", "all"))
+TRAINING = {number for number, name in NAMES.items() if tagged(f"notebooks/{name}.ipynb", "training")}
+LESSONS = wanted(setting("lessons", "all"), NAMES)
 PLAN = plan()
 
 
@@ -199,7 +146,7 @@ rule training:
         runtime=12 * 60,
     params:
         address=lambda wildcards: PLAN["tasks"][wildcards.task]["address"],
-        cells=lambda wildcards: cells(NAMES[wildcards.lesson], "training"),
+        cells=lambda wildcards: fingerprint(f"notebooks/{NAMES[wildcards.lesson]}.ipynb", "training"),
         parameters=lambda wildcards: parameters(
             NAMES[wildcards.lesson], **PLAN["tasks"][wildcards.task]["parameters"]
         ),
@@ -269,7 +216,7 @@ rule lesson:
         mem_mb=16_000,
         runtime=4 * 60,
     params:
-        cells=lambda wildcards: cells(wildcards.name),
+        cells=lambda wildcards: fingerprint(f"notebooks/{wildcards.name}.ipynb"),
         library=LIBRARY,
         parameters=lambda wildcards: parameters(wildcards.name, seeds=SEEDS),
         absent=PLAN.get("absent", []),  # run again once it is there

@@ -11,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("cinv_lib/course", "cinv_lib/lab", "cinv_lib/machine")
+MACHINE = ("cinv_lib/machine/host.py", "cinv_lib/machine/folders.py")
 SITE = """
 import pathlib, sys
 run = pathlib.Path(sys.argv[1])
@@ -68,8 +69,9 @@ def course(tmp_path):
         (tmp_path / name).mkdir()
         # A folder without it would lose against the real package, installed or not.
         (tmp_path / name / "__init__.py").touch()
-    for name in ("Snakefile", "cinv_lib/course/excerpt.py", "cinv_lib/machine/host.py"):
+    for name in ("Snakefile", "cinv_lib/course/excerpt.py", *MACHINE):
         (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "Makefile").touch()  # by which the library knows its repository
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib/course/site.py").write_text(SITE)
     (tmp_path / "cinv_lib/lab/plan.py").write_text(PLAN)

@@ -11,8 +11,7 @@ import pytest
 import torch
 from test_course import course, make, write  # noqa: F401
 
-from cinv_lib.course import doctor
-from cinv_lib.machine import hardware, host, provenance
+from cinv_lib.machine import hardware, host, preflight, provenance
 from cinv_lib.machine.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +83,7 @@ def test_a_result_is_built_once_and_kept_without_linux(elsewhere, tmp_path):
 
 def test_the_doctor_says_that_a_system_does_not_tell_its_memory(elsewhere, monkeypatch):
     monkeypatch.delattr(os, "sysconf")
-    assert doctor.memory().detail == "this system does not say"
+    assert preflight.memory().detail == "this system does not say"
 
 
 def sources(*patterns: str) -> list[Path]:

@@ -113,7 +113,7 @@ def stranger(installed, tmp_path):
         mine = ("CINV_HOME", "CINV_RUNS", "CINV_PROGRESS", "CINV_RECORDED", "PYTHONPATH")
         environment = {name: value for name, value in os.environ.items() if name not in mine}
         environment |= {
-            "PYTHONPATH": str(installed),  # before the checkout, which this environment knows
+            "PYTHONPATH": str(installed),
             "HOME": str(tmp_path),
             "XDG_DATA_HOME": str(tmp_path / "share"),
             "HF_HUB_OFFLINE": "1",
@@ -121,6 +121,7 @@ def stranger(installed, tmp_path):
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         (tmp_path / "work").mkdir()
+        text = f"import sys; sys.path.insert(0, {str(installed)!r})\n{text}"
         return run([sys.executable, "-c", text], cwd=tmp_path / "work", env=environment)
 
     return runs

@@ -2,7 +2,6 @@ from . import contents as contents
 from . import doctor as doctor
 from . import ending as ending
 from . import excerpt as excerpt
-from . import finding as finding
 from . import lessons as lessons
 from . import publish as publish
 from . import record as record

@@ -1,5 +1,7 @@
 """Is everything in place? `make doctor`: a line a check, OK, WARN or FAIL, with the fix.
 
+Before the installation `make doctor` asks `machine.preflight` alone. Here things are not looked for
+but done: a kernel is started and asked whose library it has, the runner runs, the GPU computes.
 Every check imports what it needs by itself, so that one broken library costs one line.
 """
 
@@ -9,24 +11,26 @@ import importlib
 import importlib.metadata
 import os
 import re
-import shutil
-import socket
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from cinv_lib.course.finding import REINSTALL, Finding, report
-from cinv_lib.machine import host
+from cinv_lib.machine import folders, host, installation, preflight
+from cinv_lib.machine.finding import REINSTALL, Finding, report
 from cinv_lib.machine.folders import ROOT, home
+from cinv_lib.machine.host import GIB
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-GIB = 2**30
+KERNEL = "import sys, cinv_lib; from cinv_lib.machine import folders; "
+KERNEL += "print(sys.prefix, cinv_lib.__file__, folders.shown(), sep='\\n')"
 
 
 def python() -> Finding:
     """3.11 and 3.12 are tested; newer ones may well work."""
     version, number = sys.version_info[:2], ".".join(map(str, sys.version_info[:3]))
-    fix = "rm -rf .venv && make doctor PYTHON=/path/to/python3.12"
+    fix = "rm -rf .venv && make install PYTHON=/path/to/python3.12"
     if version < (3, 11):
         return Finding("FAIL", "Python", f"{number} is too old: expected 3.11 or 3.12", fix)
     if version > (3, 12):
@@ -35,9 +39,11 @@ def python() -> Finding:
 
 
 def packages(lock: Path = ROOT / "requirements.lock") -> Finding:
-    """Installed versions against those of the lock file."""
-    different = []
+    """Installed versions against the lock file's, but for PyTorch's own where TORCH chose."""
+    different, chosen = [], installation.recorded()
     for name, wanted in locked(lock).items():
+        if chosen and installation.TORCHS.match(f"{name}=="):
+            continue
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -69,7 +75,14 @@ def locked(lock: Path) -> dict[str, str]:
 
 def torch() -> Finding:
     """torch imports and computes."""
-    torch = importlib.import_module("torch")
+    try:
+        torch = importlib.import_module("torch")
+    except Exception as error:
+        stray = os.environ.get("PYTHONPATH")
+        if not stray:
+            raise
+        fix = f"unset PYTHONPATH (it is {stray}): a library in it is not this environment's"
+        return Finding("FAIL", "torch", f"{type(error).__name__}: {str(error)[:200]}", fix)
     total = float(torch.arange(5.0).sum())
     if total != 10.0:
         return Finding("FAIL", "torch", f"0+1+2+3+4 = {total}", REINSTALL)
@@ -107,30 +120,82 @@ def widgets() -> Finding:
 
 
 def kernel() -> Finding:
-    """The notebooks' kernel is this environment's."""
-    from jupyter_client.kernelspec import KernelSpecManager
+    """A kernel, started as a lesson's is, is this environment's and has this checkout's library."""
+    from jupyter_client.manager import start_new_kernel
 
-    spec = KernelSpecManager().get_kernel_spec("python3")
-    if not Path(spec.resource_dir).is_relative_to(sys.prefix):
-        detail = f"python3 is {spec.resource_dir}, not one of {sys.prefix}"
-        return Finding("WARN", "kernel", detail, "start it by `make lab`; unset JUPYTER_PATH")
-    return Finding("OK", "kernel", "python3 is this environment's")
+    fix = f"unset JUPYTER_PATH; if that does not help: {REINSTALL}"
+    said: list[str] = []
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT / "notebooks"))
+    try:
+        client.execute_interactive(
+            KERNEL, output_hook=lambda message: said.append(_printed(message)), timeout=120
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    prefix, library, *shown = "".join(said).strip().split("\n")
+    if Path(prefix).resolve() != Path(sys.prefix).resolve():
+        return Finding("FAIL", "kernel", f"python3 is {prefix}'s, not {sys.prefix}'s", fix)
+    if Path(library).resolve() != ROOT / "cinv_lib/__init__.py":
+        fix = f"unset PYTHONPATH; if that does not help: {REINSTALL}"
+        return Finding("FAIL", "kernel", f"it has the library {library}, not {ROOT}'s", fix)
+    if "\n".join(shown) != folders.shown():
+        return Finding("FAIL", "kernel", f"it has other folders: {', '.join(shown)}", "make lab")
+    return Finding("OK", "kernel", "python3 starts, with this library and these folders")
+
+
+def _printed(message: dict) -> str:
+    """What a message of a kernel says, an error included."""
+    content = message["content"]
+    if message["header"]["msg_type"] == "error":
+        raise RuntimeError(f"a kernel stopped: {content['ename']}: {content['evalue']}")
+    return content["text"] if content.get("name") == "stdout" else ""
+
+
+def runner() -> Finding:
+    """snakemake runs a rule, with this HOME and this user."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "Snakefile").write_text("rule all:\n    output: touch('done')\n")
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet", "--nolock"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        if not Path(folder, "done").exists():
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            fix = "make doctor (not python -m), which gives it a HOME that can be written to"
+            return Finding("FAIL", "runner", f"snakemake stopped: {last[:200]}", fix)
+    return Finding("OK", "runner", "snakemake runs a rule")
 
 
 def gpu() -> Finding:
-    """A GPU is welcome and not needed."""
+    """A GPU is welcome and not needed. The one that is named computes."""
     torch = importlib.import_module("torch")
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         name = torch.cuda.get_device_name()
-        return Finding("OK", "GPU", f"{name}, {free / GIB:.0f} of {total / GIB:.0f} GiB free")
+        try:
+            x = torch.ones(1024, 1024, device="cuda")
+            computed = float((x @ x).mean())
+        except RuntimeError as error:  # taken by others, or too old for this build
+            fix = "another GPU: GPUS=1; for an old one: make install TORCH=cu126"
+            return Finding("FAIL", "GPU", f"{name}: {str(error).splitlines()[0][:150]}", fix)
+        if computed != 1024:
+            return Finding("FAIL", "GPU", f"{name}: 1024 ones sum to {computed}", "another GPU")
+        detail = f"{name} computes, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
+        return Finding("OK", "GPU", detail)
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None and host.gpus() in ([], ["-1"]):
         return Finding("OK", "GPU", f"hidden by CUDA_VISIBLE_DEVICES={hidden!r}")
-    if shutil.which("nvidia-smi"):
-        detail = f"there is an NVIDIA driver, but torch {torch.__version__} does not reach a GPU"
-        return Finding("WARN", "GPU", detail, "run nvidia-smi; the driver may be too old for torch")
-    return Finding("OK", "GPU", "none; the stickers profile needs none")
+    number = host.driver()
+    if number is not None:
+        detail = f"driver {number}, but torch {torch.__version__} does not reach a GPU"
+        built = torch.version.cuda
+        fix = "run nvidia-smi; a reboot helps after an update of the driver"
+        if built is None:
+            fix = "make install TORCH=cu126 (or TORCH= for the lock's)"
+        elif built.startswith("13") and number < preflight.CUDA_13:
+            fix = f"make install TORCH=cu126, or a driver from {preflight.CUDA_13} on"
+        return Finding("WARN", "GPU", detail, fix)
+    found = preflight.driver()  # a driver without a GPU that works
+    return found if found.status != "OK" else Finding("OK", "GPU", "none; stickers needs none")
 
 
 def bf16() -> Finding:
@@ -141,43 +206,6 @@ def bf16() -> Finding:
     if hardware.bf16_pays(device):
         return Finding("OK", "bf16", f"the {device.type} computes in bfloat16")
     return Finding("OK", "bf16", f"not on this {device.type}; float32 takes about twice as long")
-
-
-def memory() -> Finding:
-    """The course peaks at about 2 GiB, and each further training at once takes 1.5 GiB more."""
-    free, cores = host.memory(), host.cores()
-    if free is None:
-        return Finding("OK", "memory", "this system does not say")
-    detail = f"{free / GIB:.1f} GiB are free for {cores} cores: {host.jobs([])} jobs at once"
-    if free < 2.5 * GIB:
-        fix = "close programs, or give the container more memory"
-        return Finding("WARN", "memory", f"{detail}; expected 2.5 GiB or more", fix)
-    return Finding("OK", "memory", detail)
-
-
-def user(folder: Path | None = None) -> Finding:
-    """Programs keep caches in HOME; where they cannot, make gives them another folder."""
-    folder = folder or Path(os.path.expanduser("~"))
-    if not host.writable(folder):
-        kept = f"make keeps caches in {host.stand_in()}"
-        detail = f"HOME={str(folder)!r} cannot be written to; {kept}"
-        fix = "none needed for make; else export HOME=/a/folder/of/yours"
-        return Finding("WARN", "home", detail, fix)
-    return Finding("OK", "home", f"{host.user()} can write to {folder}")
-
-
-def disk(folder: Path | None = None) -> Finding:
-    """Data, students and executed notebooks take about 1 GiB."""
-    folder = folder or home()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free / GIB
-    fix = f"free some space on the disk of {there}, or set CINV_HOME and CINV_RUNS to another disk"
-    if not os.access(there, os.W_OK):
-        return Finding("FAIL", "disk", f"{there} cannot be written to", fix)
-    if free < 3:
-        status = "FAIL" if free < 0.5 else "WARN"
-        return Finding(status, "disk", f"{free:.1f} GiB free at {there}: expected 3", fix)
-    return Finding("OK", "disk", f"{free:.0f} GiB free at {there}")
 
 
 def data(folder: Path | None = None) -> Finding:
@@ -194,6 +222,8 @@ def data(folder: Path | None = None) -> Finding:
 def weights(folder: Path, load: bool = True) -> Finding:
     """An embedded encoder: its file is the one of its model card, and gives finite embeddings."""
     fix = f"git checkout -- {relative(folder)}"
+    if not (ROOT / ".git").exists():
+        fix = f"download the course again: its archive has {relative(folder)}"
     cards, files = folder / "MODEL_CARD.md", sorted(folder.glob("*.safetensors"))
     name = f"weights {folder.name}"
     if not files or not cards.is_file():
@@ -225,19 +255,6 @@ def clip() -> Finding:
     return Finding("OK", "OpenAI's CLIP", "RN101 is not here, and the offline course needs none")
 
 
-def port(number: int = 8888) -> Finding:
-    """JupyterLab's port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", number))
-        except OSError as error:
-            detail = f"{number} is taken ({error.strerror})"
-            fix = f"none needed, JupyterLab takes the next; or make lab PORT={number + 100}"
-            return Finding("WARN", "port", detail, fix)
-    return Finding("OK", "port", f"{number} is free for make lab")
-
-
 def relative(path: Path) -> Path:
     """The path as typed from the repository's root."""
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
@@ -245,15 +262,16 @@ def relative(path: Path) -> Path:
 
 def checks(port_number: int = 8888) -> list[tuple[str, Callable[[], Finding]]]:
     """(name, check) of everything, the foundations first."""
-    named = (python, packages, torch, torchvision, open_clip, widgets, kernel, gpu, bf16, memory)
-    later = (user, disk, data, clip)
+    named = (python, packages, torch, torchvision, open_clip, widgets, kernel, runner, gpu, bf16)
     return [
-        *((check.__name__, check) for check in (*named, *later)),
+        *((check.__name__, check) for check in named),
+        *preflight.always(),
+        *((check.__name__, check) for check in (data, clip)),
         *(
             (f"weights {name}", lambda name=name: weights(WEIGHTS / name))
             for name in sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir())
         ),
-        ("port", lambda: port(port_number)),
+        ("port", lambda: preflight.port(port_number)),
     ]
 
 

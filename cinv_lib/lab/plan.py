@@ -90,7 +90,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.seeds < 1:
         parser.error(f"--seeds {given.seeds}: expected how many training seeds, 1 or more")
-    p = profile(given.profile)
+    try:
+        p = profile(given.profile)
+    except ValueError as error:
+        parser.error(str(error))
     if given.make is None:
         print(as_json(p, given.seeds))
         return

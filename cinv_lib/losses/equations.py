@@ -180,14 +180,14 @@ class Loss:
 def parse(text: str | Loss) -> Loss:
     """The loss that `text` names; `str` is the inverse. A loss passes through.
 
-    Raises ValueError on any other text, TypeError on what is neither.
+    Raises ValueError on anything else.
 
     "mse", "mse,centred", "st:0.1", "nt:0.5", "st:0.1,weight=0.5", "st:0.1,centred".
     """
     if isinstance(text, Loss):
         return text
     if not isinstance(text, str):
-        raise TypeError(f"{text!r} is no loss; expected a text such as 'st:0.1', or a Loss")
+        raise ValueError(f"{text!r} is no loss; expected a text such as 'st:0.1', or a Loss")
     head, *options = text.strip().split(",")
     name, colon, tau = head.partition(":")
     read = partial(

@@ -1,7 +1,10 @@
 from . import checks as checks
 from . import files as files
+from . import finding as finding
 from . import folders as folders
 from . import hardware as hardware
 from . import host as host
+from . import installation as installation
+from . import preflight as preflight
 from . import provenance as provenance
 from . import store as store

@@ -1,14 +1,7 @@
-"""What this machine gives the course: a Python, cores, memory, GPUs, folders to write to.
+"""What this machine gives the course: cores, memory, GPUs, folders that can be written to.
 
-The Makefile asks before there is an environment, so this file needs the standard library alone and
-runs by itself under Python 3.8 or newer:
-
-    python3 -I cinv_lib/machine/host.py python [PYTHON]   the Python that suits the course
-    python3 -I cinv_lib/machine/host.py jobs [GPUS]       how many trainings at once
-    python3 -I cinv_lib/machine/host.py gpus | cores      what this process may use
-    python3 -I cinv_lib/machine/host.py run PROFILE       the folder of a profile's run
-    python3 -I cinv_lib/machine/host.py environment       lines for a shell: what has to be set here
-    python3 -I cinv_lib/machine/host.py check NAME=VALUE ...   are these whole numbers?
+The Makefile asks before there is an environment (by `machine.shell`), so this file needs the
+standard library alone, of Python 3.8 or newer.
 """
 
 # ruff: noqa: UP006, UP035, UP045 (the names of types that Python 3.8 has)
@@ -16,23 +9,15 @@ runs by itself under Python 3.8 or newer:
 import os
 import pwd
 import re
-import shlex
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parents[2]
 GIB = 2**30
 JOB = 1.5 * GIB  # what a training, or an executed notebook, holds in memory
 SPARE = 1 * GIB  # for everything else on the machine
-
-PYTHONS = ("python3", "python3.12", "python3.11", "python3.13", "python3.14")
-NEEDED = """This course needs Python 3.11 or 3.12; {python} is {version}.
-Install one (apt install python3.11 python3.11-venv, brew install python@3.12, pyenv),
-or name one: make course PYTHON=/path/to/python3.12"""
 
 # A name of a GPU as CUDA_VISIBLE_DEVICES has it: its number, or "GPU-..." or "MIG-...".
 GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+", re.ASCII)
@@ -48,18 +33,6 @@ WRITTEN = {
     "MPLCONFIGDIR": "~/.config/matplotlib",
 }
 USER_NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the order of getpass.getuser
-
-# What a reader's pip.conf or environment may ask of pip and would stop the course's only use of it.
-# The index, the proxy and the certificates stay the reader's. An empty value takes one away.
-PIP = {
-    "PIP_USER": "0",
-    "PIP_REQUIRE_VIRTUALENV": "0",
-    "PIP_REQUIRE_HASHES": "0",
-    "PIP_DRY_RUN": "0",
-    "PIP_PYTHON": "",
-    "PIP_CONSTRAINT": "",
-    "PIP_REQUIREMENT": "",
-}
 
 
 def _read(path: Path) -> str:
@@ -138,35 +111,33 @@ def gpus() -> List[str]:
 
 def _driver() -> List[str]:
     """Numbers of the GPUs that nvidia-smi lists. Without a usable driver it prints sentences."""
-    asked = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(
-            asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
-        )
-    except (OSError, subprocess.SubprocessError):  # absent, failed, or a driver that hangs
-        return []
-    lines = done.stdout.decode(errors="replace").split("\n")
+    lines = answer(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]).split("\n")
     return [line.strip() for line in lines if re.fullmatch(r"[0-9]+", line.strip())]
 
 
-def jobs(names: List[str], root: Path = Path("/")) -> int:
-    """Trainings at once: one a GPU, else one a core, as far as there is memory for them."""
-    real = [name for name in names if name != "-1"]
-    if real:
-        return len(real)
-    free = memory(root)
-    return max(1, cores(root) if free is None else min(cores(root), int((free - SPARE) // JOB)))
+def gpu_names(text: str) -> str:
+    """Names of GPUs as a reader types them, checked: they go into the shell of jobs.
+
+    Raises:
+        ValueError: one is none.
+    """
+    names = text.replace(",", " ").split()
+    wrong = [name for name in names if name != "-1" and not GPU.fullmatch(name)]
+    if wrong:
+        expected = "expected numbers, as in GPUS='0 1'"
+        raise ValueError(f"GPUS={text!r}: {wrong[0]!r} is no GPU; {expected}")
+    return " ".join(names)
 
 
-def suits(python: str, newest: Tuple[int, int] = (4, 0)) -> bool:
-    """Whether this Python starts (a pyenv shim may not) and is from 3.11 to `newest`."""
-    code = "import sys; print(*sys.version_info[:2])"
-    version = _answer([python, "-I", "-c", code]).split()
-    return len(version) == 2 and (3, 11) <= (int(version[0]), int(version[1])) <= newest
+def driver() -> Optional[int]:
+    """The NVIDIA driver's first number, such as 580; None: there is none that works."""
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    found = re.match(r"([0-9]+)\.[0-9.]+$", answer(asked), re.M)
+    return int(found[1]) if found else None
 
 
-def _answer(command: List[str]) -> str:
-    """What a command prints; "" if it cannot start, fails or does not end."""
+def answer(command: List[str]) -> str:
+    """What a command prints; "" if it cannot start, fails or does not end (a driver hangs)."""
     try:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
@@ -176,20 +147,13 @@ def _answer(command: List[str]) -> str:
     return done.stdout.decode(errors="replace").strip()
 
 
-def python(given: str = "") -> Optional[str]:
-    """The given Python if it suits; else the first on PATH that is 3.11 or 3.12, else a newer one.
-
-    Those of `.venv` are left out, which is made with it.
-    """
-    if given:
-        return given if suits(given) else None
-    folders = [f for f in os.get_exec_path() if f and Path(f).absolute() != ROOT / ".venv/bin"]
-    there = [shutil.which(name, path=folder) for name in PYTHONS for folder in folders]
-    for newest in ((3, 12), (4, 0)):
-        for path in filter(None, there):
-            if suits(path, newest):
-                return path
-    return None
+def jobs(names: List[str], root: Path = Path("/")) -> int:
+    """Trainings at once: one a GPU, else one a core, as far as there is memory for them."""
+    real = [name for name in names if name != "-1"]
+    if real:
+        return len(real)
+    free = memory(root)
+    return max(1, cores(root) if free is None else min(cores(root), int((free - SPARE) // JOB)))
 
 
 def writable(folder: Path) -> bool:
@@ -214,8 +178,8 @@ def stand_in() -> Path:
 
 
 def environment() -> Dict[str, str]:
-    """Variables that the course's programs need here. Most machines need no more than `PIP`."""
-    needed = dict(PIP)
+    """Variables that the course's programs need here. Most machines need none."""
+    needed = {}
     for variable, default in WRITTEN.items():
         folder = os.environ.get(variable) or os.path.expanduser(default)
         if not writable(Path(folder)):
@@ -223,6 +187,20 @@ def environment() -> Dict[str, str]:
     if not any(os.environ.get(name) for name in USER_NAMES):
         needed["USER"] = needed["LOGNAME"] = user()  # many ask for a name, and none is for some ids
     return needed
+
+
+def file_system(folder: Path, root: Path = Path("/")) -> str:
+    """The kind of file system that a folder is on, such as "ext4" or "nfs4"; "": unknown."""
+    lines = [line.split() for line in _read(root / "proc/self/mountinfo").splitlines()]
+    mounts = [(line[4], line[line.index("-") + 1]) for line in lines if "-" in line]
+    if not mounts and root == Path("/"):  # no Linux: "DEVICE on FOLDER (KIND, ...)"
+        mounts = re.findall(r" on (.+) \(([^,)]+)", answer(["mount"]))
+    mounts = [
+        (re.sub(r"\\([0-7]{3})", lambda o: chr(int(o[1], 8)), at), kind) for at, kind in mounts
+    ]
+    above = [str(parent) for parent in (folder, *folder.parents)]
+    over = [(len(at), i, kind) for i, (at, kind) in enumerate(mounts) if at in above]
+    return max(over)[2] if over else ""
 
 
 def user() -> str:
@@ -233,13 +211,6 @@ def user() -> str:
         return f"user{os.getuid()}"
 
 
-def run_folder(profile: str) -> str:
-    """Folder of a profile's run, as everything that `make` starts shall see it: $CINV_RUNS as an
-    absolute path, or `runs` in the checkout."""
-    runs = os.environ.get("CINV_RUNS")
-    return os.path.join(os.path.abspath(os.path.expanduser(runs)) if runs else "runs", profile)
-
-
 def check(settings: List[str]) -> List[str]:
     """What is wrong with these "NAME=VALUE", a sentence each: whole numbers from 1."""
     wrong = []
@@ -248,40 +219,3 @@ def check(settings: List[str]) -> List[str]:
         if not re.fullmatch(r"[0-9]{1,7}", value) or not 1 <= int(value) <= most:
             wrong.append(f"{name}={value!r}: expected a whole number from 1 to {most}")
     return wrong
-
-
-def main(arguments: List[str]) -> int:
-    """Answer one question on standard output; 1 with a sentence on standard error if it cannot."""
-    question, rest = (arguments or [""])[0], arguments[1:]
-    if question == "cores":
-        print(cores())
-    elif question == "gpus":
-        print(*gpus())
-    elif question == "jobs":
-        print(jobs(" ".join(rest).split()))
-    elif question == "python":
-        given = "".join(rest)
-        found = python(given)
-        if found is None:
-            name = given or "python3"
-            version = _answer([name, "--version"]) or "not one that starts"
-            print(NEEDED.format(python=name, version=version), file=sys.stderr)
-            return 1
-        print(found)
-    elif question == "run":
-        print(run_folder("".join(rest)))
-    elif question == "environment":
-        for variable, value in environment().items():
-            print(f"export {variable}={shlex.quote(value)}")
-    elif question == "check":
-        wrong = check(rest)
-        print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
-        return int(bool(wrong))
-    else:
-        print(__doc__, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -178,7 +178,7 @@ class OneOf(Operator):
 def parse(text: str | Operator) -> Operator:
     """The operator that `text` names; `str` is the inverse. An operator passes through.
 
-    Raises ValueError on any other text, TypeError on what is neither, as a function is.
+    Raises ValueError on anything else, be it another text or no text at all, as a function is.
 
     One of "identity", "mask:0.9", "noise:0.1..0.3", "blur:2.57"; a mixture of them with a
     probability each, "blur:1..5@0.8+noise:0.05..0.5@0.8" (without "@", it is 1); or a choice
@@ -196,10 +196,10 @@ def parse(text: str | Operator) -> Operator:
 
 
 def _object(given: object) -> Operator:
-    """What is given, if it is an operator. Raises TypeError where it is not, as a function is."""
+    """What is given, if it is an operator. Raises ValueError where it is not, as a function is."""
     if isinstance(given, Operator):
         return given
-    raise TypeError(
+    raise ValueError(
         f"{given!r} is no operator; expected a text such as 'mask:0.9', or an object of a "
         f"class such as{CLASS}and then Rows(0.5), or 'rows:0.3..0.7'"
     )

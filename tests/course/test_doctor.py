@@ -4,7 +4,6 @@ import hashlib
 import importlib
 import importlib.metadata
 import shutil
-import socket
 import sys
 from collections import namedtuple
 from types import SimpleNamespace
@@ -13,8 +12,7 @@ import pytest
 import torch
 
 from cinv_lib.course import doctor
-from cinv_lib.course import finding as findings
-from cinv_lib.machine import host
+from cinv_lib.machine import finding as findings
 
 Version = namedtuple("Version", "major minor micro releaselevel serial")
 
@@ -82,32 +80,6 @@ def test_operators_of_torchvision_that_compute_nonsense(monkeypatch):
     assert doctor.torchvision().status == "FAIL"
 
 
-@pytest.mark.parametrize(("gib", "status"), [(0.1, "FAIL"), (1.0, "WARN"), (50.0, "OK")])
-def test_disk(tmp_path, monkeypatch, gib, status):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=gib * 2**30))
-    finding = doctor.disk(tmp_path / "not" / "there" / "yet")
-    assert finding.status == status
-    assert str(tmp_path) in finding.detail
-    assert ("CINV_HOME" in finding.fix) == (status != "OK")
-
-
-@pytest.mark.parametrize(("gib", "status"), [(1, "WARN"), (9, "OK")])
-def test_memory_says_how_many_jobs_there_will_be(monkeypatch, gib, status):
-    monkeypatch.setattr(host, "memory", lambda *_: gib * doctor.GIB)
-    monkeypatch.setattr(host, "cores", lambda *_: 64)
-    finding = doctor.memory()
-    assert finding.status == status
-    assert f"{gib}.0 GiB are free for 64 cores: {5 if gib == 9 else 1} jobs" in finding.detail
-
-
-def test_a_home_that_cannot_be_written_to_is_said_so(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert doctor.user().status == "OK"
-    monkeypatch.setenv("HOME", "/proc/none")
-    finding = doctor.user()
-    assert finding.status == "WARN" and "'/proc/none' cannot be written to" in finding.detail
-
-
 @pytest.mark.parametrize("visible", ["", "-1"])
 def test_gpus_that_the_reader_hid_are_no_fault_of_the_driver(monkeypatch, visible):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -152,16 +124,6 @@ def test_weights_that_are_absent(shipped, name):
     (shipped / name).unlink()
     finding = doctor.weights(shipped, load=False)
     assert finding.status == "FAIL" and "absent" in finding.detail
-
-
-def test_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        number = taken.getsockname()[1]
-        finding = doctor.port(number)
-        assert finding.status == "WARN" and str(number) in finding.detail
-    assert doctor.port(number).status == "OK"
 
 
 def test_report_is_a_line_a_check_and_the_fix_below(capsys):

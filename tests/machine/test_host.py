@@ -1,12 +1,9 @@
-"""What the machine gives: on made-up systems, drivers and shells. And the Makefile, which asks."""
+"""What the machine gives: on made-up systems and drivers."""
 
 import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -163,44 +160,11 @@ def test_gpus_that_the_reader_hid_or_named(driver, monkeypatch, visible, expecte
     assert host.gpus() == expected
 
 
-# -- Python ------------------------------------------------------------------------------------
-def interpreter(folder: Path, name: str, says: str) -> None:
-    """A program with a Python's name, which prints its version or does something else."""
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{says}\n")
-    (folder / name).chmod(0o755)
-
-
-def test_the_first_python_that_suits(tmp_path, monkeypatch):
-    first, second = tmp_path / "shims here", tmp_path / "second"
-    interpreter(first, "python3", "echo 'pyenv: python3: command not found' >&2; exit 127")
-    interpreter(first, "python3.13", "echo 3 13")
-    interpreter(second, "python3", "echo 3 9")
-    monkeypatch.setenv("PATH", f"{first}{os.pathsep}{second}")
-    assert host.python() == str(first / "python3.13")  # newer than the tested ones
-    interpreter(second, "python3.11", "echo 3 11")
-    assert host.python() == str(second / "python3.11")
-    interpreter(second, "python3", "echo 3 12")  # behind a shim of the same name
-    assert host.python() == str(second / "python3")
-    assert host.python(str(second / "python3.11")) == str(second / "python3.11")
-    assert host.python(str(first / "python3")) is None
-
-
-def test_no_python_that_suits_is_said_so(tmp_path, monkeypatch, capfd):
-    interpreter(tmp_path, "python3", 'test "$1" = --version && echo Python 3.6.9 || echo 3 6')
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert host.main(["python"]) == 1
-    said = capfd.readouterr()
-    assert said.out == "" and "needs Python 3.11 or 3.12; python3 is Python 3.6.9" in said.err
-    assert host.main(["python", "/no/python"]) == 1
-    assert "/no/python is not one that starts" in capfd.readouterr().err
-
-
 # -- the environment ---------------------------------------------------------------------------
 @pytest.fixture
 def own_home(tmp_path, monkeypatch):
     """A home of a reader, who set nothing."""
-    for name in (*host.WRITTEN, *host.PIP, *host.USER_NAMES):
+    for name in (*host.WRITTEN, *host.USER_NAMES):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "reader").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "reader"))
@@ -209,21 +173,21 @@ def own_home(tmp_path, monkeypatch):
 
 
 def test_a_home_that_can_be_written_to_stays(own_home):
-    assert host.environment() == host.PIP
+    assert host.environment() == {}
     assert list(own_home.iterdir()) == []  # nothing is made there to find out
 
 
 def test_what_cannot_be_written_to_has_a_stand_in(own_home, monkeypatch, tmp_path):
     monkeypatch.setattr(host, "stand_in", lambda: tmp_path / "stand in")
     (own_home / ".cache").touch()  # no folder, which nobody can write to, root included
-    changed = set(host.environment()) - set(host.PIP)
+    changed = set(host.environment())
     assert changed == {"XDG_CACHE_HOME"}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # the reader's own answer
-    assert set(host.environment()) == set(host.PIP)
+    assert host.environment() == {}
     monkeypatch.setenv("HOME", str(own_home / ".cache"))
     monkeypatch.delenv("XDG_CACHE_HOME")
     found = host.environment()
-    assert set(found) - set(host.PIP) == set(host.WRITTEN)
+    assert set(found) == set(host.WRITTEN)
     assert all(found[name].startswith(str(tmp_path / "stand in")) for name in host.WRITTEN)
     assert len({found[name] for name in host.WRITTEN}) == len(host.WRITTEN)
 
@@ -236,164 +200,3 @@ def test_a_user_without_a_name_gets_one(own_home, monkeypatch):
     assert "USER" not in host.environment()  # the container's own answer
     monkeypatch.delenv("USER")
     assert re.fullmatch(r"user\d+", host.environment()["USER"])
-
-
-def test_the_environment_is_lines_for_a_shell(own_home, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(host, "stand_in", lambda: tmp_path / "it's $(touch x)")
-    monkeypatch.setenv("HOME", "/proc/none")
-    host.main(["environment"])
-    script = f'{capsys.readouterr().out}printf %s "$XDG_CACHE_HOME"'
-    shell = ["bash", "-c", script]
-    done = subprocess.run(shell, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
-    assert done.stdout == str(tmp_path / "it's $(touch x)" / "xdg_cache_home")
-    assert not (tmp_path / "x").exists()
-
-
-def test_settings_that_are_no_whole_numbers_are_named(capsys):
-    assert host.main(["check", "SEEDS=3", "JOBS=1", "PORT=8888"]) == 0
-    for wrong in ("SEEDS=0", "SEEDS=-1", "SEEDS=1.5", "SEEDS=", "JOBS=max", "PORT=70000", "JOBS=²"):
-        assert host.main(["check", "SEEDS=3", wrong]) == 1
-        name, _, value = wrong.partition("=")
-        assert f"{name}={value!r}: expected a whole number" in capsys.readouterr().err
-
-
-# -- the Makefile ------------------------------------------------------------------------------
-needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
-
-
-def shown(folder: Path, *arguments: str, **environment: str) -> str:
-    """What `make -n` would run, in a folder with the Makefile and no environment of its own."""
-    (folder / "cinv_lib/machine").mkdir(parents=True, exist_ok=True)
-    for name in ("Makefile", "cinv_lib/machine/host.py"):
-        shutil.copy(ROOT / name, folder / name)
-    (folder / "requirements.lock").touch()
-    kept = {"PATH": os.environ["PATH"], "HOME": str(folder)} | environment
-    command = ["make", "-n", *arguments]
-    done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def snakemake(text: str) -> tuple[int, str]:
-    """Jobs and GPUs of the line that starts snakemake."""
-    line = next(line for line in text.splitlines() if "snakemake " in line)
-    return int(re.search(r"--cores (\d+)", line)[1]), re.search(r'gpus="([^"]*)"', line)[1]
-
-
-@needs_make
-def test_make_asks_before_there_is_an_environment(tmp_path):
-    shim = tmp_path / "shims"  # a pyenv without a version chosen
-    interpreter(shim, "python3", "echo 'pyenv: no version is set' >&2; exit 127")
-    interpreter(shim, "nvidia-smi", "echo NVIDIA-SMI has failed, 22 words; exit 9")
-    path = f"{shim}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
-    assert snakemake(shown(tmp_path, "course", PATH=path)) == (host.jobs([]), "")
-    interpreter(shim, "nvidia-smi", "echo 0; echo 1")
-    assert snakemake(shown(tmp_path, "course", PATH=path)) == (2, "0 1")
-    assert snakemake(shown(tmp_path, "course", PATH=path, CUDA_VISIBLE_DEVICES=""))[1] == ""
-    assert snakemake(shown(tmp_path, "course", "CUDA_VISIBLE_DEVICES=1", PATH=path)) == (1, "1")
-
-
-@needs_make
-def test_what_is_said_on_the_command_line_wins(tmp_path):
-    assert snakemake(shown(tmp_path, "course", "GPUS=2,3,5", CUDA_VISIBLE_DEVICES="0")) == (
-        3,
-        "2 3 5",
-    )
-    assert snakemake(shown(tmp_path, "course", "JOBS=7", "GPUS=0")) == (7, "0")
-
-
-@needs_make
-@pytest.mark.skipif(not shutil.which("taskset"), reason="there is no taskset")
-def test_make_counts_the_cores_of_its_process(tmp_path):
-    shown(tmp_path, "help")
-    command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), "make", "-n", "course", "GPUS="]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert snakemake(done.stdout)[0] == 1
-
-
-HOSTILE = [
-    "a b",
-    "it's",
-    'say "x"',
-    "$(touch x)",
-    "`touch x`",
-    "x;touch x",
-    "*",
-    "a\\",
-    "$HOME & y",
-]
-
-
-@needs_make
-@pytest.mark.parametrize("text", HOSTILE)
-def test_texts_and_folders_reach_programs_as_they_are(tmp_path, text):
-    """The recipes are run, with a program in place of python that notes its arguments."""
-    folder = tmp_path / f"checkout {text}"
-    folder.mkdir()
-    shown(folder, "help")
-    bin = folder / ".venv" / "bin"
-    bin.mkdir(parents=True)
-    (folder / ".venv" / ".ready").touch()
-    os.utime(folder / "requirements.lock", (0, 0))
-    real, seen = shlex.quote(sys.executable), shlex.quote(str(tmp_path / "seen"))
-    told = f'case "$1" in -I) exec {real} "$@";; esac; printf "%s\\n" "$@" >>{seen}'
-    interpreter(bin, "python", told)
-    kept = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "USER": "ann"}
-    kept |= {"CINV_RUNS": str(tmp_path / text), "PROFILE": text.replace("$", "$$"), "GPUS": ""}
-    for target, *more in (("course", "JOBS=1"), ("site",), ("help",)):
-        command = ["make", target, *more]
-        done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert target == "site" or f"{tmp_path / text}/{text}/index.html" in done.stdout
-    told = (tmp_path / "seen").read_text().splitlines()
-    assert f"profile={text}" in told
-    assert f"{tmp_path / text}/{text}" in told
-    assert not list(tmp_path.rglob("x"))
-
-
-@needs_make
-def test_a_readers_settings_for_python_do_not_reach_it(tmp_path):
-    """PYTHONHOME stops every Python but its own; make asks one before anything else."""
-    names = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE")
-    stray = {name: "/no/such" for name in names}
-    assert snakemake(shown(tmp_path, "course", "GPUS=", **stray))[0] == host.jobs([])
-    text = (ROOT / "Makefile").read_text() + "\nseen:\n\t@env\n"
-    (tmp_path / "Makefile").write_text(text)
-    kept = {"PATH": os.environ["PATH"]} | stray
-    command = ["make", "seen"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=kept, capture_output=True, text=True, check=True
-    )
-    assert not [line for line in done.stdout.splitlines() if line.startswith(names)]
-
-
-@needs_make
-def test_the_installation_is_compiled_once(tmp_path):
-    assert re.search(r"uv pip sync .*--compile-bytecode", shown(tmp_path, "doctor"))
-
-
-@needs_make
-def test_a_readers_pip_installs_into_the_environment(tmp_path):
-    """Whatever a pip.conf says of where: the Makefile's command, for a package of one module."""
-    text = shown(tmp_path, "doctor")
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / ".venv")], check=True)
-    wheel, info = tmp_path / "tiny-1.0-py3-none-any.whl", "tiny-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as file:
-        file.writestr("tiny.py", "")
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        file.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any"
-        )
-        file.writestr(f"{info}/RECORD", "")
-    command = re.search(r'\S+ -m pip install [^(]*(?= "\$\(grep)', text)[0]
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in host.PIP.items()]
-    stray = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_CONSTRAINT": "/no/constraints"}
-    stray |= {"PIP_DRY_RUN": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_NO_INDEX": "1"}
-    shell = ["bash", "-c", "\n".join([*lines, f"{command} {shlex.quote(str(wheel))}"])]
-    site = tmp_path / f".venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    for where in ("user = true", "target = {0}", "prefix = {0}\nroot = {0}"):
-        settings = f"[global]\n{where.format(tmp_path / 'elsewhere')}\nrequire-hashes = 1\n"
-        (tmp_path / "pip.conf").write_text(settings)
-        subprocess.run(shell, cwd=tmp_path, env=os.environ | stray, check=True)
-        assert list(tmp_path.rglob("tiny.py")) == [site / "tiny.py"], where
-        (site / "tiny.py").unlink()
-        shutil.rmtree(site / info)
