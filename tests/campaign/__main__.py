@@ -7,7 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-KINDS = ("kill", "runners", "clock", "stop")
+KINDS = ("kill", "disk", "runners", "clock", "stop", "bytes", "pictures", "archives", "manifests",
+         "parameters", "texts", "course")  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

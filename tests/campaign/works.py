@@ -3,6 +3,7 @@
 Each goes on with what an earlier attempt has left in its folder, and ends with the same bytes.
 """
 
+import atexit
 import functools
 import hashlib
 import math
@@ -95,6 +96,7 @@ def _without_speed(file: Path) -> bytes:
 def undisturbed(work: Work) -> Undisturbed:
     """What the work does if nothing happens, from a run of it in a process of its own."""
     folder = Path(tempfile.mkdtemp(prefix="whole-"))
+    pictures()  # here, so that every forked process finds the same
     try:
         call(lambda: work.run(Path(tempfile.mkdtemp(dir=folder))))  # what is lazy is now warm
         whole = folder / "whole"
@@ -182,7 +184,8 @@ def store_write(folder: Path) -> None:
 def pictures() -> Path:
     """A folder of small PNGs; and ImageNet in miniature, an archive: sources that nobody changes."""
     folder = Path(tempfile.gettempdir(), f"campaign-sources-{os.getpid()}")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     call(lambda: str(processes.picture_files(folder, 32)))
     wnids = list(imagenet100.classes("imagenet100"))[:2]
     for split in ("train", "val"):
