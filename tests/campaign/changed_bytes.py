@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from cinv_lib.encoders import weight_files
 from cinv_lib.machine.store import Store
@@ -151,7 +152,7 @@ def read_weights(file: Path) -> Outcome:
     found, wrong = said(read, [str(file)])
     if wrong:
         return wrong
-    true = processes.small_encoder().tower.state_dict()
+    true = load_file(originals() / "model.safetensors")
     if _same(found, true):
         return survived("they are what they were")
     n = sum(int((found[k] != true[k]).sum()) for k in true)

@@ -1,6 +1,16 @@
 """Every kind of trial, in the order in which they are made: the longest last."""
 
-from tests.campaign import changed_bytes, disturbed, full_disk, pictures, texts
+from tests.campaign import (
+    archives,
+    changed_bytes,
+    course,
+    disturbed,
+    full_disk,
+    manifests,
+    parameters,
+    pictures,
+    texts,
+)
 
 KINDS = {
     "kill": disturbed.kill,
@@ -10,5 +20,9 @@ KINDS = {
     "stop": disturbed.stop,
     "bytes": changed_bytes.bytes_,
     "pictures": pictures.pictures,
+    "archives": archives.archives,
+    "manifests": manifests.manifests,
+    "parameters": parameters.parameters,
     "texts": texts.texts,
+    "course": course.course,
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,9 +61,13 @@ class Ledger:
     def troubles(self) -> list[str]:
         """A line for each reason of those lost and unclear, with how often it came."""
         bad = [line for line in self.lines if line["outcome"] in (LOST, UNCLEAR)]
-        same = Counter((b["kind"], b["outcome"], b["words"][:160]) for b in bad)
-        first = {(b["kind"], b["outcome"], b["words"][:160]): b["trial"] for b in reversed(bad)}
+
+        def alike(line: dict) -> tuple[str, str, str]:  # but for numbers and temporary folders
+            reason = re.sub(r"/tmp/[\w-]+|0x[0-9a-f]+|[\d.]+", "..", line["words"])
+            return line["kind"], line["outcome"], reason[:70]
+
+        same, first = Counter(map(alike, bad)), {alike(line): line for line in reversed(bad)}
         return [
-            f"{kind}: {outcome} {n} times, first in {first[kind, outcome, words]}: {words}"
-            for (kind, outcome, words), n in same.most_common()
+            f"{line['kind']}: {line['outcome']} {n} times, first {line['trial']}: {line['words']}"
+            for n, line in ((n, first[reason]) for reason, n in same.most_common())
         ]
