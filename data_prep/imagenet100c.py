@@ -91,7 +91,8 @@ def make(
     clean = image_files.load("imagenet100", "val")
     for name in names:
         for severity in severities:
-            _make_set(clean, name, severity, workers)
+            with links.only_one(home() / f"imagenet100c/{name}/{severity}"):
+                _make_set(clean, name, severity, workers)
 
 
 def _make_set(clean: image_files.ImageFiles, name: str, severity: int, workers: int) -> None:

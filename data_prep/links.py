@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import filelock
+
 from cinv_lib.data.image_files import MANIFEST, pictures_in
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.folders import home
@@ -30,6 +32,23 @@ def publish(
     Raises ValueError when pictures themselves, not links, stand where the set belongs.
     """
     place = home() / name
+    with only_one(place):
+        return _publish(place, class_names, folders, splits, provenance)
+
+
+def only_one(place: Path) -> filelock.FileLock:
+    """A lock for who makes a folder: of two that make the same, one waits for the other."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(place.with_name(f".{place.name}.lock"))
+
+
+def _publish(
+    place: Path,
+    class_names: Sequence[str],
+    folders: Mapping[str, int],
+    splits: Mapping[str, Mapping[str, Source]],
+    provenance: str,
+) -> dict[str, int]:
     check_replaceable(place)
     part = place.with_name(f"{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)

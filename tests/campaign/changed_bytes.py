@@ -92,7 +92,9 @@ def header(file: Path) -> list[int]:
         with zipfile.ZipFile(file) as archive:
             for one in archive.infolist():
                 at = one.header_offset
-                name, extra = (int.from_bytes(data[at + k : at + k + 2], "little") for k in (26, 28))
+                name, extra = (
+                    int.from_bytes(data[at + k : at + k + 2], "little") for k in (26, 28)
+                )
                 start = at + 30 + name + extra
                 payload.update(range(start, start + one.compress_size))
         return [i for i in range(len(data)) if i not in payload]

@@ -159,5 +159,3 @@ def replaced(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
     outcome = ending(work, folder, call(lambda: work.run(folder)), what)
     wrong = clocks.wrong_minutes(folder)
     return lost(f"{what}: {wrong}") if wrong else outcome
-
-

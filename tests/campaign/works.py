@@ -231,7 +231,9 @@ def archive(folder: Path) -> None:
     """A download, unpacked."""
     source = pictures() / "some.tar.gz"
     download.CHUNK = 4096
-    got = download.fetch(source.as_uri(), download.digest(source), folder / "downloads" / "a.tar.gz")
+    got = download.fetch(
+        source.as_uri(), download.digest(source), folder / "downloads" / "a.tar.gz"
+    )
     download.unpack(got, folder / "unpacked")
 
 
