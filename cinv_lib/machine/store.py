@@ -292,9 +292,8 @@ def _open_attempt(partial: Path) -> list[dict[str, float]]:
     try:
         left = [f.stat().st_mtime for f in partial.rglob("*") if f.is_file()]
         known = read_json(partial / ATTEMPTS)
-        attempts = [
-            {"start": float(a["start"]), "end": float(a.get("end", max(left)))} for a in known
-        ]
+        times = [(float(a["start"]), float(a.get("end", max(left)))) for a in known]
+        attempts = [{"start": start, "end": end} for start, end in times]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
         attempts = []
     for part in partial.rglob(f".*{LEFT_OVER}"):

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-KINDS = ("kill", "disk", "runners", "clock", "stop", "bytes", "pictures", "archives", "manifests",
-         "parameters", "texts", "course")  # fmt: skip
+KINDS = ("texts", "pictures", "archives", "manifests", "parameters", "bytes", "kill", "disk",
+         "runners", "clock", "stop", "course")  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

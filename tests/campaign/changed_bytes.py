@@ -92,10 +92,8 @@ def header(file: Path) -> list[int]:
         with zipfile.ZipFile(file) as archive:
             for one in archive.infolist():
                 at = one.header_offset
-                name, extra = (
-                    int.from_bytes(data[at + k : at + k + 2], "little") for k in (26, 28)
-                )
-                start = at + 30 + name + extra
+                lengths = (data[at + 26 : at + 28], data[at + 28 : at + 30])  # of name and extra
+                start = at + 30 + sum(int.from_bytes(n, "little") for n in lengths)
                 payload.update(range(start, start + one.compress_size))
         return [i for i in range(len(data)) if i not in payload]
     if file.suffix == ".safetensors":

@@ -14,6 +14,9 @@ from tests.campaign.judge import TRACEBACK, Outcome, lost, survived, unclear
 from tests.campaign.trials import Settings, Trial, kill_me
 
 
+MOMENTS = 30  # at which trainings are killed; scores, writes of the store, and data_prep too
+
+
 def each(
     kind: str, pieces: tuple[works.Work, ...], usual: int, settings: Settings, run: Callable
 ) -> Iterator[Trial]:
@@ -26,7 +29,8 @@ def each(
 def kill(settings: Settings) -> Iterator[Trial]:
     """kill -9 up to three times, by the clock or before an operation on a file; then once more
     undisturbed."""
-    return each("kill", works.EVERY, 30, settings, killed)
+    for pieces in (works.TRAININGS, works.STORED[2:3], works.STORED[3:], works.PREPARED):
+        yield from each("kill", pieces, -(-MOMENTS // max(1, len(pieces))), settings, killed)
 
 
 def killed(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
@@ -66,7 +70,7 @@ def ending(work: works.Work, folder: Path, ended: Ended, what: str) -> Outcome:
 
 def runners(settings: Settings) -> Iterator[Trial]:
     """Two or three runners on one store or data folder, of which one may be killed."""
-    return each("runners", works.EVERY, 10, settings, together)
+    return each("runners", works.EVERY, 4, settings, together)
 
 
 def together(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
@@ -129,7 +133,7 @@ def stopped(pause: float, work: works.Work, folder: Path, chance: random.Random)
 def clock(settings: Settings) -> Iterator[Trial]:
     """The clock goes back a day, or on a year, at an operation; the process dies some time later;
     the next one sees another time again."""
-    return each("clock", works.EVERY, 4, settings, replaced)
+    return each("clock", works.EVERY, 3, settings, replaced)
 
 
 def replaced(work: works.Work, folder: Path, chance: random.Random) -> Outcome:

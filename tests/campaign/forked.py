@@ -1,6 +1,8 @@
 """A call in a process of its own, forked from this one, which has loaded torch: a start takes
 milliseconds. It has its own group, so that all that it starts is killed or stopped with it."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -47,17 +49,13 @@ class Running:
         self.pid = os.fork()
         if self.pid == 0:
             _child(call, self.notes)
-        try:
-            os.setpgid(self.pid, self.pid)  # the child does it too: whoever comes first
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):  # the child does it too: whoever comes first
+            os.setpgid(self.pid, self.pid)
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
     def ended_by_itself(self, seconds: float) -> bool:
         """Wait as long; whether it had ended by then."""
@@ -96,8 +94,9 @@ def _child(function: Callable[[], Any], notes: Path) -> None:
         streams = os.open(notes / "printed.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number in (1, 2):
             os.dup2(streams, number)
-        sys.stdout = open(1, "w", errors="backslashreplace", closefd=False)
-        sys.stderr = open(2, "w", errors="backslashreplace", closefd=False)
+        for name in ("stdout", "stderr"):
+            raw = io.FileIO(streams, "w", closefd=False)
+            setattr(sys, name, io.TextIOWrapper(raw, errors="backslashreplace", write_through=True))
         warnings.simplefilter("default")
         try:
             known = {"value": function()}

@@ -13,16 +13,16 @@ from tests.campaign import (
 )
 
 KINDS = {
+    "texts": texts.texts,
+    "pictures": pictures.pictures,
+    "archives": archives.archives,
+    "manifests": manifests.manifests,
+    "parameters": parameters.parameters,
+    "bytes": changed_bytes.bytes_,
     "kill": disturbed.kill,
     "disk": full_disk.disk,
     "runners": disturbed.runners,
     "clock": disturbed.clock,
     "stop": disturbed.stop,
-    "bytes": changed_bytes.bytes_,
-    "pictures": pictures.pictures,
-    "archives": archives.archives,
-    "manifests": manifests.manifests,
-    "parameters": parameters.parameters,
-    "texts": texts.texts,
     "course": course.course,
 }

@@ -36,7 +36,8 @@ def cells(file: Path) -> tuple[str, str]:
     notebook = json.loads(file.read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in code]
-    at = [i for i, cell in enumerate(code) if "parameters" in cell["metadata"].get("tags", [])][0]
+    tags = [cell["metadata"].get("tags", []) for cell in code]
+    at = next(i for i, some in enumerate(tags) if "parameters" in some)
     labs = [i for i, source in enumerate(sources) if "Lab(" in source]
     last = labs[0] if labs else at
     return sources[at], "\n".join(sources[at + 1 : last + 1])

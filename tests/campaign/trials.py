@@ -125,9 +125,8 @@ def _short(trials: list[Trial], ledger: Ledger) -> int:
         trial = trials[len(made)]
         outcome = unclear(f"no end in {HANGS:g} s")
         if ended.error != "TimeoutError":
-            outcome = lost(
-                f"it ended the process: signal {ended.killed} {ended.error} {ended.words}"
-            )
+            how = f"signal {ended.killed} {ended.error} {ended.words}"
+            outcome = lost(f"it ended the process: {how}")
         ledger.add(trial.kind, trial.name, outcome, HANGS)
         return len(made) + 1
     return len(made)

@@ -182,7 +182,7 @@ def store_write(folder: Path) -> None:
 
 @functools.cache
 def pictures() -> Path:
-    """A folder of small PNGs; and ImageNet in miniature, an archive: sources that nobody changes."""
+    """A folder of small PNGs, ImageNet in miniature, an archive: sources that nobody changes."""
     folder = Path(tempfile.gettempdir(), f"campaign-sources-{os.getpid()}")
     folder.mkdir()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -231,9 +231,8 @@ def archive(folder: Path) -> None:
     """A download, unpacked."""
     source = pictures() / "some.tar.gz"
     download.CHUNK = 4096
-    got = download.fetch(
-        source.as_uri(), download.digest(source), folder / "downloads" / "a.tar.gz"
-    )
+    place = folder / "downloads" / "a.tar.gz"
+    got = download.fetch(source.as_uri(), download.digest(source), place)
     download.unpack(got, folder / "unpacked")
 
 
