@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # One process, as to load torch takes longest. The whole store fails, then a sabotaged one.
 SCRIPT = """
 import sys
-from tests.campaign import works
+from tests.campaign import results, works
 from tests.campaign.__main__ import main
 
 works.EVERY = works.STORED[3:]
@@ -37,7 +37,7 @@ def make(self, kind, spec, build, label=""):
 
 
 Store.make = make
-works.undisturbed.cache_clear()
+results.undisturbed.cache_clear()
 sabotaged = ["--only", "kill", "--each", "6", "--out", f"{out}/sabotaged.jsonl"]
 print("sabotaged:", main(sabotaged))
 """

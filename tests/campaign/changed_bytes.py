@@ -22,7 +22,7 @@ from cinv_lib.machine.store import Store
 from cinv_lib.training import checkpoint
 from data_prep import covid, imagenet
 from tests import processes
-from tests.campaign import works
+from tests.campaign import results, works
 from tests.campaign.forked import call
 from tests.campaign.judge import Outcome, lost, said, survived, unclear
 from tests.campaign.trials import Settings, Trial
@@ -170,7 +170,7 @@ def ask_store(original: Path, file: Path) -> Outcome:
     here = Path(file.parent, "store", "student", entry.name)
     shutil.copytree(entry, here)
     shutil.copyfile(file, here / original.relative_to(entry))
-    before = works.finished(entry)
+    before = results.finished(entry)
 
     def build(folder: Path) -> None:
         shutil.copytree(entry, folder, dirs_exist_ok=True)
@@ -184,7 +184,7 @@ def ask_store(original: Path, file: Path) -> Outcome:
         )
     if wrong:
         return wrong
-    if fault := works.differs(works.finished(here), before):
+    if fault := results.differs(results.finished(here), before):
         return lost(f"the store gives a damaged entry out: {fault}")
     if not any("built anew" in str(w.message) for w in caught):
         return unclear("the damage was mended without a word")

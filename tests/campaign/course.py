@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cinv_lib.machine.folders import ROOT
-from tests.campaign import works
+from tests.campaign import results
 from tests.campaign.judge import TRACEBACK, Outcome, lost, skipped, survived, unclear
 from tests.campaign.trials import Settings, Trial
 
@@ -86,7 +86,7 @@ def undisturbed(folder: Path, chance: random.Random) -> Outcome:
 
 def tables(folder: Path) -> dict[str, str]:
     """What is trained and measured, without clocks."""
-    return works.finished(folder / "runs" / "smoke" / "store")
+    return results.finished(folder / "runs" / "smoke" / "store")
 
 
 def killed(folder: Path, chance: random.Random) -> Outcome:
@@ -105,11 +105,11 @@ def killed(folder: Path, chance: random.Random) -> Outcome:
         running.kill()
         moments.append(f"{moment:.0f} s")
         time.sleep(1)
-        if fault := works.differs(tables(folder), {n: WHOLE.get(n, "") for n in tables(folder)}):
+        if fault := results.differs(tables(folder), {n: WHOLE.get(n, "") for n in tables(folder)}):
             return lost(f"killed after {', '.join(moments)}: {fault}")
     (folder / "course.log").unlink()
     outcome = ended(folder, Course(folder))
-    if outcome is None and (fault := works.differs(tables(folder), WHOLE)):
+    if outcome is None and (fault := results.differs(tables(folder), WHOLE)):
         outcome = lost(fault)
     what = f"killed after {', '.join(moments)}"
     return outcome._replace(words=f"{what}: {outcome.words}") if outcome else survived(what)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.campaign import clocks, operations, works
+from tests.campaign import clocks, operations, results, works
 from tests.campaign.forked import Ended, Running, call
 from tests.campaign.judge import TRACEBACK, Outcome, lost, survived, unclear
 from tests.campaign.trials import Settings, Trial, kill_me
-
 
 MOMENTS = 30  # at which trainings are killed; scores, writes of the store, and data_prep too
 
@@ -34,7 +33,7 @@ def kill(settings: Settings) -> Iterator[Trial]:
 
 
 def killed(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
-    whole, moments = works.undisturbed(work), []
+    whole, moments = results.undisturbed(work), []
     for _ in range(chance.randint(1, 3)):
         if chance.random() < 0.5:
             moment = chance.uniform(0, whole.seconds * 1.05)
@@ -47,7 +46,7 @@ def killed(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
             at = chance.randint(1, whole.operations)
             call(lambda at=at: _until(work, folder, at))
             moments.append(f"operation {at}")
-        if fault := works.damaged(folder, work):
+        if fault := results.damaged(folder, work):
             return lost(f"killed at {', '.join(moments)}: {fault}")
     return ending(work, folder, call(lambda: work.run(folder)), f"killed at {', '.join(moments)}")
 
@@ -63,7 +62,7 @@ def ending(work: works.Work, folder: Path, ended: Ended, what: str) -> Outcome:
         return unclear(f"{what}: a traceback, {ended.printed.strip().rpartition(chr(10))[2]}")
     if not ended.well:
         return lost(f"{what}: it does not go on, {ended.error} {ended.words} {ended.killed}")
-    if fault := works.differs(works.finished(folder), works.undisturbed(work).files):
+    if fault := results.differs(results.finished(folder), results.undisturbed(work).files):
         return lost(f"{what}: {fault}")
     return survived(what)
 
@@ -74,7 +73,7 @@ def runners(settings: Settings) -> Iterator[Trial]:
 
 
 def together(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
-    whole, running = works.undisturbed(work), []
+    whole, running = results.undisturbed(work), []
     for _ in range(chance.randint(2, 3)):
         running.append(Running(lambda: work.run(folder)))
         time.sleep(chance.choice([0, 0, chance.uniform(0, whole.seconds)]))
@@ -113,7 +112,7 @@ def stop(settings: Settings) -> Iterator[Trial]:
 
 
 def stopped(pause: float, work: works.Work, folder: Path, chance: random.Random) -> Outcome:
-    moment = chance.uniform(0, works.undisturbed(work).seconds)
+    moment = chance.uniform(0, results.undisturbed(work).seconds)
     first = Running(lambda: work.run(folder))
     asleep = not first.ended_by_itself(moment)
     first.signal(signal.SIGSTOP)
@@ -137,7 +136,7 @@ def clock(settings: Settings) -> Iterator[Trial]:
 
 
 def replaced(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
-    whole, by = works.undisturbed(work), chance.choice([-clocks.DAY, clocks.YEAR])
+    whole, by = results.undisturbed(work), chance.choice([-clocks.DAY, clocks.YEAR])
     jump = chance.randint(0, whole.operations)
     death = chance.choice([0, chance.randint(jump, whole.operations + 1)])
 
@@ -158,7 +157,7 @@ def replaced(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
     what = f"the clock moved by {by / clocks.DAY:g} days at operation {jump}"
     if not (ended.well or ended.killed == signal.SIGKILL):
         return lost(f"{what}: {ended.error} {ended.words} {ended.killed}")
-    if fault := works.damaged(folder, work):
+    if fault := results.damaged(folder, work):
         return lost(f"{what}: {fault}")
     outcome = ending(work, folder, call(lambda: work.run(folder)), what)
     wrong = clocks.wrong_minutes(folder)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.campaign import disturbed, works
+from tests.campaign import disturbed, results, works
 from tests.campaign.forked import call
 from tests.campaign.judge import Outcome, lost, of_error, skipped
 from tests.campaign.trials import Settings, Trial
@@ -24,7 +24,7 @@ def disk(settings: Settings) -> Iterator[Trial]:
 
 
 def full(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
-    needed = works.undisturbed(work).size // 1024 * 2 + LEAST
+    needed = results.undisturbed(work).size // 1024 * 2 + LEAST
     size = f"{chance.randint(LEAST, needed)}k"
     mounted = _root("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
     if mounted:
@@ -32,7 +32,7 @@ def full(work: works.Work, folder: Path, chance: random.Random) -> Outcome:
     try:
         ended = call(lambda: work.run(folder))
         what = f"a disk of {size}"
-        if fault := works.damaged(folder, work):
+        if fault := results.damaged(folder, work):
             return lost(f"{what}: {fault}")
         outcome = of_error(ended, [str(folder), folder.name]) if not ended.well else None
         if outcome and outcome.state != "survived":
