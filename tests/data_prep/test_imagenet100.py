@@ -368,3 +368,13 @@ def test_imagenet100c_is_made_and_goes_on_where_it_was_killed(source, home, monk
     assert torch.equal(files.decode(), want)  # published: the same JPEG compression
     with pytest.raises(ValueError, match="unknown corruptions rain: expected gaussian_noise"):
         imagenet100c.make(["rain"])
+
+
+@pytest.mark.parametrize(
+    "rows", [b"\xff", b"ImageId\nILSVRC2012_val_1", b"ImageId,PredictionString\nx,n01558993 1",
+             b"ImageId,PredictionString\nILSVRC2012_val_00000001,n0155"],
+)  # fmt: skip
+def test_a_damaged_table_of_kaggles_is_named(tmp_path, rows):
+    (tmp_path / imagenet.KAGGLE).write_bytes(rows)
+    with pytest.raises(ValueError, match=r"LOC_val_solution\.csv is damaged .* download it again"):
+        imagenet.flat_labels(tmp_path, tmp_path)
