@@ -12,6 +12,8 @@ from pathlib import Path
 import filelock
 from tqdm.auto import tqdm
 
+from .one_at_a_time import only_one
+
 ATTEMPTS, SECONDS, CHUNK = 5, 30.0, 1 << 20
 
 
@@ -100,7 +102,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises ValueError for such an archive or a damaged one, OSError where the disk is full. The
     folder is there whole or not at all; of two processes that unpack it, one waits for the other.
     """
-    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+    with only_one(folder.parent):
         _unpack(archive, folder)
 
 

@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import filelock
-
 from cinv_lib.data.image_files import MANIFEST, pictures_in
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.folders import home
+
+from .one_at_a_time import only_one
 
 Source = Path | Sequence[Path]  # a folder to link whole, or pictures to link one by one
 
@@ -32,14 +32,8 @@ def publish(
     Raises ValueError when pictures themselves, not links, stand where the set belongs.
     """
     place = home() / name
-    with only_one(place):
+    with only_one(place.parent):
         return _publish(place, class_names, folders, splits, provenance)
-
-
-def only_one(place: Path) -> filelock.FileLock:
-    """A lock for who makes a folder: of two that make the same, one waits for the other."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(place.with_name(f".{place.name}.lock"))
 
 
 def _publish(
