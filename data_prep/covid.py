@@ -68,7 +68,7 @@ def read(coronahack: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as e:  # not UTF-8, or rows of other lengths
-        raise ValueError(f"{path} is damaged ({e}); download the table again") from e
+        raise ValueError(f"{path} is damaged ({str(e).strip()}); download the table again") from e
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         there = list(table.columns)
