@@ -11,7 +11,9 @@ from typing import Any
 
 from papermill.cli import _resolve_type
 
+from cinv_lib import plots
 from cinv_lib.experiments.base import training_seeds
+from cinv_lib.lab import Lab
 from cinv_lib.machine.folders import ROOT
 from tests.campaign import texts
 from tests.campaign.judge import Outcome, said, survived, unclear
@@ -25,6 +27,7 @@ ODD = ("", "0", "-1", "1.5", "1e3", "1e400", "nan", "True", "None", "3 4", "0,1"
 
 def parameters(settings: Settings) -> Iterator[Trial]:
     """Each lesson up to the cell that makes its lab, and what it asks that lab for."""
+    assert Lab and plots.show  # what lessons import is there before the trials are forked
     for file in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
         for i in settings.number(NUMBER):
             yield Trial("parameters", f"{file.stem} {i:02}", partial(begun, file), short=True)
@@ -57,8 +60,6 @@ def begun(file: Path, folder: Path, chance: random.Random) -> Outcome:
     room = {name: defaults[name] for name in names} | given
 
     def begin() -> None:
-        from cinv_lib.lab import Lab  # lesson 00 makes its lab inside a sentence
-
         exec(beginning, room)
         lab = room.get("lab") or Lab(room["profile"])
         if "operator" in room:

@@ -16,7 +16,7 @@ from tests.campaign.judge import Outcome, lost, unclear
 from tests.campaign.ledger import Ledger
 
 AT_ONCE = 200  # short trials in a process
-HANGS = 60.0  # seconds in which a short trial has to end
+HANGS = 180.0  # seconds in which a short trial has to end
 
 
 @dataclass(frozen=True)

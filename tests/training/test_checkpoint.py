@@ -113,3 +113,15 @@ def test_fingerprint_sees_each_bit_dtype_and_shape():
     assert checkpoint.fingerprint([x]) == checkpoint.fingerprint([x.clone()])
     transposed = torch.arange(6.0).reshape(3, 2).T  # memory layout is not content
     assert checkpoint.fingerprint([transposed]) == checkpoint.fingerprint([transposed.contiguous()])
+
+
+def test_two_records_that_a_damaged_directory_names_alike(tmp_path):
+    """Else torch reads the one in place of the other, and every checksum is right."""
+    path = tmp_path / "checkpoint.pt"
+    weights = {"a": torch.zeros(4), "b": torch.ones(4)}
+    checkpoint.save(path, {"spec": {}, "module": weights})
+    data = path.read_bytes()
+    at = data.rindex(b"/data/1")  # the last time that it stands there is in the directory
+    path.write_bytes(data[:at] + b"/data/0" + data[at + 7 :])
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert checkpoint.load(path, {}) is None
