@@ -121,7 +121,7 @@ def test_two_records_that_a_damaged_directory_names_alike(tmp_path):
     weights = {"a": torch.zeros(4), "b": torch.ones(4)}
     checkpoint.save(path, {"spec": {}, "module": weights})
     data = path.read_bytes()
-    at = data.rindex(b"/data/1")  # the last time that it stands there is in the directory
-    path.write_bytes(data[:at] + b"/data/0" + data[at + 7 :])
+    at = data.rindex(b"/data/0")  # the last time that it stands there is in the directory
+    path.write_bytes(data[:at] + b"/data/1" + data[at + 7 :])
     with pytest.warns(UserWarning, match="is damaged"):
         assert checkpoint.load(path, {}) is None
