@@ -65,10 +65,16 @@ def read(coronahack: Path) -> pd.DataFrame:
             f"{path} is absent: unpack Kaggle's praveengovi/coronahack-chest-xraydataset, and give "
             f"its folder as --coronahack"
         )
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as e:  # not UTF-8, or rows of other lengths
+        raise ValueError(f"{path} is damaged ({str(e).strip()}); download the table again") from e
     missing = [column for column in COLUMNS if column not in table]
     if missing:
-        raise ValueError(f"{path} has no column {', '.join(missing)}; it has {list(table.columns)}")
+        there = list(table.columns)
+        raise ValueError(
+            f"{path} has no column {', '.join(missing)}; it has {there}: download the table again"
+        )
     for column, known in (("Label", LABELS), ("Dataset_type", SPLITS)):
         other = sorted(set(table[column]) - set(known))
         if other:

@@ -12,6 +12,8 @@ from pathlib import Path
 import filelock
 from tqdm.auto import tqdm
 
+from .one_at_a_time import only_one
+
 ATTEMPTS, SECONDS, CHUNK = 5, 30.0, 1 << 20
 
 
@@ -97,8 +99,14 @@ def digest(path: Path) -> str:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar file; members that would land outside `folder` are refused.
 
-    Raises ValueError for such an archive or a damaged one. The folder is there whole or not at all.
+    Raises ValueError for such an archive or a damaged one, OSError where the disk is full. The
+    folder is there whole or not at all; of two processes that unpack it, one waits for the other.
     """
+    with only_one(folder.parent):
+        _unpack(archive, folder)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -110,5 +118,12 @@ def unpack(archive: Path, folder: Path) -> None:
     except (tarfile.TarError, EOFError) as e:
         shutil.rmtree(part, ignore_errors=True)
         raise ValueError(f"{archive} is damaged ({type(e).__name__}): delete it, run again") from e
+    except OSError as e:
+        shutil.rmtree(part, ignore_errors=True)
+        raise OSError(
+            e.errno,
+            f"{archive} could not be unpacked to {folder} ({e.strerror or e}). Free some space, or "
+            f"set CINV_HOME to another disk, and run again",
+        ) from e
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)

@@ -84,9 +84,7 @@ def flat_labels(imagenet: Path, folder: Path) -> dict[int, str]:
     Raises FileNotFoundError naming the three.
     """
     if (imagenet / KAGGLE).is_file():
-        with (imagenet / KAGGLE).open(newline="") as f:
-            rows = list(csv.DictReader(f))
-        return {int(r["ImageId"].rsplit("_", 1)[1]): r["PredictionString"][:9] for r in rows}
+        return _kaggle(imagenet / KAGGLE)
     if (imagenet / SYNSETS).is_file():
         return dict(enumerate((imagenet / SYNSETS).read_text().split(), start=1))
     devkit = _devkit(imagenet)
@@ -100,6 +98,23 @@ def flat_labels(imagenet: Path, folder: Path) -> dict[int, str]:
         f"one of these into {imagenet}: {DEVKIT}.tar.gz (image-net.org, packed or not), "
         f"{KAGGLE} (Kaggle), or {SYNSETS} (TensorFlow)"
     )
+
+
+def _kaggle(file: Path) -> dict[int, str]:
+    """Kaggle's table: number of a picture -> wnid. Raises ValueError where it is another."""
+    try:
+        with file.open(newline="", encoding="utf-8") as f:
+            rows = [(r["ImageId"], r["PredictionString"]) for r in csv.DictReader(f)]
+        found = {int(name.rsplit("_", 1)[1]): what[:9] for name, what in rows}
+        wrong = [what for what in found.values() if not re.fullmatch(r"n\d{8}", what)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no class")
+    except (ValueError, LookupError, TypeError, AttributeError, csv.Error) as e:
+        raise ValueError(
+            f"{file} is damaged ({type(e).__name__}: {e}): expected rows such as "
+            f"ILSVRC2012_val_00000001,n01751748 ...; download it again"
+        ) from e
+    return found
 
 
 def _devkit(imagenet: Path) -> tuple[bytes, bytes] | None:

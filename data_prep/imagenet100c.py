@@ -22,6 +22,7 @@ from cinv_lib.machine.files import whole
 from cinv_lib.machine.folders import home
 
 from . import imagenet100, links
+from .one_at_a_time import only_one
 
 GROUPS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
@@ -91,7 +92,8 @@ def make(
     clean = image_files.load("imagenet100", "val")
     for name in names:
         for severity in severities:
-            _make_set(clean, name, severity, workers)
+            with only_one(home() / f"imagenet100c/{name}"):
+                _make_set(clean, name, severity, workers)
 
 
 def _make_set(clean: image_files.ImageFiles, name: str, severity: int, workers: int) -> None:

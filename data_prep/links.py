@@ -13,6 +13,8 @@ from cinv_lib.data.image_files import MANIFEST, pictures_in
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.folders import home
 
+from .one_at_a_time import only_one
+
 Source = Path | Sequence[Path]  # a folder to link whole, or pictures to link one by one
 
 
@@ -30,6 +32,17 @@ def publish(
     Raises ValueError when pictures themselves, not links, stand where the set belongs.
     """
     place = home() / name
+    with only_one(place.parent):
+        return _publish(place, class_names, folders, splits, provenance)
+
+
+def _publish(
+    place: Path,
+    class_names: Sequence[str],
+    folders: Mapping[str, int],
+    splits: Mapping[str, Mapping[str, Source]],
+    provenance: str,
+) -> dict[str, int]:
     check_replaceable(place)
     part = place.with_name(f"{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)

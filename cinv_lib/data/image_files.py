@@ -8,7 +8,6 @@ A set is a folder `NAME/SPLIT/FOLDER/PICTURE` under the data folder, where FOLDE
 a link, with a `set.json` that says which label each folder has. `data_prep` makes it.
 """
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from tqdm.auto import tqdm
 
 from cinv_lib.data.decoding import Views, centre, open_rgb, tensor
 from cinv_lib.data.image_set import ImageSet, Labelled
+from cinv_lib.machine.files import read_json
 from cinv_lib.machine.folders import home
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -205,7 +205,7 @@ def load(name: str, split: str) -> ImageFiles:
     known = manifest(folder, making)
     if split not in known["counts"]:
         there = ", ".join(known["counts"])
-        raise ValueError(f"{name} was made without a split {split!r}: it has {there} ({making})")
+        raise ValueError(f"{folder} was made without a split {split!r}: it has {there} ({making})")
     paths, labels = [], []
     for part, label in known["folders"].items():
         found = pictures_in(folder / split / part)
@@ -229,12 +229,32 @@ def manifest(folder: Path, making: str) -> dict[str, Any]:
     """What the set.json of a set says. Raises FileNotFoundError or ValueError with `making`."""
     path = folder / MANIFEST
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_json(path)
+        _check(known)
     except FileNotFoundError as e:
         raise FileNotFoundError(f"{path} is absent: run `{making}` to make the set") from e
     except ValueError as e:
         raise ValueError(f"{path} is damaged ({e}): run `{making}` again") from e
     return known
+
+
+def _check(known: Any) -> None:
+    """Raise ValueError unless it says what a set.json says."""
+    parts = {"class_names": list, "folders": dict, "counts": dict, "provenance": str}
+    for name, kind in parts.items():
+        if not (isinstance(known, dict) and isinstance(known.get(name), kind)):
+            raise ValueError(f"it has no {name}")
+    if not all(isinstance(name, str) for name in known["class_names"]):
+        raise ValueError("a class name is no text")
+    k = len(known["class_names"])
+    for part, label in known["folders"].items():
+        if type(label) is not int or not 0 <= label < k:
+            raise ValueError(f"the label of {part} is {label!r}; there are {k} class names")
+        if Path(part).name != part:
+            raise ValueError(f"{part!r} is no folder of the set")
+    for split, n in known["counts"].items():
+        if type(n) is not int:
+            raise ValueError(f"the number of pictures of {split} is {n!r}")
 
 
 def pictures_in(folder: str | Path) -> list[str]:

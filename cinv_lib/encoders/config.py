@@ -7,7 +7,6 @@ addition a "kind": "modified-resnet" or "torchvision-resnet101"; a module of a r
 """
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import torchvision
 from open_clip.model import CLIP, CustomTextCLIP, set_model_preprocess_cfg
 from open_clip.modified_resnet import ModifiedResNet
 from torch import nn
+
+from cinv_lib.machine.files import read_json
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CLIP_FILES = ("open_clip_config.json", "open_clip_model.safetensors")
@@ -82,7 +83,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises FileNotFoundError or ValueError naming the file and what it should hold.
     """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
         model_cfg, preprocess = config["model_cfg"], config["preprocess_cfg"]
         own = preprocess["size"] if config.get("kind") == WRAPPED else 224
         size = model_cfg.get("vision_cfg", {}).get("image_size", own)
@@ -107,7 +108,20 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def build(name: str, config: dict[str, Any]) -> nn.Module:
-    """The module of this shape, random weights: a whole CLIP, or a tower where there is no text."""
+    """The module of this shape, random weights: a whole CLIP, or a tower where there is no text.
+
+    Raises ValueError where there is no such shape.
+    """
+    try:
+        return _build(name, config)
+    except (KeyError, TypeError, RuntimeError, ArithmeticError, AttributeError) as e:
+        raise ValueError(
+            f"{name}: no encoder has the shape in its configuration ({type(e).__name__}: {e}); "
+            f"copy the configuration again from where its weights are from"
+        ) from e
+
+
+def _build(name: str, config: dict[str, Any]) -> nn.Module:
     kind, cfg = config.get("kind", "clip"), copy.deepcopy(config["model_cfg"])
     if kind == WRAPPED:
         raise ValueError(

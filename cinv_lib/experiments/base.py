@@ -23,6 +23,7 @@ from cinv_lib.losses import equations
 from cinv_lib.operators import basic
 from cinv_lib.training.baseline import Classifier
 
+MOST_SEEDS = 10_000  # a number beyond is a slip, and its list would fill the memory
 LOSS = "st:0.1"  # the paper's, Eq. 3 at its temperature
 
 
@@ -59,7 +60,7 @@ def training_seeds(seeds: Any) -> list[int]:
     ([0, 1], [3])
     """
     if isinstance(seeds, Integral) and not isinstance(seeds, bool):
-        which = list(range(int(seeds)))
+        which = list(range(int(seeds))) if seeds <= MOST_SEEDS else []
     else:
         which = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
     if not which:

@@ -1,11 +1,13 @@
 """Files are written whole or not at all; a full disk is said in one sentence."""
 
 import errno
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 LEFT_OVER = ".tmp"  # how what a killed process was writing ends
 # The last two are torch.save's only words for it.
@@ -39,6 +41,14 @@ def write_text(file: Path, text: str) -> None:
     """Writes the file whole or not at all."""
     with whole(file) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file says. Raises OSError, or ValueError where it is no JSON."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -34,7 +34,7 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from cinv_lib.machine.files import LEFT_OVER, DiskFull, is_disk_full, write_text
+from cinv_lib.machine.files import LEFT_OVER, DiskFull, is_disk_full, read_json, write_text
 from cinv_lib.machine.provenance import describe
 
 NAME = re.compile(r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?")  # of a folder: address and state
@@ -94,6 +94,7 @@ def address(spec: Mapping[str, Any]) -> str:
 
 PROVENANCE = "provenance.json"
 ATTEMPTS = "attempts.json"
+LONGEST_ATTEMPT = 30 * 24 * 3600  # seconds
 
 
 class Store:
@@ -112,7 +113,7 @@ class Store:
 
     def finished(self, kind: str, spec: Mapping[str, Any], label: str = "") -> bool:
         """Whether the entry is there, whole: its provenance is readable, is of this spec, and
-        every file that it lists has its recorded size."""
+        every file that it lists has its recorded size and digest."""
         return _flaw(self.path(kind, spec, label), canonical(spec)) is None
 
     def make(
@@ -193,7 +194,7 @@ def provenance(folder: str | os.PathLike) -> dict[str, Any]:
 
 def _provenance(folder: Path) -> dict[str, Any]:
     try:
-        known = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        known = read_json(folder / PROVENANCE)
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
@@ -203,26 +204,45 @@ def _flaw(folder: Path, plain: Any = None) -> str | None:
     """Why the folder is not a finished entry, or None. `plain`: the canonical spec to expect.
 
     This also stands in for fsync: after a power cut a renamed folder may hold empty files, and is
-    then found out here by their sizes."""
+    then found out here by their sizes. The digests find what a disk has changed by itself; entries
+    from before they were kept have none."""
     if not folder.is_dir():
         return "it is not there"
     known = _provenance(folder)
-    if not isinstance(known.get("files"), dict) or "spec" not in known:
+    kept = [known.get("files"), known.get("sha256", {})]
+    if not all(isinstance(part, dict) for part in kept) or "spec" not in known:
         return f"its {PROVENANCE} is absent or unreadable"
     if plain is not None and known["spec"] != plain:
         return f"its {PROVENANCE} is of another spec, {known['spec']}"
     for name, size in known["files"].items():
         file = folder / name
-        if not file.is_file():
+        if not _is_file(file):
             return f"its file {name} is missing"
         if file.stat().st_size != size:
             return f"its file {name} has {file.stat().st_size} bytes, not {size}"
+    for name, digest in known.get("sha256", {}).items():
+        if _digest(folder / name) != digest:
+            return f"its file {name} has other bytes than when it was written"
     return None
 
 
 def _files(folder: Path) -> list[Path]:
     """Every file in a folder, those in folders of it too."""
     return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _digest(file: Path) -> str:
+    if not _is_file(file):
+        return ""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _set_aside(folder: Path, flaw: str) -> None:
@@ -248,23 +268,30 @@ def _open_attempt(partial: Path) -> list[dict[str, float]]:
     """Notes the start of this attempt. An earlier one that was killed could not note its end: the
     newest file that it left tells it, to within a checkpoint's interval."""
     try:
-        attempts = json.loads((partial / ATTEMPTS).read_text())
-        attempts[-1].setdefault("end", max(file.stat().st_mtime for file in _files(partial)))
-    except (OSError, ValueError, LookupError, AttributeError):
+        left = [file.stat().st_mtime for file in _files(partial)]
+        known = read_json(partial / ATTEMPTS)
+        times = [(float(a["start"]), float(a.get("end", max(left)))) for a in known]
+        attempts = [{"start": start, "end": end} for start, end in times]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
         attempts = []
     for part in partial.rglob(f".*{LEFT_OVER}"):
         part.unlink()  # else it would be among the files of the finished entry
     attempts.append({"start": time.time()})
     write_text(partial / ATTEMPTS, json.dumps(attempts))
+    attempts[-1]["began"] = time.monotonic()
     return attempts
 
 
 def _finish(partial: Path, kind: str, plain: Any, name: str, attempts: list[dict]) -> None:
-    attempts[-1]["end"] = time.time()
-    seconds = sum(max(0.0, a["end"] - a["start"]) for a in attempts)
+    # This attempt by a clock that nobody sets. An earlier one that seems to have taken a month, or
+    # less than nothing, has seen the clock set.
+    earlier = [a["end"] - a["start"] for a in attempts[:-1]]
+    seconds = sum(s for s in earlier if 0 <= s < LONGEST_ATTEMPT)
+    seconds += time.monotonic() - attempts[-1]["began"]
     for own in (ATTEMPTS, PROVENANCE):
         (partial / own).unlink(missing_ok=True)
     files = {file.relative_to(partial).as_posix(): file.stat().st_size for file in _files(partial)}
     entry = {"kind": kind, "address": name, "spec": plain} | describe()
     entry |= {"minutes": round(seconds / 60, 3), "attempts": len(attempts), "files": files}
+    entry["sha256"] = {name: _digest(partial / name) for name in files}
     write_text(partial / PROVENANCE, json.dumps(entry, indent=2, sort_keys=True) + "\n")

@@ -55,8 +55,11 @@ def load(path: Path, spec: Mapping[str, str]) -> dict[str, Any] | None:
     data = io.BytesIO(path.read_bytes())
     try:
         with zipfile.ZipFile(data) as archive:  # torch.load does not look at the checksums
-            if (record := archive.testzip()) is not None:
-                raise ValueError(f"checksum of {record} is wrong")
+            if (wrong := archive.testzip()) is not None:
+                raise ValueError(f"checksum of {wrong} is wrong")
+            # What is marked as a folder torch does not read: its tensor has whatever was in memory.
+            if marked := [one.filename for one in archive.infolist() if one.external_attr & 0x10]:
+                raise ValueError(f"{marked[0]} is marked as a folder")
         data.seek(0)
         state = torch.load(data, map_location="cpu", weights_only=True)
         saved = dict(state["spec"])

@@ -1,6 +1,8 @@
 """image_files: decoded as torchvision does, crops that depend on nothing else, clear errors."""
 
+import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +171,28 @@ def test_a_macs_hidden_files_are_no_pictures(tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert image_files.pictures_in(tmp_path) == [str(tmp_path / "a.JPEG")]
     assert links.count(tmp_path) == 1
+
+
+SOUND = {"class_names": ["cat"], "folders": {"n1": 0}, "counts": {"val": 0}, "provenance": "here"}
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("counts", None, "it has no counts"),
+        ("class_names", "cat", "it has no class_names"),
+        ("class_names", [None], "a class name is no text"),
+        ("folders", {"n1": 1}, "the label of n1 is 1; there are 1 class names"),
+        ("folders", {"n1": "0"}, "the label of n1 is '0'"),
+        ("folders", {"../n1": 0}, "'../n1' is no folder of the set"),
+        ("counts", {"val": "many"}, "the number of pictures of val is 'many'"),
+    ],
+)
+def test_a_set_json_that_says_something_else_is_damaged(home, part, value, words):
+    file = home / "imagenet100" / "set.json"
+    (file.parent / "val").mkdir(parents=True)
+    file.write_text(json.dumps(SOUND))
+    assert len(image_files.load("imagenet100", "val")) == 0
+    file.write_text(json.dumps(SOUND | {part: value}))
+    with pytest.raises(ValueError, match=r"set\.json is damaged .*" + re.escape(words) + ".* run"):
+        image_files.load("imagenet100", "val")

@@ -102,3 +102,10 @@ def test_another_folder_is_refused(source, home, tmp_path):
     table.to_csv(tmp_path / covid.TABLE)
     with pytest.raises(FileNotFoundError, match="train is absent: unpack the set's pictures"):
         covid.make(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"Label,\xff\n", b'a,b\n1,2,3\n4,5,6,7,8\n"', b""])
+def test_a_damaged_table_is_named(tmp_path, data):
+    (tmp_path / covid.TABLE).write_bytes(data)
+    with pytest.raises(ValueError, match=r"Metadata\.csv .*download the table again"):
+        covid.make(tmp_path)

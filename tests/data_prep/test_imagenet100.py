@@ -6,6 +6,8 @@ import os
 import shutil
 import sys
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -368,3 +370,32 @@ def test_imagenet100c_is_made_and_goes_on_where_it_was_killed(source, home, monk
     assert torch.equal(files.decode(), want)  # published: the same JPEG compression
     with pytest.raises(ValueError, match="unknown corruptions rain: expected gaussian_noise"):
         imagenet100c.make(["rain"])
+
+
+@pytest.mark.parametrize(
+    "rows", [b"\xff", b"ImageId\nILSVRC2012_val_1", b"ImageId,PredictionString\nx,n01558993 1",
+             b"ImageId,PredictionString\nILSVRC2012_val_00000001,n0155"],
+)  # fmt: skip
+def test_a_damaged_table_of_kaggles_is_named(tmp_path, rows):
+    (tmp_path / imagenet.KAGGLE).write_bytes(rows)
+    with pytest.raises(ValueError, match=r"LOC_val_solution\.csv is damaged .* download it again"):
+        imagenet.flat_labels(tmp_path, tmp_path)
+
+
+def test_two_commands_at_once_make_a_set_one_after_the_other(source, home, monkeypatch):
+    imagenet100.make(source, expected=TINY)
+    real, at_once, most = links._link, [], []
+
+    def slowly(*arguments):
+        at_once.append(1)
+        most.append(len(at_once))
+        real(*arguments)
+        time.sleep(0.001)
+        at_once.pop()
+
+    monkeypatch.setattr(links, "_link", slowly)
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(imagenet100.make, source, expected=TINY) for _ in range(2)]
+        for one in both:
+            one.result()
+    assert max(most) == 1

@@ -208,3 +208,9 @@ def test_every_name_of_a_profile_is_of_one_entry():
 def test_seeds_that_are_none_are_refused(seeds):
     with pytest.raises(ValueError, match=f"seeds {re.escape(repr(seeds))}: expected how many"):
         training_seeds(seeds)
+
+
+@pytest.mark.parametrize("seeds", [0, True, "3", 10**20])
+def test_no_number_of_seeds_is_refused(seeds):
+    with pytest.raises(ValueError, match=f"seeds {seeds!r}: expected how many"):
+        training_seeds(seeds)

@@ -605,3 +605,61 @@ def test_commit_names_the_state_of_the_code(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert where.commit(package) == "unknown"  # no git
     assert where.describe()["commit"] == "unknown"
+
+
+def test_a_byte_that_the_disk_has_changed_is_found_out(tmp_path):
+    store = Store(tmp_path)
+
+    def build(folder):
+        (folder / "weights.bin").write_bytes(b"abc")
+
+    folder = store.make("example", SPEC, build)
+    (folder / "weights.bin").write_bytes(b"abd")  # as long as before
+    assert not store.finished("example", SPEC)
+    with pytest.warns(UserWarning, match=r"weights\.bin has other bytes .* kept as .*damaged-1"):
+        assert store.make("example", SPEC, build) == folder
+    assert (folder / "weights.bin").read_bytes() == b"abc"
+
+
+def test_an_entry_from_before_digests_were_kept_is_finished(tmp_path):
+    store = Store(tmp_path)
+    folder = store.make("example", SPEC, lambda at: (at / "a").write_text("a"))
+    known = json.loads((folder / "provenance.json").read_text())
+    del known["sha256"]
+    (folder / "provenance.json").write_text(json.dumps(known))
+    assert store.finished("example", SPEC)
+
+
+@pytest.mark.parametrize("jump", [-24 * 3600.0, 365 * 24 * 3600.0])
+def test_a_clock_that_is_set_makes_no_minutes(tmp_path, monkeypatch, jump):
+    """While an attempt is made, and after one was killed."""
+    store, real = Store(tmp_path), time.time
+
+    def stopped(folder):
+        (folder / "checkpoint.pt").touch()
+        then = real() + jump
+        os.utime(folder / "checkpoint.pt", (then, then))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.make("example", SPEC, stopped)
+    later = store.path("example", SPEC).with_suffix(".partial")
+    for file in later.iterdir():
+        os.utime(file, (real() + jump, real() + jump))
+
+    def build(folder):
+        monkeypatch.setattr(store_.time, "time", lambda: real() + jump)
+
+    known = provenance(store.make("example", SPEC, build))
+    assert 0 <= known["minutes"] < 1
+    assert known["attempts"] == 2
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"files": {"%s": 1}, "spec": 0}' % ("é" * 300)])
+def test_a_provenance_that_is_none_is_damage(tmp_path, text):
+    store = Store(tmp_path)
+    folder = store.make("example", SPEC, lambda at: (at / "a").write_text("a"))
+    (folder / "provenance.json").write_text(text)
+    assert store.listing().state.tolist() == ["damaged"]
+    with pytest.warns(UserWarning, match="built anew"):
+        store.make("example", SPEC, lambda at: (at / "a").write_text("a"))

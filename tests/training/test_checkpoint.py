@@ -113,3 +113,14 @@ def test_fingerprint_sees_each_bit_dtype_and_shape():
     assert checkpoint.fingerprint([x]) == checkpoint.fingerprint([x.clone()])
     transposed = torch.arange(6.0).reshape(3, 2).T  # memory layout is not content
     assert checkpoint.fingerprint([transposed]) == checkpoint.fingerprint([transposed.contiguous()])
+
+
+def test_a_record_that_is_marked_as_a_folder_is_damage(tmp_path):
+    """Else torch gives its tensor whatever was in memory, and every checksum is right."""
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, {"spec": {}, "module": {"a": torch.ones(400)}})
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02", 0, data.rindex(b"/data/0")) + 38] |= 0x10
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="is damaged .*data/0 is marked as a folder"):
+        assert checkpoint.load(path, {}) is None

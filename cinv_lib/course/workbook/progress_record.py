@@ -10,7 +10,7 @@ from typing import Any
 
 import filelock
 
-from cinv_lib.machine.files import write_text
+from cinv_lib.machine.files import read_json, write_text
 from cinv_lib.machine.folders import progress_file
 
 Entry = dict[str, Any]
@@ -70,7 +70,7 @@ def now() -> str:
 def _read(file: Path) -> Record:
     """The file's record, empty where there is no file. ValueError: it holds something else."""
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
+        known = read_json(file)
     except FileNotFoundError:
         return {kind: {} for kind in KINDS}
     try:

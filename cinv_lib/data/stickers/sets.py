@@ -10,6 +10,7 @@ what has been drawn once is kept as uint8 under the data folder.
 """
 
 import hashlib
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -105,16 +106,31 @@ def image_set(
         raise ValueError(f"no split {name}/{split} in the embedded world; there are {known}")
     per_class = per_class or PER_CLASS[split]
     path = home() / "stickers" / f"{name}-{split}-{per_class}-{_version()}.npz"
-    if not path.exists():
+    kept = _kept(path)
+    if kept is None:
         labels, ids = _labels(name, per_class)
         images = draw_all(SERIES[name, split], ids, train=split == "train")
         names = tuple(glyphs.glyphs().names[i] for i in classes(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as part, open(part, "wb") as file:
             np.savez(file, images=images.numpy(), labels=labels.numpy(), names=np.array(names))
-    with np.load(path) as saved:
-        images, labels = torch.from_numpy(saved["images"]), torch.from_numpy(saved["labels"])
-        names = tuple(str(n) for n in saved["names"])
+        kept = images, labels, names
     side = "left" if split == "train" else "right"
     made = f"drawn by stickers.py, series {SERIES[name, split]}, backgrounds from the {side} side"
-    return images, labels, names, made
+    return *kept, made
+
+
+def _kept(path: Path) -> tuple[Tensor, Tensor, tuple[str, ...]] | None:
+    """What was drawn before; None where nothing was, or the file is damaged (warns)."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as saved:
+            images, labels = torch.from_numpy(saved["images"]), torch.from_numpy(saved["labels"])
+            return images, labels, tuple(str(n) for n in saved["names"])
+    except Exception as error:  # damaged bytes come out of the readers as a dozen kinds of error
+        warnings.warn(
+            f"{path} is damaged ({type(error).__name__}: {error}); its pictures are drawn anew",
+            stacklevel=3,
+        )
+        return None

@@ -115,3 +115,15 @@ def test_unknown_sets_and_splits_are_refused_by_name():
         sets.image_set("stickers-100", "test")
     with pytest.raises(ValueError, match="stickers-100b"):
         sets.classes("stickers-1000")
+
+
+def test_damaged_pictures_are_drawn_anew(home):
+    first = sets.image_set("stickers-shift", "val", 1)
+    (file,) = (home / "stickers").iterdir()
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"\.npz is damaged .* drawn anew"):
+        again = sets.image_set("stickers-shift", "val", 1)
+    assert (again[0] == first[0]).all() and (again[1] == first[1]).all()
+    assert again[2:] == first[2:]
