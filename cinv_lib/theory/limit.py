@@ -156,7 +156,7 @@ def batch_optimum(
     others = torch.randint(len(R), (batches, size - 1), generator=generator, device=R.device)
     drawn = R[torch.cat([own[..., None], others.expand(len(weights), -1, -1)], dim=2)]
     m, S = weights @ R, alignment_optimum(weights @ R)
-    for _ in range(300):
+    for _ in range(60):
         within = (torch.einsum("bd,bkjd->bkj", S, drawn) / tau).softmax(dim=2)
         pushed = torch.einsum("bkj,bkjd->bd", within, drawn) / batches
         across = m - pushed
