@@ -5,7 +5,7 @@ student sees y = A(x): noise of σ in every pixel, and perhaps a mask laid over 
 
     π_y(j) ∝ p_j exp(-|y - x_j|²/2σ²)               the posterior, over the pixels that are shown
     m(y)   = Σ_j π_y(j) R_j                         its mean embedding
-    F_y(s) = -<s, m> + τ log Σ_j p_j exp(<s, R_j>/τ)        Eq. 2, τ times, in the limit of a large batch
+    F_y(s) = -<s, m> + τ log Σ_j p_j exp(<s, R_j>/τ)      τ times Eq. 2, for a large batch
 
 Alignment (Eq. 1) is best at m/|m|, and the cosine that it reaches is E|m|. The contrastive loss is
 best where F_y is least on the sphere. All is float64: y is `(B, n)`, R is `(N, d)`, and students S
@@ -28,7 +28,7 @@ ROUNDS, ARRIVED = 100, 1e-10
 
 @dataclass(frozen=True)
 class World:
-    """All pictures that there are (values in [0, 1]), their classes and the teacher's embeddings."""
+    """All pictures (values in [0, 1]), their classes and the teacher's embeddings."""
 
     x: Float[Tensor, "N n"]
     labels: Int64[Tensor, " N"]
@@ -166,7 +166,7 @@ def batch_optimum(
 
 
 def best_top1(weights: Weights, labels: Int64[Tensor, " N"]) -> Float[Tensor, ""]:
-    """E max_c Σ_{j in c} π_y(j): how often the best guess of the class is right, from any student."""
+    """E max_c Σ_{j in c} π_y(j): how often the best guess of the class is right."""
     classes = weights.new_zeros(len(weights), int(labels.max()) + 1)
     return classes.index_add(1, labels, weights).amax(dim=1).mean()
 

@@ -335,9 +335,12 @@ PREDICTIONS = (
     ),
     Prediction(
         "16.B",
-        "At sigma 0.6 the best cosine is nearly 0.9 with alignment, and 0.7 with the contrastive loss. By "
-        "how many points does the nearest R name fewer classes rightly under the contrastive optimum?",
-        tolerance=3.0,
-        digits=0,
+        "At sigma 0.6 the best cosine is nearly 0.9 with alignment, and 0.7 with the contrastive loss. "
+        "Which of the two optima has the right class at its nearest R more often?",
+        options=(
+            "alignment's, by 5 points or more",
+            "the contrastive one, by 5 points or more",
+            "less than 5 points lie between them",
+        ),
     ),
 )
