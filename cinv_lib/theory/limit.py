@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
+from cinv_lib.theory.energies import barzilai_borwein
+
 Weights = Float[Tensor, "B N"]  # rows sum to one
 Rows = Float[Tensor, "B d"]
 Teacher = Float[Tensor, "N d"]
@@ -156,12 +158,15 @@ def batch_optimum(
     others = torch.randint(len(R), (batches, size - 1), generator=generator, device=R.device)
     drawn = R[torch.cat([own[..., None], others.expand(len(weights), -1, -1)], dim=2)]
     m, S = weights @ R, alignment_optimum(weights @ R)
-    for _ in range(60):
+    before, step = None, torch.full_like(m[:, :1], tau)
+    for _ in range(40):
         within = (torch.einsum("bd,bkjd->bkj", S, drawn) / tau).softmax(dim=2)
-        pushed = torch.einsum("bkj,bkjd->bd", within, drawn) / batches
-        across = m - pushed
-        across = across - (across * S).sum(dim=1, keepdim=True) * S
-        S = F.normalize(S + 2 * tau * across, dim=1)
+        uphill = torch.einsum("bkj,bkjd->bd", within, drawn) / batches - m
+        uphill = uphill - (uphill * S).sum(dim=1, keepdim=True) * S
+        if before is not None:
+            step = barzilai_borwein(S - before[0], uphill - before[1], 1).clamp_max(1.0)
+        before = S, uphill
+        S = F.normalize(S - step * uphill, dim=1)
     return S
 
 
