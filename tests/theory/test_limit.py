@@ -1,4 +1,4 @@
-"""The best that any student can say: against definitions, a solver of another library, and chance."""
+"""The best that any student can say: against definitions and the solver of another library."""
 
 import numpy as np
 import pytest
@@ -51,12 +51,12 @@ def test_the_posterior_is_bayes_rule_picture_by_picture(masked):
         density = [sum(noise.log_prob(y[b, k] - x[j, k]) for k in keep) for j in range(6)]
         joint = p * torch.tensor([float(value) for value in density]).double().exp()
         torch.testing.assert_close(found[b], joint / joint.sum(), atol=1e-6, rtol=0)
-    with pytest.raises(ValueError, match="sigma is 0; expected"):
-        limit.posterior(y, x, 0)
+    with pytest.raises(ValueError, match="sigma is 0.0; expected"):
+        limit.posterior(y, x, 0.0)
 
 
 def test_what_a_mask_has_taken_says_nothing(world):
-    drawn, y = seen(world, 0.2, 4, draw())
+    _, y = seen(world, 0.2, 4, draw())
     shown = torch.rand(y.shape, generator=draw(1)) > 0.5
     other = torch.where(shown, y, 7.0)
     first, second = (limit.posterior(v, world.x, 0.2, shown=shown) for v in (y, other))
@@ -83,7 +83,7 @@ def test_the_loss_is_a_difference_of_divergences(uniform):
 
 
 def test_a_divergence_is_torchs_own_and_takes_zeros():
-    R, s, pi, p = tiny(draw())
+    _, _, pi, p = tiny(draw())
     expected = F.kl_div(p.expand_as(pi).log(), pi, reduction="none").sum(dim=1)
     torch.testing.assert_close(limit.kl(pi, p.expand_as(pi)), expected)
     certain = torch.tensor([[1.0, 0.0]]).double()
@@ -101,7 +101,7 @@ def test_it_is_the_courses_loss_on_a_batch_of_all_pictures():
 
 # -- the optima --------------------------------------------------------------------------------
 def test_alignments_optimum_is_the_best_of_many(world):
-    drawn, y = seen(world, 0.6, 20, draw())
+    _, y = seen(world, 0.6, 20, draw())
     m = limit.posterior(y, world.x, 0.6) @ world.R
     best = (limit.alignment_optimum(m) * m).sum(dim=1)
     torch.testing.assert_close(best, m.norm(dim=1))
@@ -139,19 +139,21 @@ def test_a_stationary_point_that_is_no_minimum_gets_no_certificate():
         torch.tensor([[1e-9, 0.0]]).double(), R, 0.1, starts=4, generator=draw()
     )
     assert better.S[0, 1].abs() == pytest.approx(1, abs=1e-6)
-    with pytest.raises(ValueError, match="tau is 0; expected"):
-        limit.contrastive_optimum(R, R, 0)
+    with pytest.raises(ValueError, match="tau is 0.0; expected"):
+        limit.contrastive_optimum(R, R, 0.0)
 
 
 def test_a_batch_of_64_is_within_a_hundredth_of_the_limit(world):
-    drawn, y = seen(world, 0.6, 24, draw())
+    _, y = seen(world, 0.6, 24, draw())
     pi = limit.posterior(y, world.x, 0.6)
     best = limit.contrastive_optimum(pi @ world.R, world.R, TAU).S
-    small = limit.batch_optimum(pi, world.R, TAU, 64, 200, draw(1))
-    gap = ((best - small) * world.R[drawn]).sum(dim=1).mean()
-    assert abs(gap) < 0.01
+    small = limit.batch_optimum(pi, world.R, TAU, 64, 100, draw(1))
+    m = pi @ world.R
+    small_value, least = (limit.contrastive_value(s, m, world.R, TAU) for s in (small, best))
+    assert 0 <= (small_value - least).mean() < 0.01
+    assert abs(((best - small) * m).sum(dim=1).mean()) < 0.025
     assert (best * small).sum(dim=1).mean() > 0.99
-    tiny_batch = limit.batch_optimum(pi, world.R, TAU, 3, 200, draw(1))
+    tiny_batch = limit.batch_optimum(pi, world.R, TAU, 3, 100, draw(1))
     assert (best * tiny_batch).sum(dim=1).mean() < 0.95
 
 
@@ -221,4 +223,4 @@ def test_the_figures_show_what_they_are_given():
     assert [list(line.get_ydata()) for line in fig.axes[0].lines] == [[1, 0.9], [0.8, 0.7]]
     fig = plots.split_bars({"a": {"x": 0.1, "y": 0.2}, "b": {"x": 0.3, "y": 0.0}})
     bars = [(bar.get_x(), bar.get_width()) for bar in fig.axes[0].patches]
-    assert bars == [(0, 0.1), (0, 0.3), (0.1, 0.2), (0.3, 0)]
+    assert np.allclose(bars, [(0, 0.1), (0, 0.3), (0.1, 0.2), (0.3, 0)])
