@@ -51,7 +51,7 @@ def test_the_posterior_is_bayes_rule_picture_by_picture(masked):
         density = [sum(noise.log_prob(y[b, k] - x[j, k]) for k in keep) for j in range(6)]
         joint = p * torch.tensor([float(value) for value in density]).double().exp()
         torch.testing.assert_close(found[b], joint / joint.sum(), atol=1e-6, rtol=0)
-    with pytest.raises(ValueError, match="sigma is 0.0; expected"):
+    with pytest.raises(ValueError, match=r"sigma is 0\.0; expected"):
         limit.posterior(y, x, 0.0)
 
 
@@ -139,7 +139,7 @@ def test_a_stationary_point_that_is_no_minimum_gets_no_certificate():
         torch.tensor([[1e-9, 0.0]]).double(), R, 0.1, starts=4, generator=draw()
     )
     assert better.S[0, 1].abs() == pytest.approx(1, abs=1e-6)
-    with pytest.raises(ValueError, match="tau is 0.0; expected"):
+    with pytest.raises(ValueError, match=r"tau is 0\.0; expected"):
         limit.contrastive_optimum(R, R, 0.0)
 
 
