@@ -7,6 +7,8 @@ from .curves import fraction_curves as fraction_curves
 from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
+from .limit import limit_curves as limit_curves
+from .limit import split_bars as split_bars
 from .pictures import image_grid as image_grid
 from .pictures import severity_strip as severity_strip
 from .pictures import top3 as top3

@@ -7,6 +7,8 @@ from .panel import Panel as Panel
 from .panel import choice as choice
 from .panel import keep_pictures as keep_pictures
 from .panel import slider as slider
+from .posterior import posterior_panel as posterior_panel
+from .posterior import render_posterior as render_posterior
 from .quiz import Quiz as Quiz
 from .quiz import beat_the_encoder as beat_the_encoder
 from .quiz import render_question as render_question
