@@ -254,7 +254,7 @@ def test_a_folder_for_the_runs_may_have_any_name(course):
     (course / "notes").write_text("the reader's own")
     folder = course / HOSTILE / "runs" / "stickers"
     done, ran = make(course, runs=str(folder.parent))  # lesson 05 fails, and says where
-    said = f"stopped: see {folder / 'logs' / '05_distill.failed.ipynb'}"
+    said = f"stopped: see {folder.relative_to(course) / 'logs' / '05_distill.failed.ipynb'}"
     assert said in done.stdout + done.stderr
     assert len(ran) == 7
     assert "before" in (folder / "logs" / "05_distill.log").read_text()

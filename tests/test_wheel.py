@@ -144,7 +144,7 @@ def test_a_stranger_distils_with_the_wheel_alone(stranger, installed, tmp_path):
     assert version == __import__("cinv_lib").__version__
     # what a training costs, before the first one, and once
     said = [line for line in done.stderr.split("\n") if "are not installed" in line]
-    assert len(said) == 1 and "1 epochs of 200 pictures" in said[0] and runs in said[0]
+    assert len(said) == 1 and "1 epochs of 2 pictures per class" in said[0] and runs in said[0]
 
 
 def test_the_core_needs_no_extra(stranger):

@@ -94,7 +94,7 @@ def say_cost(p: Profile) -> None:
     what a training costs. No picture is read for that."""
     few = None if p.unlabelled else p.train_per_class
     pictures = (
-        f"all pictures of {p.unlabelled or p.data}" if few is None else f"{few} pictures a class"
+        f"all pictures of {p.unlabelled or p.data}" if few is None else f"{few} pictures per class"
     )
     minutes = " (stickers: 2.5 minutes on two cores)" if p.name == "stickers" else ""
     _say(

@@ -95,8 +95,8 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
             `margins`.
         quoted: the paper's differences by the same index, drawn as hollow diamonds.
     """
-    fig, ax = _marked(measured, measured.index, (6.0, 0.6 + 0.22 * len(measured)))
-    _hollow(ax, quoted.reindex(measured.index), range(0, -len(measured), -1), size=30)
+    fig, ax = _marked(measured, list(measured.index), (6.0, 0.6 + 0.22 * len(measured)))
+    _hollow(ax, quoted.reindex(measured.index), range(0, -len(measured), -1), size=30.0)
     ax.axvline(0, color="black", lw=0.8)
     return finished(fig, ax, xlabel=xlabel)
 

@@ -24,8 +24,9 @@ def scores(gap: float, seeds: int = 3, noise: float = 0.1, realisations: int = 1
 
 
 def claim(margin: float = 0.0) -> verdict.Claim:
-    @verdict.claim(1, "S beats the baseline.", source="Table 1", lesson="06", margin=margin)
+    @verdict.claim(1, source="Table 1", lesson="06", margin=margin)
     def ahead(scores):
+        """S beats the baseline."""
         return statistics.difference(scores, "student", "baseline")
 
     return ahead
@@ -94,8 +95,9 @@ def test_a_claim_reads_what_its_measurement_names():
 def test_the_largest_error_counts():
     """Also one that the measurement brings along, over the choice of pictures say."""
 
-    @verdict.claim(1, "S beats the baseline.", source="ours", lesson="06")
+    @verdict.claim(1, source="ours", lesson="06")
     def ahead(scores):
+        """S beats the baseline."""
         return statistics.difference(scores, "student", "baseline").assign(choice=2.0)
 
     (row,) = verdict.decide(ahead, {"scores": scores(3.0)}, "mask:0.9")
@@ -112,8 +114,9 @@ def test_seeds_that_only_one_method_has_are_not_compared():
 
 
 def test_nothing_to_compare_decides_nothing():
-    @verdict.claim(1, "S beats the baseline.", source="ours", lesson="06")
+    @verdict.claim(1, source="ours", lesson="06")
     def ahead(scores):
+        """S beats the baseline."""
         return {"here": statistics.NOTHING}
 
     (row,) = verdict.decide(ahead, {"scores": scores(3.0)}, "mask:0.9")

@@ -23,7 +23,7 @@ def lab(folders):
 # -- the store -------------------------------------------------------------------------------------
 @pytest.mark.parametrize("op", [FIXED, RANGE])
 def test_only_what_starts_there_depends_on_the_second_start(op):
-    other = STICKERS.changed({}, supervised_narrow="another")
+    other = STICKERS.changed({}, supervised_narrow=STICKERS.supervised)
     kinds = {
         entry.name
         for entry in STICKERS.entries
