@@ -82,7 +82,7 @@ def test_a_teacher_of_another_size_moves_what_sees_pictures_of_that_size(tmp_pat
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({}, "a student in 1 epochs of 2 pictures a class, and kept"),
+        ({}, "a student in 1 epochs of 2 pictures per class, and kept"),
         ({"train_per_class": None}, "of all pictures of stickers-100, and"),
         ({"unlabelled": "stickers"}, "of all pictures of stickers, and"),
     ],
