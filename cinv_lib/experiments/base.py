@@ -16,8 +16,10 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.evaluation.scores import Group
 from cinv_lib.losses import equations
 from cinv_lib.operators import basic
@@ -130,7 +132,11 @@ class Entry:
 
     def needs(self, task: Task) -> Needs:
         """What has to be there: the names of the parameters of the method that makes it."""
-        return {name: name for name in self._parameters() if name not in ("folder", "task")}
+        return {name: name for name in self.parameters() if name not in ("folder", "task")}
+
+    def loads(self) -> Iterable[str]:
+        """Sets of pictures, by name, that it loads itself beside those that a lab gives it."""
+        return ()
 
     def settings(self, task: Task) -> dict[str, Any]:
         """What its result depends on besides its operator, seed, loss and needs."""
@@ -141,7 +147,7 @@ class Entry:
     def make(self, folder: Path, task: Task, **needed: Any) -> None:
         """Make it in a folder of the store, from what it `needs`."""
         given = {"folder": folder, "task": task} | needed
-        self.keep(folder, self.maker()(**{name: given[name] for name in self._parameters()}))
+        self.keep(folder, self.maker()(**{name: given[name] for name in self.parameters()}))
 
     def maker(self) -> Callable[..., Any]:
         """The method that makes it; `folder` and `task` are handed to it if it names them."""
@@ -150,7 +156,8 @@ class Entry:
     def keep(self, folder: Path, made: Any) -> None:
         """Write what the maker returned."""
 
-    def _parameters(self) -> list[str]:
+    def parameters(self) -> list[str]:
+        """The names of what its maker is handed."""
         return list(inspect.signature(self.maker()).parameters)
 
 
@@ -191,15 +198,33 @@ class Experiment(Entry):
             made[name].to_csv(folder / f"{name}.csv", index=False, float_format=digits)
 
 
-def contestants(
-    teacher: Encoder, baseline: Classifier, student: Encoder, head: Probe, words: Probe
-) -> list[Group]:
-    """METHODS as groups for `evaluate`: CLIP first, each encoder with its heads.
+@dataclass(frozen=True, kw_only=True)
+class AskedInWords(Experiment):
+    """An experiment that also asks for the classes in words.
 
-    head: the student's probe, fitted within the range; words: the teacher's, `probe.zero_shot`.
+    Args:
+        template: the sentence in which a class is asked for; {} stands for its name.
     """
-    return [
-        (teacher, {"clip_zero_shot": words}),
-        (baseline.encoder, {"baseline": baseline.head}),
-        (student, {"student": head, "zero_shot": words}),
-    ]
+
+    template: str = TEMPLATE
+
+    def words(self, teacher: Encoder, pictures: Pictures) -> Probe:
+        """The classes of these pictures in the words of `teacher`, as a probe."""
+        return zero_shot(teacher, pictures.class_names, (self.template,))
+
+    def contestants(
+        self,
+        teacher: Encoder,
+        baseline: Classifier,
+        student: Encoder,
+        probe: Probe,
+        pictures: Pictures,
+    ) -> list[Group]:
+        """`unknown_severity.METHODS` as groups for `evaluate`: CLIP first, each encoder with its
+        heads. probe: the student's, fitted within the range."""
+        words = self.words(teacher, pictures)
+        return [
+            (teacher, {"clip_zero_shot": words}),
+            (baseline.encoder, {"baseline": baseline.head}),
+            (student, {"student": probe, "zero_shot": words}),
+        ]

@@ -170,8 +170,7 @@ class Lab:
     # -- where it is ---------------------------------------------------------------------------
     def task(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Task:
         """One thing that this lab makes: the entry `kind` of its profile, at an operator."""
-        if kind in missing.OF_NARROW and kind not in self.profile:
-            missing.end(self.profile, [missing.NARROW])
+        missing.refuse_narrow(self.profile, kind)
         return self.profile[kind].task(op, seed, loss)
 
     def finished(self, task: Task) -> bool:
@@ -214,8 +213,7 @@ class Lab:
         return other
 
     def _making(self, table: str) -> Experiment:
-        if table in missing.OF_NARROW and "baseline100" not in self.profile:
-            missing.end(self.profile, [missing.NARROW])
+        missing.refuse_narrow(self.profile, table)
         return self.profile.making(table)
 
     def _get(self, need: Any) -> Any:
