@@ -40,12 +40,8 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         raise ValueError(f"unknown split {split!r}: expected train or val")
     if n is not None and n < 1:
         raise ValueError(f"{n} pictures of each class asked for; expected at least 1")
-    if name in bundled.SETS:
-        whole = ImageSet(*bundled.SETS[name](split), name=name, provenance=bundled.FROM[name])
-        return whole if n is None else whole.per_class(n)
-    if name in prepared.COMMAND:
-        images, labels, class_names, provenance = prepared.read(name, split)
-        whole = ImageSet(images, labels, class_names, name, provenance)
+    if name in bundled.SETS or name in prepared.COMMAND:
+        whole = bundled.SETS[name](split) if name in bundled.SETS else prepared.read(name, split)
         return whole if n is None else whole.per_class(n)
     if name.partition("/")[0] in image_files.COMMAND:
         return _decoded(image_files.load(name, split), n)
