@@ -36,7 +36,7 @@ class Task:
     The texts are brought to one form, so that "mask:.9" and "mask:0.90" are one task. loss: "" for
     an entry without a student in it.
 
-    Raises ValueError where a text names no operator or loss, or the seed is no whole number from 0.
+    Raises ValueError where a text names no operator or loss, or the seed is none.
     """
 
     kind: str
@@ -45,12 +45,22 @@ class Task:
     loss: str = ""
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
-        if not whole or self.seed < 0:
-            raise ValueError(f"seed {self.seed!r}: expected a whole number, 0 or more")
-        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "seed", checked_seed(self.seed))
         object.__setattr__(self, "operator", str(basic.parse(self.operator)))
         object.__setattr__(self, "loss", self.loss and str(equations.parse(self.loss)))
+
+
+def checked_seed(seed: Any) -> int:
+    """A seed, of a training or of a lesson's draws, that every generator takes.
+
+    Raises ValueError for anything but a whole number from 0; those of torch end at 2**63.
+
+    >>> checked_seed(3)
+    3
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed {seed!r}: expected a whole number, 0 or more and below 2**63")
+    return int(seed)
 
 
 def training_seeds(seeds: Any) -> list[int]:

@@ -162,9 +162,7 @@ class Lab:
     ) -> pd.DataFrame | None:
         """What is finished of a table, of those seeds; None where none is. Makes nothing."""
         entry = self._making(name)
-        there = [
-            seed for seed in training_seeds(seeds) if self.finished(entry.task(op, seed, loss))
-        ]
+        there = [seed for seed in training_seeds(seeds) if self._kept(entry.task(op, seed, loss))]
         return self.table(name, op, there, loss) if there else None
 
     # -- where it is ---------------------------------------------------------------------------
@@ -188,11 +186,14 @@ class Lab:
 
     def folder(self, task: Task) -> Path:
         """From this machine's store, else from the recorded run, else made now."""
+        made = self._kept(task)
+        return made or self.store.make(**self.place(task), build=lambda at: self.build(task, at))
+
+    def _kept(self, task: Task) -> Path | None:
+        """The folder of a result that is there, intact: it is about to be read."""
         place = self.place(task)
-        here = self.store.finished(**place)
-        if not here and self.archive and self.archive.finished(**place):
-            return self.archive.path(**place)
-        return self.store.make(**place, build=lambda folder: self.build(task, folder))
+        there = (s for s in (self.store, self.archive) if s and s.intact(**place))
+        return next((s.path(**place) for s in there), None)
 
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
