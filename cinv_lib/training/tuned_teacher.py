@@ -56,7 +56,7 @@ def tune(
     """
     if not (0 <= pace < float("inf") and 0 <= anchor < float("inf")):
         raise ValueError(f"pace {pace} and anchor {anchor}: expected finite numbers, 0 or more")
-    device = hardware.accelerator().device
+    device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student, tuned = (student_of(teacher).to(device) for _ in range(2))
     source = feed.of(images, teacher.image_size, recipe, seed, device)
     R = frozen(teacher, source, recipe, device) if anchor else None
