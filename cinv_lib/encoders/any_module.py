@@ -36,12 +36,12 @@ def _preprocessing(module: nn.Module, given: dict[str, Any], name: str) -> dict[
     size = own["size"] if given["size"] is None else given["size"]
     if size is None:
         raise ValueError(
-            f"{name} does not say which pictures it takes; expected image_size, the side in pixels, "
-            f"and mean and std of its training: Encoder.wrap(module, image_size=224, "
+            f"{name} does not say which pictures it takes; expected image_size, the side in "
+            f"pixels, and mean and std of its training: Encoder.wrap(module, image_size=224, "
             f"mean={IMAGENET_PREPROCESS['mean']}, std={IMAGENET_PREPROCESS['std']}) are ImageNet's"
         )
     said = {key: value for key, value in given.items() if value is not None}
-    found = IMAGENET_PREPROCESS | own | {"size": size} | said
+    found: dict[str, Any] = IMAGENET_PREPROCESS | own | {"size": size} | said
     return found | {key: tuple(map(float, found[key])) for key in ("mean", "std")}
 
 

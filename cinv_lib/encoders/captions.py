@@ -14,6 +14,19 @@ from cinv_lib.encoders.encoder import Encoder
 TEMPLATE = "a photo of a {}"  # how a class is asked for in words
 
 
+class NoWords(ValueError):
+    """An encoder without a text tower was asked in words."""
+
+
+def need_words(encoder: Encoder) -> None:
+    """Raise NoWords where an encoder has no text tower."""
+    if encoder.clip is None:
+        raise NoWords(
+            f"{encoder.name} has no text tower, so it cannot be asked in words. Students, probes "
+            f"and baselines do without; for words take a CLIP, such as stickers-clip"
+        )
+
+
 @torch.no_grad()
 def text_embeddings(
     encoder: Encoder, names: Sequence[str], templates: Sequence[str] = (TEMPLATE,)
@@ -24,8 +37,7 @@ def text_embeddings(
     Raises ValueError when the encoder has no text tower, when a name is empty, or when a word is
     not one that it knows (CLIP's own tokenizer knows all), and what `tokenizer.of` raises.
     """
-    if encoder.clip is None:
-        raise ValueError(f"{encoder.name} has no text tower, so it cannot be asked in words")
+    need_words(encoder)
     names, templates = _texts("names", names), _texts("templates", templates)
     if not names or not templates or any(t.count("{}") != 1 for t in templates):
         raise ValueError(

@@ -31,13 +31,13 @@ EMBEDDED = {
 }
 
 # Written out on purpose: what these towers were trained with, to check the libraries against.
-OPENAI_PREPROCESS = {
+OPENAI_PREPROCESS: dict[str, Any] = {
     "size": 224,
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
     "interpolation": "bicubic",
 }
-IMAGENET_PREPROCESS = {
+IMAGENET_PREPROCESS: dict[str, Any] = {
     "size": 224,
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
@@ -115,8 +115,8 @@ def read(path: Path) -> dict[str, Any]:
         if unknown := [key for key in ("mean", "std") if not preprocess.get(key)]:
             raise ValueError(
                 f"its preprocess_cfg has no {' and no '.join(unknown)}, so nobody knows what the "
-                f"encoder was trained to see; OpenAI's are "
-                f'"mean": {list(OPENAI_PREPROCESS["mean"])}, "std": {list(OPENAI_PREPROCESS["std"])}'
+                f"encoder was trained to see; OpenAI's are mean "
+                f"{list(OPENAI_PREPROCESS['mean'])}, std {list(OPENAI_PREPROCESS['std'])}"
             )
         own = preprocess["size"] if config.get("kind") == WRAPPED else 224
         size = model_cfg.get("vision_cfg", {}).get("image_size", own)
@@ -148,10 +148,11 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
     try:
         return _build(name, config)
     except OSError as e:  # transformers asks the hub for the shape of a text tower
+        tower = config["model_cfg"]["text_cfg"]["hf_model_name"]
         raise FileNotFoundError(
-            f"{name}: the shape of its text tower, {config['model_cfg']['text_cfg']['hf_model_name']}"
-            f" on the hub, is not on this machine ({str(e).splitlines()[0]}); run `hf download "
-            f"{config['model_cfg']['text_cfg']['hf_model_name']} config.json` where there is a network"
+            f"{name}: the shape of its text tower, {tower} on the hub, is not on this machine "
+            f"({str(e).splitlines()[0]}); where there is a network run "
+            f"`hf download {tower} config.json`"
         ) from e
     except (KeyError, TypeError, RuntimeError, ArithmeticError, AttributeError) as e:
         raise ValueError(

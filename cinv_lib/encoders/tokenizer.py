@@ -39,8 +39,8 @@ def of(encoder: Encoder, texts: Sequence[str]) -> Tokenizer:
     if size != CLIPS:
         raise ValueError(
             f"{encoder.name} has a vocabulary of {size} tokens, and its configuration names no "
-            f"tokenizer; expected {CLIPS}, CLIP's own, or a hf_tokenizer_name in its text_cfg, with "
-            f"the tokenizer's files in the encoder's folder"
+            f"tokenizer; expected {CLIPS}, CLIP's own, or a hf_tokenizer_name in its text_cfg, "
+            f"with the tokenizer's files in the encoder's folder"
         )
     return open_clip.SimpleTokenizer(context_length=length, **cfg.get("tokenizer_kwargs", {}))
 
@@ -84,6 +84,6 @@ def check(encoder: Encoder, tokens: Int64[Tensor, "B L"]) -> None:
     by_highest = cfg.get("pool_type", "argmax") == "argmax"
     if int(ends.max()) >= size or (by_highest and len(ends.unique()) > 1):
         raise ValueError(
-            f"{encoder.name}: the tokenizer gives ids up to {int(ends.max())}, which does not fit a "
-            f"vocabulary of {size} tokens; copy the tokenizer's files from where its weights are from"
+            f"{encoder.name}: the tokenizer gives ids up to {int(ends.max())}, which does not fit "
+            f"a vocabulary of {size} tokens; copy the tokenizer's files from where its weights are"
         )
