@@ -3,9 +3,8 @@
 Every encoder takes pictures in [0,1] and normalises with its own mean and deviation in `forward`.
 A corruption comes *before*, in [0,1] (noise is not clipped): a missing pixel is always black.
 
-CLIP models are whole open_clip models: only the image tower embeds pictures and only it is trained
-in a student, but the text tower travels along, so that a saved student is a CLIP again and can be
-asked in words (`captions.text_embeddings`).
+CLIP models are whole open_clip models: only the image tower embeds pictures and is trained in a
+student. The text tower travels along: a saved student can be asked in words (`captions`).
 """
 
 import copy
@@ -66,8 +65,8 @@ class Encoder(nn.Module):
         """Any module that embeds pictures, as an encoder: a teacher of your own.
 
         Args:
-            module: normalised pictures (B, 3, S, S) to embeddings (B, d); d is found by trying. It
-                is kept, not copied, and put into eval mode.
+            module: normalised pictures (B, 3, S, S) to embeddings (B, d). It is kept, not copied,
+                and put into eval mode.
             image_size: S, the side in pixels of the pictures that it takes.
             mean, std: of the three channels in [0,1], as in its training; (0, 0, 0) and (1, 1, 1)
                 where it normalises by itself.
@@ -194,8 +193,7 @@ def save(
 
     dtype: torch.float32 (exact) or torch.float16 (half the size). config: in place of its own.
     A CLIP is written in open_clip's layout: `open_clip.create_model("local-dir:DIRECTORY")` reads
-    it, and for an architecture that open_clip knows so does
-    `create_model(ARCHITECTURE, pretrained="DIRECTORY/open_clip_model.safetensors")`.
+    it. For others to use it, `export` adds what their programs expect beside.
     Raises ValueError (dtype; a weight too large for float16) or OSError (disk full).
     """
     directory = Path(directory)
@@ -249,5 +247,5 @@ def _build(name: str, config: dict[str, Any], seed: int = 0) -> Encoder:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         module = encoder_config.build(name, config)
-    has_text = config.get("kind", "clip") == "clip"
-    return Encoder(name, config, **{"clip" if has_text else "tower": module}).eval()
+    part = "clip" if config.get("kind", "clip") == "clip" else "tower"
+    return Encoder(name, config, **{part: module}).eval()
