@@ -65,6 +65,7 @@ class LabelShift(AskedInWords):
     realisations: int
     name, lessons = "label_shift", ("10",)
     tables = MappingProxyType({"label_shift": "%.4f"})
+    in_words = True
 
     def measure(
         self,
