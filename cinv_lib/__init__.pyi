@@ -13,10 +13,12 @@ from . import theory as theory
 from . import training as training
 from .data.image_files import ImageFiles as ImageFiles
 from .data.image_set import ImageSet as ImageSet
+from .data.pairs import Pairs as Pairs
 from .encoders.encoder import Encoder as Encoder
 from .evaluation.probe import ProbeRecipe as ProbeRecipe
 from .evaluation.scores import summary as summary
 from .face import distill as distill
+from .face import embed as embed
 from .face import evaluate as evaluate
 from .face import fit_probe as fit_probe
 from .face import load_encoder as load_encoder

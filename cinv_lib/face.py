@@ -3,7 +3,7 @@
 They take an operator and a loss as text ("mask:0.9", "st:0.1") or as objects, and where nothing is
 said they do as the paper does. The functions below, in the folders, take objects and every setting.
 
-    train, val = (ci.load_images("stickers-100", split) for split in ("train", "val"))
+    train, val = ci.ImageFiles.from_folder("my_pictures").split(0.8, seed=0)
     teacher = ci.load_encoder("stickers-clip")
     student, history = ci.distill(teacher, train, "mask:0.9", seed=0)
     head = ci.fit_probe(student, train, "mask:0.9")
@@ -19,11 +19,12 @@ import torch
 from torch import nn
 
 from cinv_lib.data import catalogue
-from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.data.pairs import Pairs
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation import probe, scores
+from cinv_lib.evaluation import embedding_files, probe, scores
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.scores import Contestant, Head, Model
 from cinv_lib.lab.profiles.paper import PROBE, STUDENT
@@ -98,8 +99,8 @@ def save_encoder(encoder: Encoder, folder: str | Path, dtype: torch.dtype = torc
 
 def distill(
     teacher: Encoder,
-    images: Pictures,
-    op: str | Operator,
+    images: Pictures | Pairs,
+    op: str | Operator | None = None,
     loss: str | Loss = "st:0.1",
     recipe: Recipe = STUDENT,
     seed: int = 0,
@@ -110,8 +111,10 @@ def distill(
 
     Args:
         teacher: R; a frozen copy of it is used.
-        images: N pictures, in memory or files, of any size; their labels are not looked at.
-        op: the corruption A, drawn anew for each picture at each step.
+        images: N pictures, in memory or files, of any size; their labels are not looked at. Or
+            `Pairs`, of which R sees the clean picture and S the ruined one.
+        op: the corruption A, drawn anew for each picture at each step; None for `Pairs`, which are
+            ruined already.
         loss: "st:0.1" is the paper's, Eq. 3 at temperature 0.1; "mse" pulls only.
         recipe: the paper's is 25 epochs of batches of 256, which suits a hundred thousand pictures.
             Of two thousand these are 200 steps; 30 epochs of batches of 64 at lr 3e-3 suit them.
@@ -121,18 +124,23 @@ def distill(
         S, in eval mode, on the training's device; and the history of its training, a row for each
         step: epoch, step, loss, lr, images_per_s.
 
-    Raises ValueError for a text that names no operator or loss, or a checkpoint of another
-    training; TypeError for a function in place of an operator; FloatingPointError for a loss that
-    is not finite.
+    Raises ValueError for a text that names no operator or loss, no operator where there are no
+    pairs, or a checkpoint of another training; TypeError for a function in place of an operator;
+    FloatingPointError for a loss that is not finite.
     """
     loss = equations.parse(loss) if isinstance(loss, str) else loss
-    op = basic.parse(op)
+    if op is None and not isinstance(images, Pairs):
+        raise ValueError(
+            f"no operator for {images.name}; expected one, as 'mask:0.9', or Pairs, which are "
+            "ruined already"
+        )
+    op = basic.parse("identity" if op is None else op)
     return student.distill(teacher, images, op, loss, recipe, seed, checkpoint, progress)
 
 
 def fit_probe(
     encoder: Encoder,
-    images: Pictures,
+    images: Pictures | Pairs,
     op: str | Operator = "identity",
     recipe: ProbeRecipe = PROBE,
     seed: int = 0,
@@ -140,22 +148,23 @@ def fit_probe(
     """A linear classifier on the frozen encoder, fitted under `op` on all labels (lesson 06).
 
     Args:
-        images: N pictures with labels of K classes.
+        images: N pictures with labels of K classes; of `Pairs` the ruined ones.
         op: the corruption that the encoder sees them through; "identity" for clean pictures.
         recipe: the paper's takes another crop, flip and corruption of each picture in each epoch.
 
     Returns:
         embeddings (B, d) to logits (B, K).
 
-    Raises ValueError for no pictures or a text that names no operator, TypeError for a function in
-    place of one.
+    Raises ValueError for no pictures, no labels or a text that names no operator, TypeError for a
+    function in place of one.
     """
-    return probe.train(encoder, images, basic.parse(op), recipe, seed)
+    op = basic.parse(op)
+    return probe.train(encoder, _ruined(images, op), op, recipe, seed)
 
 
 def evaluate(
     models: Mapping[str, Contestant | Model],
-    images: Pictures,
+    images: Pictures | Pairs,
     op: str | Operator = "identity",
     realisations: int = 10,
     seed: int = 0,
@@ -167,6 +176,7 @@ def evaluate(
     Args:
         models: by name, (encoder, head) pairs, or whole models, pictures (B, 3, S, S) to logits
             (B, K). An encoder with several heads is forwarded once for all of them.
+        images: N pictures with labels; of `Pairs` the ruined ones.
         op: the corruption; one without chance in it is evaluated once.
         realisations: how many draws of the corruption; the paper's are ten.
         batch_size: pictures an encoder sees at once; no score depends on it.
@@ -175,8 +185,9 @@ def evaluate(
         A row for each model and realisation: model, realisation, top1 and top5 in percent (top5 NaN
         for five classes or fewer), with two classes auc. `summary` has their means and errors.
 
-    Raises ValueError for no pictures, labels without a logit or a text that names no operator,
-    TypeError for a function in place of one, FloatingPointError for logits that are not finite.
+    Raises ValueError for no pictures, no labels, labels without a logit or a text that names no
+    operator, TypeError for a function in place of one, FloatingPointError for logits that are not
+    finite.
     """
     groups: dict[int, tuple[Model, dict[str, Head]]] = {}
     for name, model in models.items():
@@ -184,5 +195,42 @@ def evaluate(
         groups.setdefault(id(encoder), (encoder, {}))[1][name] = head
     op = basic.parse(op)
     return scores.evaluate_heads(
-        list(groups.values()), images, op, realisations, seed, batch_size, progress
+        list(groups.values()), _ruined(images, op), op, realisations, seed, batch_size, progress
     )
+
+
+def embed(
+    encoder: Encoder,
+    images: str | Path | Pictures | Pairs,
+    folder: str | Path = "embeddings",
+    batch_size: int = 256,
+    progress: bool = True,
+) -> Path:
+    """Write the embeddings of pictures, as they are, and returns the folder (lesson 18).
+
+    `embeddings.npy` is float32 (N, d), as the encoder gives them, not of length one; `names.csv`
+    has the name and the label, if there are labels, of each row.
+
+    Args:
+        images: a folder of pictures, or any set; of `Pairs` the ruined ones.
+        folder: where both files are written, each whole or not at all.
+        batch_size: pictures the encoder sees at once.
+
+    Raises ValueError for no pictures, FileNotFoundError for no such folder, OSError for a full
+    disk.
+    """
+    if isinstance(images, str | Path):
+        images = ImageFiles.from_folder(images)
+    images = images.ruined if isinstance(images, Pairs) else images
+    return embedding_files.write(encoder, images, Path(folder), batch_size, progress)
+
+
+def _ruined(images: Pictures | Pairs, op: Operator) -> Pictures:
+    """Of pairs the ruined pictures. Raises ValueError where `op` would ruin them more."""
+    if not isinstance(images, Pairs):
+        return images
+    if str(op) != "identity":
+        raise ValueError(
+            f"{images.name} are ruined already, and {op} would ruin them more: leave it out"
+        )
+    return images.ruined

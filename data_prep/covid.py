@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cinv_lib.data import image_files
+from cinv_lib.data import linked
 
 from . import links
 
@@ -52,7 +52,7 @@ def make(coronahack: Path, partial: bool = False, check: bool = False) -> None:
         same = "as in the paper" if n == COUNTS[split] else f"the paper has {COUNTS[split]:,}"
         infected = len(sources[split].get("infected", ()))
         print(f"OK  covid/{split}: {n:,} pictures ({same}), {infected:,} of them infected")
-        faults = image_files.load("covid", split).unreadable() if check else []
+        faults = linked.load("covid", split).unreadable() if check else []
         if faults:
             raise ValueError("\n".join(faults))
 

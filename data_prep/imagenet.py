@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
-from cinv_lib.data.image_files import SUFFIXES, pictures_in
+from cinv_lib.data.linked import SUFFIXES, pictures_in
 
 PLACES = {  # image-net.org unpacked; Kaggle's download; what some tools make of it
     "train": ("train", "ILSVRC2012_img_train", "ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train"),

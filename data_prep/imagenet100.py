@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from cinv_lib.data import image_files
+from cinv_lib.data import linked
 
 from . import imagenet as copies
 from . import links
@@ -93,7 +93,7 @@ def said(name: str, splits: tuple[str, ...], check: bool) -> list[str]:
     """Print what a set holds, read as the course reads it; what is wrong with its pictures."""
     faults = []
     for split in splits:
-        files = image_files.load(name, split)
+        files = linked.load(name, split)
         present = len(files.labels.unique())
         print(f"OK  {name}/{split}: {len(files):,} pictures, {present} labels")
         faults += files.unreadable() if check else []

@@ -17,7 +17,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from cinv_lib import data
-from cinv_lib.data import image_files
+from cinv_lib.data import linked
+from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.machine.files import whole
 from cinv_lib.machine.folders import home
 
@@ -89,17 +90,17 @@ def make(
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         raise ValueError(f"unknown corruptions {', '.join(unknown)}: expected {', '.join(NAMES)}")
-    clean = image_files.load("imagenet100", "val")
+    clean = linked.load("imagenet100", "val")
     for name in names:
         for severity in severities:
             with only_one(home() / f"imagenet100c/{name}"):
                 _make_set(clean, name, severity, workers)
 
 
-def _make_set(clean: image_files.ImageFiles, name: str, severity: int, workers: int) -> None:
+def _make_set(clean: ImageFiles, name: str, severity: int, workers: int) -> None:
     set_name = f"imagenet100c/{name}/{severity}"
     place = home() / set_name
-    if (place / image_files.MANIFEST).is_file():
+    if (place / linked.MANIFEST).is_file():
         print(f"OK  {set_name}: there already")
         return
     part = place.with_name(f"{place.name}.making")

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cinv_lib.data.image_files import MANIFEST, pictures_in
+from cinv_lib.data.linked import MANIFEST, pictures_in
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.folders import home
 
@@ -25,7 +25,7 @@ def publish(
     splits: Mapping[str, Mapping[str, Source]],
     provenance: str,
 ) -> dict[str, int]:
-    """Make the set `name` (see cinv_lib/data/image_files.py) in place of what was there.
+    """Make the set `name` (see cinv_lib/data/linked.py) in place of what was there.
 
     folders: name of each folder of pictures, and its label. splits: for each split, the source of
     each folder; a folder may be absent. Returns the number of pictures of each split.

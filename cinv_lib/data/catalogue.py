@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from cinv_lib.data import bundled, image_files, prepared
+from cinv_lib.data import bundled, image_files, linked, prepared
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.views import resized
@@ -30,7 +30,7 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         n: how many of each class; None takes all, or the set's own number.
 
     Raises ValueError for a set or split that is not there, too large an n, or more pictures than
-    fit in memory (image_files.load leaves them on disk); FileNotFoundError for a set that
+    fit in memory (linked.load leaves them on disk); FileNotFoundError for a set that
     data_prep has not made, with the command that does.
 
     >>> load("digits", "val", n=2).images.shape
@@ -47,8 +47,8 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         images, labels, class_names, provenance = prepared.read(name, split)
         whole = ImageSet(images, labels, class_names, name, provenance)
         return whole if n is None else whole.per_class(n)
-    if name.partition("/")[0] in image_files.COMMAND:
-        return _decoded(image_files.load(name, split), n)
+    if name.partition("/")[0] in linked.COMMAND:
+        return _decoded(linked.load(name, split), n)
     from cinv_lib.data.stickers import (  # with fonts and filters seconds to import: if needed
         coarse,
         sets,
@@ -56,7 +56,7 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
 
     known = sorted({known for known, _ in sets.SERIES} | set(coarse.TASKS))
     if name not in known:
-        names = ", ".join([*known, *bundled.SETS, *prepared.COMMAND, *image_files.COMMAND])
+        names = ", ".join([*known, *bundled.SETS, *prepared.COMMAND, *linked.COMMAND])
         raise ValueError(f"unknown image set {name!r}: expected one of {names}")
     drawn = coarse.image_set if name in coarse.TASKS else sets.image_set
     images, labels, class_names, provenance = drawn(name, split, n)
@@ -67,9 +67,9 @@ def to_train(name: str, n: int | None = None) -> Pictures:
     """The training pictures of a set, n of each class or all of them. Unlike `load` it leaves files
     on disk: a random crop is cut from the whole picture, and a hundred thousand pictures do not fit
     in memory."""
-    if name.partition("/")[0] not in image_files.COMMAND:
+    if name.partition("/")[0] not in linked.COMMAND:
         return load(name, "train", n)
-    files = image_files.load(name, "train")
+    files = linked.load(name, "train")
     return files if n is None else files.per_class(n)
 
 
@@ -89,7 +89,7 @@ def _decoded(files: image_files.ImageFiles, n: int | None) -> ImageSet:
         raise ValueError(
             f"{files.name}: {len(files):,} pictures are {image_files.gigabytes(len(files))} GB "
             f"decoded, expected at most {LARGEST}. Take some of each class (n=...), or leave them "
-            f'on disk: image_files.load("{files.name}", split).views(...)'
+            f'on disk: linked.load("{files.name}", split).views(...)'
         )
     pictures = files.decode(progress=len(files) > 1000)
     return ImageSet(pictures, files.labels, files.class_names, files.name, files.provenance)

@@ -1,9 +1,11 @@
-"""Decoding: a file as an RGB picture, cut as evaluation cuts it or at a random crop of an epoch;
-also a picture of the reader's own, of any kind.
+"""Decoding: a file as an RGB picture, as the paper's code reads its sets (`open_rgb`), or as a
+reader's own pictures of any kind are read (`upright`); and the centre that is cut out of it.
 """
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,6 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import Dataset
-
-from cinv_lib.data.views import crop_boxes, generator_of
 
 # What an editor keeps beside the pixels of a PNG may be megabytes; it is no reason to refuse them.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
@@ -36,22 +35,58 @@ def from_file(source: str | Path | bytes | memoryview, size: int) -> Float[Tenso
             raise FileNotFoundError(f"no picture at {source}: check the path")
     else:
         name, file = f"the uploaded file ({len(source):,} bytes)", io.BytesIO(source)
+    square = ImageOps.fit(_upright(name, file), (size, size), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(square, dtype=np.float32) / 255)
+    return pixels.permute(2, 0, 1)[None].contiguous()
+
+
+def upright(path: str | Path) -> Image.Image:
+    """A picture file of a reader's own as RGB, of any mode, as `from_file` reads it: grey, 16-bit
+    (divided by 257), palette, CMYK, transparent (laid on white), turned as its mark says.
+
+    Raises FileNotFoundError, or ValueError for what is not a whole picture; each names the file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no picture at {path}: it was moved or deleted")
+    return _upright(str(path), Path(path))
+
+
+def _upright(name: str, file: Path | io.BytesIO) -> Image.Image:
+    with opened(name, file) as found:
+        found.load()
+        picture = _turned(found)
+    return _rgb_of(name, picture)
+
+
+@contextmanager
+def opened(name: str, file: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """A picture file, open; what is wrong with it is one ValueError with its name."""
     try:
-        with Image.open(file) as opened:
-            opened.load()
-            picture = _turned(opened)
+        with Image.open(file) as found:
+            yield found
     except UnidentifiedImageError as e:
-        raise ValueError(
-            f"{name} is not a picture that can be read here; save it as JPEG or PNG"
-        ) from e
+        raise ValueError(f"{name} is not a picture that can be read here; {way_out(name)}") from e
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
         raise ValueError(
             f"{name} cannot be read as a picture ({e}): it may be cut short, damaged or too large; "
             f"save or download it again as JPEG or PNG"
         ) from e
-    square = ImageOps.fit(_rgb_of(name, picture), (size, size), Image.Resampling.BICUBIC)
-    pixels = torch.from_numpy(np.array(square, dtype=np.float32) / 255)
-    return pixels.permute(2, 0, 1)[None].contiguous()
+
+
+FOREIGN = {  # what Pillow does not open by itself -> what helps
+    (".heic", ".heif", ".hif"): "convert it to JPEG, or install pillow-heif and call "
+    "pillow_heif.register_heif_opener() first",
+    (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2", ".pef", ".srw"): "it is a "
+    "camera's raw file: develop it to TIFF or JPEG, with darktable or rawpy",
+    (".dcm", ".dicom"): "it is DICOM: save its pixels as PNG, or give pydicom's pixel_array to "
+    "ImageSet.from_arrays",
+}
+
+
+def way_out(name: str) -> str:
+    """What to do with a file that Pillow does not open, by the end of its name."""
+    found = (help for ends, help in FOREIGN.items() if name.lower().endswith(ends))
+    return next(found, "save it as JPEG or PNG")
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
@@ -89,31 +124,6 @@ def _white(mode: str, values: np.ndarray) -> int:
         f"its pixels run from {low:.4g} to {high:.4g}, of which nobody can tell what is white; "
         f"expected 0 to 1 (floats), 0 to 255, or 0 to 65535"
     )
-
-
-class Views(Dataset):
-    """The pictures of some files, each under its random crop of an epoch; with the scale (1, 1) its
-    centre."""
-
-    def __init__(self, paths: tuple[str, ...], seed: int, epoch: int, size: int, scale: tuple):
-        # One array: a tuple of strings would be copied into each worker, reference counts and all.
-        # As bytes, from which Python gives every path back, as those of Imágenes.
-        self.paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
-        self.seed, self.epoch, self.size, self.scale = seed, epoch, size, scale
-
-    def __getitem__(self, i: int) -> Tensor:
-        picture = open_rgb(os.fsdecode(self.paths[i]))
-        if self.scale == (1.0, 1.0):
-            return tensor(centre(picture, round(self.size * 256 / 224), self.size))
-        generator = generator_of(self.seed, self.epoch, i)
-        ratio = (3 / 4, 4 / 3)
-        boxes = crop_boxes(1, picture.height, picture.width, generator, self.scale, ratio)
-        left, top, width, height = boxes[0].int().tolist()
-        cut = picture.crop((left, top, left + width, top + height))
-        return tensor(cut.resize((self.size, self.size), Image.Resampling.BILINEAR))
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
 
 def open_rgb(path: str | Path) -> Image.Image:
@@ -156,13 +166,18 @@ def _rgb_of(name: str, picture: Image.Image) -> Image.Image:
         raise ValueError(f"{name} is whole, but {e}; save it with 8 bits a channel") from e
 
 
-def centre(picture: Image.Image, short: int, crop: int) -> Image.Image:
-    """Short side resized to `short` pixels (bilinear, antialiased), then the middle square."""
+def centre(
+    picture: Image.Image,
+    short: int,
+    crop: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
+    """Short side resized to `short` pixels (antialiased), then the middle square."""
     width, height = picture.size
     if min(width, height) != short:
         long = int(short * max(width, height) / min(width, height))
         width, height = (short, long) if width <= height else (long, short)
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        picture = picture.resize((width, height), resample)
     left, top = round((width - crop) / 2), round((height - crop) / 2)
     return picture.crop((left, top, left + crop, top + crop))
 

@@ -1,11 +1,9 @@
-"""Sets of pictures that stay files: ImageNet-100 and its kin, decoded when they are asked for.
+"""Sets of pictures that stay files, decoded when they are asked for: a reader's own folder, or
+ImageNet-100 and its kin.
 
 The 126,689 pictures of ImageNet-100 at 224 pixels are 19 GB as uint8 and 76 GB as floats. `decode`
 gives some of them as evaluation sees them, `views` gives the random crops of an epoch, decoded by
 worker processes.
-
-A set is a folder `NAME/SPLIT/FOLDER/PICTURE` under the data folder, where FOLDER or PICTURE may be
-a link, with a `set.json` that says which label each folder has. `data_prep` makes it.
 """
 
 import math
@@ -14,39 +12,31 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from cinv_lib.data.decoding import Views, centre, open_rgb, tensor
+from cinv_lib.data import listing, reading
+from cinv_lib.data.decoding import centre, open_rgb, tensor, upright
+from cinv_lib.data.epoch import Loader, Views
 from cinv_lib.data.image_set import ImageSet, Labelled
-from cinv_lib.machine.files import read_json
-from cinv_lib.machine.folders import home
-
-SUFFIXES = (".jpeg", ".jpg", ".png")
-MANIFEST = "set.json"
-IMAGENET = "python -m data_prep imagenet100 --imagenet DIR"
-COMMAND = {  # name -> the command that makes it
-    "imagenet100": IMAGENET,
-    "imagenet100b": IMAGENET,
-    "imagenet100-shift": IMAGENET,
-    "imagenet100c": "python -m data_prep imagenet100c",
-    "covid": "python -m data_prep covid --coronahack DIR",
-}
+from cinv_lib.data.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
 class ImageFiles(Labelled):
-    """Labelled picture files of any size and mode. Raises ValueError where the parts do not fit.
+    """Picture files of any size and mode (lesson 18). Raises ValueError where the parts do not fit.
 
     Args:
         paths: one for each picture.
-        labels: 0 .. K-1, indices into class_names (a class may be empty).
+        labels: 0 .. K-1, indices into class_names (a class may be empty). Without labels they are
+            0, and there are no class_names.
         provenance: one sentence on where the pictures come from.
+        preprocess: how whole pictures are seen, if they are a reader's own: as the encoder that
+            looks at them says, upright, transparency on white. None for the paper's sets, whose
+            rule is the paper's (App. D.1).
     """
 
     paths: tuple[str, ...]
@@ -54,9 +44,109 @@ class ImageFiles(Labelled):
     class_names: tuple[str, ...]
     name: str
     provenance: str
+    preprocess: Preprocess | None = None
 
     def __post_init__(self):
         self._check_labels(len(self.paths))
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: str | Path,
+        labelled: bool | None = None,
+        unreadable: str | None = None,
+    ) -> "ImageFiles":
+        """All pictures in a folder and its subfolders, which are their classes (lesson 18).
+
+        Every raster format that Pillow opens is taken: grey, 16-bit (divided by 257), palette,
+        CMYK, transparent (laid on white), turned as its orientation mark says, the first of several
+        frames. Hidden files, `._*`, `__MACOSX` and Thumbs.db are passed over. For HEIC, RAW and
+        DICOM an error says how. Files are listed, not opened.
+
+        Args:
+            folder: with a subfolder for each class, or with pictures alone: distillation needs no
+                labels.
+            labelled: whether subfolders are classes. None: if each picture is in one.
+            unreadable: "skip" leaves out pictures that cannot be read, with a warning that names
+                them; "raise" refuses them. Both decode all of them now. None leaves them out when
+                they are first used.
+
+        Raises FileNotFoundError for no such folder, ValueError for one without pictures, with
+        pictures both in subfolders and beside them, or for pictures that cannot be read.
+        """
+        names = listing.pictures_under(folder)
+        labels, class_names = listing.classes_of(folder, names, labelled)
+        root = os.fspath(folder)
+        paths = [os.path.join(root, name) for name in names]
+        return cls._own(paths, labels, class_names, Path(folder), unreadable)
+
+    @classmethod
+    def from_csv(cls, file: str | Path, unreadable: str | None = None) -> "ImageFiles":
+        """The pictures that a CSV file lists, a path and a label (or no labels) in each row.
+
+        Paths are relative to the file's folder; otherwise as `from_folder`.
+
+        Raises FileNotFoundError for a file or pictures that are absent, ValueError for other rows.
+        """
+        paths, labels, class_names = listing.rows_of(file)
+        return cls._own(paths, labels, class_names, Path(file), unreadable)
+
+    @classmethod
+    def _own(
+        cls,
+        paths: Sequence[str],
+        labels: Sequence[int],
+        class_names: tuple[str, ...],
+        source: Path,
+        unreadable: str | None,
+    ) -> "ImageFiles":
+        if unreadable not in (None, "skip", "raise"):
+            raise ValueError(f"unreadable {unreadable!r}: expected skip, raise or None")
+        numbers = torch.tensor(labels, dtype=torch.int64, device="cpu")
+        made = cls(tuple(paths), numbers, class_names, source.resolve().name, "", Preprocess())
+        where = f"{len(paths):,} pictures of {source}, names, sizes and times {made.fingerprint}"
+        made = replace(made, provenance=where)
+        if unreadable == "raise":
+            found = reading.facts(made.paths, made.name)
+            if any(fact.fault for fact in found):
+                says = reading.unreadable(made.name, found)
+                raise ValueError(f"{says}. unreadable='skip' leaves them out")
+        return made.readable() if unreadable == "skip" else made
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of a reader's own files what names, sizes, times and labels say; None for other sets."""
+        if self.preprocess is None:
+            return None
+        return listing.fingerprint(self.paths, self.labels.tolist())
+
+    @property
+    def names(self) -> list[str]:
+        """The paths without the folder that they have in common."""
+        return listing.names_within(self.paths)
+
+    def readable(self, preprocess: Preprocess | None = None, progress: bool = True) -> "ImageFiles":
+        """A reader's own pictures without those that cannot be read; other sets as they are.
+
+        All are decoded once, with a progress bar. One warning says what is left out, converted,
+        smaller than the encoder takes (`preprocess`), or in two classes.
+        Raises ValueError where no picture is left.
+        """
+        if self.preprocess is None:
+            return self
+        found, labels = reading.facts(self.paths, self.name, progress), self.labels.tolist()
+        good = [i for i, fact in enumerate(found) if not fact.fault]
+        if not good:
+            raise ValueError(f"{reading.unreadable(self.name, found)}. None is left")
+        reading.warn(
+            reading.said(self.name, found, labels, self.class_names, preprocess or self.preprocess)
+        )
+        return self.subset(torch.tensor(good, device="cpu")) if len(good) < len(self) else self
+
+    def seen_as(self, preprocess: Preprocess | None) -> "ImageFiles":
+        """A reader's own pictures as an encoder's training saw such; other sets as they are."""
+        own = self.preprocess is not None and preprocess is not None
+        return replace(self, preprocess=preprocess) if own else self
 
     def subset(self, indices: Int64[Tensor, " M"]) -> "ImageFiles":
         """The pictures at `indices`, in that order. Raises IndexError for one that is not there."""
@@ -73,33 +163,40 @@ class ImageFiles(Labelled):
         self,
         indices: Int64[Tensor, " M"] | None = None,
         short: int | None = None,
-        crop: int = 224,
+        crop: int | None = None,
         progress: bool = False,
     ) -> UInt8[Tensor, "M 3 S S"]:
-        """Pictures as the paper's evaluation sees them (App. D.1): short side resized, centre cut.
+        """Whole pictures as evaluation sees them.
 
-        Pictures are equal to those of torchvision's Resize(short) and CenterCrop(crop) on PIL
-        pictures, bilinear and antialiased.
+        A reader's own are equal to those of open_clip's transform (`preprocess`), the paper's sets
+        to torchvision's Resize(short) and CenterCrop(crop), bilinear and antialiased (App. D.1).
 
         Args:
             indices: which pictures, None for all.
             short: pixels of the short side; None is 256, and 224 for ImageNet-100C, whose pictures
                 are cut already (the authors' code enlarged and cut them a second time).
-            crop: pixels of the centre that is cut out.
+            crop: pixels of the centre that is cut out; None is 224.
             progress: whether to show a progress bar.
 
         Raises ValueError for a crop larger than `short`, or a file that is not a whole picture;
         FileNotFoundError for one that is not there.
         """
+        if self.preprocess is not None and (short, crop) != (None, None):
+            raise ValueError(f"{self.name} is seen as {self.preprocess}: leave out short and crop")
+        own, crop = self.preprocess, crop or 224
         if short is None:
             short = 224 if self.name.startswith("imagenet100c/") else 256
         if not 1 <= crop <= short:
             raise ValueError(f"crop {crop}, short side {short}: expected 1 <= crop <= short")
         chosen = self if indices is None else self.subset(indices)
-        out = torch.empty(len(chosen), 3, crop, crop, dtype=torch.uint8, device="cpu")
+        side = crop if own is None else own.size
+        out = torch.empty(len(chosen), 3, side, side, dtype=torch.uint8, device="cpu")
 
         def place(i: int) -> None:
-            out[i] = tensor(centre(open_rgb(chosen.paths[i]), short, crop))
+            path = chosen.paths[i]
+            out[i] = tensor(
+                centre(open_rgb(path), short, crop) if own is None else own(upright(path))
+            )
 
         # Threads: PIL lets go of the interpreter while it decodes and resizes.
         with ThreadPoolExecutor() as pool:
@@ -118,7 +215,7 @@ class ImageFiles(Labelled):
         scale: tuple[float, float] = (0.08, 1.0),
         workers: int = 0,
         pin: bool = False,
-    ) -> DataLoader:
+    ) -> Loader:
         """An epoch's random resized crops (App. D.1), uint8 (B, 3, size, size), batch by batch.
 
         The crop of picture i is a function of (seed, epoch, i): it depends neither on the number
@@ -127,20 +224,16 @@ class ImageFiles(Labelled):
         Args:
             order: the pictures in the order of the epoch (data.epoch_order), or what is left of it;
                 or batches of them, which `batch_size` then leaves as they are.
-            scale: share of the area that is kept; (1, 1) for `decode`'s centre instead.
+            scale: share of the area that is kept; (1, 1) for what `decode` gives instead.
             workers: processes that decode; 0 decodes in this one.
             pin: whether batches are put into memory that a GPU copies from.
         """
         batches = order.split(batch_size) if isinstance(order, Tensor) else order
         for batch in batches:
             self._check_indices(batch)
-        return Loader(
-            Views(self.paths, seed, epoch, size, scale),
-            batch_sampler=[batch.tolist() for batch in batches],
-            num_workers=workers,
-            pin_memory=pin,
-            generator=torch.Generator(),  # else the loader draws from the global one
-        )
+        files = [(path,) for path in self.paths]
+        seen = Views(files, seed, epoch, size, scale, self.preprocess)
+        return Loader(seen, batches, workers, pin)
 
     def unreadable(self) -> list[str]:
         """Decode every picture, with a progress bar; returns what is wrong, one sentence for each
@@ -148,7 +241,7 @@ class ImageFiles(Labelled):
 
         def fault(path: str) -> str | None:
             try:
-                open_rgb(path)
+                open_rgb(path) if self.preprocess is None else upright(path)
             except (OSError, ValueError) as e:
                 return str(e)
             return None
@@ -156,14 +249,6 @@ class ImageFiles(Labelled):
         with ThreadPoolExecutor() as pool:
             found = list(tqdm(pool.map(fault, self.paths), f"reading {self.name}", len(self)))
         return [sentence for sentence in found if sentence]
-
-
-class Loader(DataLoader):
-    """A loader that draws its seed on the CPU, whatever the default device of a notebook is."""
-
-    def __iter__(self):
-        with torch.device("cpu"):
-            return super().__iter__()
 
 
 class Decoding:
@@ -185,93 +270,6 @@ class Decoding:
 
     def __len__(self) -> int:
         return len(self.files)
-
-
-def command(name: str) -> str:
-    """The command that makes a set. Raises ValueError for an unknown one."""
-    if name.partition("/")[0] not in COMMAND:
-        raise ValueError(f"unknown set of files {name!r}: expected one of {', '.join(COMMAND)}")
-    return COMMAND[name.partition("/")[0]]
-
-
-def load(name: str, split: str) -> ImageFiles:
-    """A set by its name: "imagenet100", "imagenet100b", "imagenet100-shift", "covid", or
-    "imagenet100c/CORRUPTION/SEVERITY" such as "imagenet100c/frost/3". split: "train" or "val".
-
-    Raises FileNotFoundError when it has not been made, ValueError for an unknown set, an absent
-    split, or another number of files than when it was made; each with what to do.
-    """
-    making, folder = command(name), home() / name
-    known = manifest(folder, making)
-    if split not in known["counts"]:
-        there = ", ".join(known["counts"])
-        raise ValueError(f"{folder} was made without a split {split!r}: it has {there} ({making})")
-    paths, labels = [], []
-    for part, label in known["folders"].items():
-        found = pictures_in(folder / split / part)
-        paths += found
-        labels += [label] * len(found)
-    if len(paths) != known["counts"][split]:
-        raise ValueError(
-            f"{folder / split} has {len(paths):,} pictures; {MANIFEST} says "
-            f"{known['counts'][split]:,}. Were some moved? Run `{making}` again"
-        )
-    return ImageFiles(
-        tuple(paths),
-        torch.tensor(labels, dtype=torch.int64, device="cpu"),
-        tuple(known["class_names"]),
-        name,
-        known["provenance"],
-    )
-
-
-def manifest(folder: Path, making: str) -> dict[str, Any]:
-    """What the set.json of a set says. Raises FileNotFoundError or ValueError with `making`."""
-    path = folder / MANIFEST
-    try:
-        known = read_json(path)
-        _check(known)
-    except FileNotFoundError as e:
-        raise FileNotFoundError(f"{path} is absent: run `{making}` to make the set") from e
-    except ValueError as e:
-        raise ValueError(f"{path} is damaged ({e}): run `{making}` again") from e
-    return known
-
-
-def _check(known: Any) -> None:
-    """Raise ValueError unless it says what a set.json says."""
-    parts = {"class_names": list, "folders": dict, "counts": dict, "provenance": str}
-    for name, kind in parts.items():
-        if not (isinstance(known, dict) and isinstance(known.get(name), kind)):
-            raise ValueError(f"it has no {name}")
-    if not all(isinstance(name, str) for name in known["class_names"]):
-        raise ValueError("a class name is no text")
-    k = len(known["class_names"])
-    for part, label in known["folders"].items():
-        if type(label) is not int or not 0 <= label < k:
-            raise ValueError(f"the label of {part} is {label!r}; there are {k} class names")
-        if Path(part).name != part:
-            raise ValueError(f"{part!r} is no folder of the set")
-    for split, n in known["counts"].items():
-        if type(n) is not int:
-            raise ValueError(f"the number of pictures of {split} is {n!r}")
-
-
-def pictures_in(folder: str | Path) -> list[str]:
-    """Paths of the pictures in a folder, sorted; none where there is no such folder.
-
-    Hidden files are none: a Mac puts a `._NAME.JPEG` beside each picture on a foreign disk.
-    """
-    try:
-        with os.scandir(folder) as found:
-            names = [(e.name, e.path) for e in found]
-        return sorted(
-            path
-            for name, path in names
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        )
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def gigabytes(n: int, crop: int = 224) -> int:

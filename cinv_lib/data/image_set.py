@@ -5,13 +5,16 @@ Pictures are kept as uint8 and become floats in [0,1] one batch at a time, on th
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from cinv_lib.data.arrays import labels_of, pixels_of
+from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import generator_of
 
 # The kind of set that a method is called on. (The tests check methods one by one, where
@@ -20,7 +23,8 @@ SameSet = TypeVar("SameSet", bound="Labelled")
 
 
 class Labelled:
-    """Pictures with labels 0 .. K-1, indices into class_names (a class may be empty).
+    """Pictures with labels 0 .. K-1, indices into class_names (a class may be empty), or without
+    labels: class_names is empty then, and every label 0.
 
     A class that inherits from it has the three attributes and `subset`.
     """
@@ -44,7 +48,7 @@ class Labelled:
                 f"{self.name}: labels are {labels.dtype} {tuple(labels.shape)}; expected int64 "
                 f"({n},), one for each image"
             )
-        k = len(self.class_names)
+        k = len(self.class_names) or 1
         if n and not 0 <= int(labels.min()) <= int(labels.max()) < k:
             raise ValueError(
                 f"{self.name}: labels run from {int(labels.min())} to {int(labels.max())}; "
@@ -59,11 +63,61 @@ class Labelled:
                 f"expected 0 to {len(self) - 1}"
             )
 
+    def expect_classes(self, purpose: str) -> None:
+        """Raises ValueError without labels, or with one class alone, where `purpose` needs them."""
+        if len(self.class_names) < 2:
+            found = f"one class, {self.class_names[0]!r}" if self.class_names else "no labels"
+            raise ValueError(
+                f"{self.name} has {found}; expected two classes or more to {purpose}: put the "
+                "pictures of each into a subfolder, or give ImageFiles.from_csv paths and labels. "
+                "Distillation needs none"
+            )
+
+    def readable(
+        self: SameSet, preprocess: Preprocess | None = None, progress: bool = True
+    ) -> SameSet:
+        """The pictures that can be read: all, unless they are files of a reader's own."""
+        return self
+
+    def seen_as(self: SameSet, preprocess: Preprocess | None) -> SameSet:
+        """The pictures as an encoder's training saw such: as they are, unless they are files."""
+        return self
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells a reader's own files apart; None where the pixels do."""
+        return None
+
+    def split(self: SameSet, share: float, seed: int = 0) -> tuple[SameSet, SameSet]:
+        """Two sets without a common picture, `share` of the pictures of each class in the first.
+
+        Which are in it is a function of the seed; both are in the order of the set. Of a class of
+        two or more, each set has at least one; a single picture is in the first.
+        Raises ValueError for a share outside (0, 1), or where nothing would be in the second.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"split at {share!r}; expected a share between 0 and 1, as 0.8")
+        generator, first = (
+            generator_of(seed),
+            torch.zeros(len(self), dtype=torch.bool, device="cpu"),
+        )
+        for rows in self._rows():
+            shuffled = rows[torch.randperm(len(rows), generator=generator, device="cpu")]
+            first[shuffled[: max(1, min(round(share * len(rows)), len(rows) - 1))]] = True
+        if bool(first.all()):
+            raise ValueError(
+                f"{self.name} has {len(self)} pictures, at most one of a class; expected two of a "
+                "class to split it"
+            )
+        return self.subset(first.nonzero()[:, 0]), self.subset((~first).nonzero()[:, 0])
+
     def per_class(self: SameSet, n: int) -> SameSet:
         """The first n pictures of each class, in the order of the set.
 
-        Raises ValueError when n < 1 or a class that is there has fewer than n.
+        Raises ValueError when n < 1, a class that is there has fewer than n, or there are none.
         """
+        if not self.class_names:
+            self.expect_classes("take some of each")
         counts = self.labels.bincount(minlength=len(self.class_names))
         fewest = int(counts[counts > 0].min()) if len(self) else 0
         if not 1 <= n <= fewest:
@@ -122,6 +176,28 @@ class ImageSet(Labelled):
                 f"(N, 3, H, W): repeat a grey channel three times, multiply [0,1] by 255"
             )
         self._check_labels(len(images))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Any,
+        labels: Sequence[Any] | None = None,
+        classes: Sequence[str] | None = None,
+        name: str = "arrays",
+    ) -> "ImageSet":
+        """Pictures in memory: an array or tensor (N, H, W) of grey, or (N, H, W, 3) (lesson 18).
+
+        Args:
+            arrays: uint8, uint16 (divided by 257), or floats in [0,1] (times 255, rounded).
+            labels: whole numbers 0 .. K-1, or names of classes; None for no labels.
+            classes: the K names; if not said, the names among the labels, sorted, or the numbers.
+            name: what errors and charts call it.
+
+        Raises ValueError for another shape, dtype or range, or labels that do not fit.
+        """
+        images = pixels_of(arrays, name)
+        numbers, names = labels_of(labels, classes, len(images), name)
+        return cls(images, numbers, names, name, f"{len(images):,} arrays in memory")
 
     def subset(self, indices: Int64[Tensor, " M"]) -> "ImageSet":
         """The pictures at `indices`, in that order. Raises IndexError for one that is not there."""

@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet
 
 from cinv_lib.data.image_set import to_float
+from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import resized
 from cinv_lib.machine import hardware
 
@@ -82,6 +83,15 @@ def side_of(callables: Sequence[Callable]) -> int | None:
     modules = (part for c in callables if isinstance(c, nn.Module) for part in c.modules())
     sides = (getattr(part, "image_size", None) for part in modules)
     return next((side for side in sides if isinstance(side, int)), None)
+
+
+def preprocess_of(callables: Sequence[Callable]) -> Preprocess | None:
+    """How the first of them that is an encoder has seen pictures in its training (its
+    `preprocess_cfg`); None where none says so."""
+    modules = (part for c in callables if isinstance(c, nn.Module) for part in c.modules())
+    configs = (getattr(part, "config", None) for part in modules)
+    found = (c["preprocess_cfg"] for c in configs if isinstance(c, dict) and "preprocess_cfg" in c)
+    return next((Preprocess.of(config) for config in found), None)
 
 
 def device_of(callables: Sequence[Callable]) -> torch.device:

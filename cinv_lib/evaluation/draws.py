@@ -18,7 +18,7 @@ from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.views import generator_of, resized
 from cinv_lib.encoders import inference
-from cinv_lib.encoders.inference import device_of, side_of
+from cinv_lib.encoders.inference import device_of, preprocess_of, side_of
 from cinv_lib.machine.hardware import decoders, resident
 from cinv_lib.operators.base import Operator
 
@@ -169,8 +169,9 @@ def embeddings(
     """(realisation, number of the first image, embeddings by each encoder) for every batch.
 
     Scores, probes and ablations all get their embeddings here: on the first encoder's device (or on
-    `device`), of pictures of the size that the encoder takes, from encoders in eval mode. Under the
-    same stream and seed they all see the same draws. See `batches` and `inference.forward`.
+    `device`), of pictures of the size that the encoder takes (own files as its `preprocess_cfg`
+    says), from encoders in eval mode. Under the same stream and seed they all see the same draws.
+    See `batches` and `inference.forward`.
 
     Raises:
         ValueError: no images, `realisations` or `batch_size` below 1, an unknown precision.
@@ -184,7 +185,7 @@ def embeddings(
     if precision not in ("auto", "bf16", "fp32"):
         raise ValueError(f"precision {precision!r}: expected auto, bf16 or fp32")
     device = device_of(encoders) if device is None else torch.device(device)
-    side = side_of(encoders)
+    side, images = side_of(encoders), images.seen_as(preprocess_of(encoders))
     drawn = batches(draw, images, realisations, seed, stream, batch_size, device, side, crop)
     return inference.forward(encoders, drawn, device, precision)
 

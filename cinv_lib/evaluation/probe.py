@@ -19,6 +19,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.views import epoch_order, random_crop, random_flip
 from cinv_lib.encoders.captions import TEMPLATE, text_embeddings
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import preprocess_of
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.machine.checks import expect
 from cinv_lib.operators.base import Operator
@@ -218,7 +219,12 @@ def fit(
 def train(
     encoder: Callable, images: Pictures, op: Operator, recipe: ProbeRecipe, seed: int
 ) -> Probe:
-    """`features` under `op`, one view for each epoch, and `fit` on all labels."""
+    """`features` under `op`, one view for each epoch, and `fit` on all labels.
+
+    Own files that cannot be read are left out. Raises ValueError without labels of two classes.
+    """
+    images.expect_classes("fit a probe")
+    images = images.readable(preprocess_of([encoder]))
     views = features(encoder, images, op, recipe.epochs, seed, recipe.crop, recipe.flip)
     return fit(views, images.labels, len(images.class_names), recipe, seed)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.encoders.inference import device_of, looking
+from cinv_lib.encoders.inference import device_of, looking, preprocess_of
 from cinv_lib.evaluation.draws import embeddings
 from cinv_lib.evaluation.metrics import auc, top_k
 from cinv_lib.operators.base import Operator
@@ -64,7 +64,8 @@ def evaluate_heads(
     Args:
         groups: (encoder, {name: head}) pairs; modules are in eval mode meanwhile. An encoder may
             not keep its input, which the next realisation overwrites.
-        images: in memory or files; resized before `op` if the encoders take another size.
+        images: in memory or files; resized before `op` if the encoders take another size. Own
+            files that cannot be read are left out.
         op: one without chance in it (a fixed blur, Identity) is evaluated once.
         realisations: number of draws; draw r is a function of (seed, r), not of the batch size.
         batch_size: images an encoder sees at once.
@@ -77,7 +78,8 @@ def evaluate_heads(
         for five classes or fewer), and with two classes auc in [0, 1] (class 1 is the positive).
 
     Raises:
-        ValueError: no images, a name that comes twice, labels without a logit, precision unknown.
+        ValueError: no images, no labels of two classes, a name that comes twice, labels without a
+            logit, precision unknown.
         FloatingPointError: a model's logits are not finite.
 
     >>> from cinv_lib.data.catalogue import load
@@ -94,6 +96,8 @@ def evaluate_heads(
     names = [name for _, name, _ in heads]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"models {names}: expected at least one, and each name once")
+    images.expect_classes("score models")
+    images = images.readable(preprocess_of(encoders), progress)
     modules = [*encoders, *(head for *_, head in heads)]
     device = torch.device(device) if device is not None else device_of(modules)
     draws = realisations if op.is_random else min(realisations, 1)

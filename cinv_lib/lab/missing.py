@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cinv_lib.data import image_files, prepared
+from cinv_lib.data import linked, prepared
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import published
 from cinv_lib.lab.profiles.record import Profile
@@ -59,9 +59,9 @@ def command(name: str) -> str | None:
     if name in prepared.COMMAND:
         files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
         return None if all(file.is_file() for file in files) else prepared.COMMAND[name]
-    if name.partition("/")[0] in image_files.COMMAND:
-        there = (home() / name / image_files.MANIFEST).is_file()
-        return None if there else image_files.command(name)
+    if name.partition("/")[0] in linked.COMMAND:
+        there = (home() / name / linked.MANIFEST).is_file()
+        return None if there else linked.command(name)
     return None
 
 

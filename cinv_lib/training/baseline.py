@@ -58,6 +58,8 @@ def finetune(
     Raises:
         ValueError: a label has no logit.
     """
+    images.expect_classes("train a classifier")
+    images = feed.shown(images, init)
     n_classes = len(images.class_names) if n_classes is None else n_classes
     if len(images) and not 0 <= int(images.labels.min()) <= int(images.labels.max()) < n_classes:
         raise ValueError(

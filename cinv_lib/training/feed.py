@@ -7,15 +7,18 @@ generator, whichever process decodes it and wherever a resumed training begins.
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from cinv_lib.data.image_files import ImageFiles, Pictures
-from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.image_set import ImageSet, Labelled, to_float
+from cinv_lib.data.pairs import Pairs
 from cinv_lib.data.views import random_crop, random_flip, resized
+from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import preprocess_of
 from cinv_lib.machine import hardware
 from cinv_lib.training.recipe import Recipe
 
@@ -32,21 +35,24 @@ class Ahead(Protocol):
 
 
 class Resident:
-    """Pictures in memory, on the device if they fit there: nothing has to be fetched ahead.
+    """Pictures or pairs in memory, on the device if they fit there: nothing is fetched ahead.
 
     side: pixels a side of the views; None for the pictures' own.
     """
 
     ahead = None
 
-    def __init__(self, images: ImageSet, side: int | None, recipe: Recipe, device: torch.device):
+    def __init__(
+        self, images: ImageSet | Pairs, side: int | None, recipe: Recipe, device: torch.device
+    ):
         self.pool = hardware.resident(images.images, device)
         self.side, self.recipe = side, recipe
 
     def view(
         self, indices: Int64[Tensor, " b"], generator: torch.Generator
-    ) -> Float[Tensor, "b 3 S S"]:
-        """A random view of these pictures, in [0, 1], on the generator's device."""
+    ) -> Float[Tensor, "b C S S"]:
+        """A random view of these pictures, in [0, 1], on the generator's device; of pairs in six
+        channels, the clean picture and the ruined one."""
         batch = self.pool.index_select(0, indices.to(self.pool.device))
         x = to_float(batch.to(generator.device, non_blocking=True))
         if self.recipe.crop != (1.0, 1.0):
@@ -57,14 +63,14 @@ class Resident:
 
 
 class Decoded:
-    """Picture files: `loop.run` says which batches come, and `hardware.decoders` work ahead.
+    """Files of pictures or pairs: `loop.run` says which batches come, `hardware.decoders` go ahead.
 
     Their crops are cut from the whole picture, as RandomResizedCrop does (App. D.1); with the crop
     (1, 1) they are the centre that evaluation sees.
     """
 
     def __init__(
-        self, files: ImageFiles, side: int, recipe: Recipe, seed: int, device: torch.device
+        self, files: ImageFiles | Pairs, side: int, recipe: Recipe, seed: int, device: torch.device
     ):
         self.files, self.side, self.recipe, self.seed = files, side, recipe, seed
         self.device, self.clock = device, Idle(device)
@@ -84,7 +90,7 @@ class Decoded:
 
     def view(
         self, indices: Int64[Tensor, " b"], generator: torch.Generator
-    ) -> Float[Tensor, "b 3 S S"]:
+    ) -> Float[Tensor, "b C S S"]:
         """A random view of these pictures, which have to be the next that `begin` announced.
 
         Raises ValueError where they are not.
@@ -138,10 +144,20 @@ class Idle:
         return total
 
 
+Shown = TypeVar("Shown", bound=Labelled)
+
+
+def shown(images: Shown, encoder: Encoder) -> Shown:
+    """Pictures as this encoder takes them: a reader's own files as its `preprocess_cfg` says, and
+    without those that cannot be read. Others stay as they are."""
+    preprocess = preprocess_of([encoder])
+    return images.readable(preprocess).seen_as(preprocess)
+
+
 def of(
-    images: Pictures, side: int, recipe: Recipe, seed: int, device: torch.device
+    images: Pictures | Pairs, side: int, recipe: Recipe, seed: int, device: torch.device
 ) -> Resident | Decoded:
     """The feed of some pictures, `side` pixels a side, for a training with this recipe and seed."""
-    if isinstance(images, ImageSet):
+    if isinstance(images.clean if isinstance(images, Pairs) else images, ImageSet):
         return Resident(images, side, recipe, device)
     return Decoded(images, side, recipe, seed, device)

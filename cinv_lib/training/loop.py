@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.pairs import Pairs
 from cinv_lib.data.views import epoch_order, generator_of
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator, described
@@ -127,14 +128,17 @@ def run(
     return history.table()
 
 
-def describe(kind: str, images: Pictures, op: Operator) -> dict[str, object]:
+def describe(kind: str, images: Pictures | Pairs, op: Operator) -> dict[str, object]:
     """What a training is besides its recipe, for `run`'s spec: enough to tell two apart."""
-    sample = images.images[:: max(1, len(images) // 64)]
+    data = images.fingerprint  # of a reader's own files; of others some pixels say it
+    if data is None:
+        sample = images.images[:: max(1, len(images) // 64)]
+        data = disk.fingerprint([images.labels, sample])
     return {
         "training": kind,
         "operator": described(op),  # of a class of your own, also what it does
         "image set": images.name,
-        "image data": disk.fingerprint([images.labels, sample]),
+        "image data": data,
     }
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.pairs import Pairs
 from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
@@ -21,7 +22,7 @@ from cinv_lib.training.recipe import Recipe
 
 def distill(
     teacher: Encoder,
-    images: Pictures,
+    images: Pictures | Pairs,
     op: Operator,
     loss: Loss,
     recipe: Recipe,
@@ -37,7 +38,8 @@ def distill(
 
     Args:
         teacher: not changed; a frozen copy of it is used, in eval mode.
-        images: in memory or files; of another size than the teacher takes, they are resized.
+        images: in memory or files; of another size than the teacher takes, they are resized. Of
+            pairs R sees the clean picture and S the ruined one, and `op` has to be the identity.
         loss, recipe: the paper's are `Loss("st", tau=0.1)` and 25 epochs, batches of 256, lr 3e-4.
         checkpoint: file to resume from; see `loop.run`, also for what is raised.
 
@@ -50,7 +52,11 @@ def distill(
     >>> student, history = distill(teacher, pictures, operators.parse("mask:0.9"),
     ...     losses.parse("st:0.1"), Recipe(30, 64, 3e-3), seed=0)    # doctest: +SKIP
     """
-    device = hardware.accelerator().device
+    if isinstance(images, Pairs) and str(op) != "identity":
+        raise ValueError(
+            f"{images.name} are ruined already, and {op} would ruin them more: leave it out"
+        )
+    device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student = student_of(teacher).to(device)
     frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
     frozen.eval().requires_grad_(False)
@@ -61,10 +67,10 @@ def distill(
         x = source.view(indices, generator)
         if targets is None:
             with torch.no_grad():
-                r = frozen(x)
+                r = frozen(x[:, :3])
         else:
             r = targets[indices.to(device)]
-        s = student(op(x, generator))
+        s = student(x[:, 3:] if isinstance(images, Pairs) else op(x, generator))
         with torch.autocast(device.type, enabled=False):
             return loss(gathered(s.float()), gathered(r.float()))
 
@@ -106,5 +112,5 @@ def fixed_targets(
     for indices in torch.arange(len(source.pool), device="cpu").split(recipe.batch_size):
         x = source.view(indices, nobody)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            parts.append(teacher(x).float())
+            parts.append(teacher(x[:, :3]).float())
     return torch.cat(parts)

@@ -57,7 +57,7 @@ def tune(
     """
     if not (0 <= pace < float("inf") and 0 <= anchor < float("inf")):
         raise ValueError(f"pace {pace} and anchor {anchor}: expected finite numbers, 0 or more")
-    device = hardware.accelerator().device
+    device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student, tuned = (student_of(teacher).to(device) for _ in range(2))
     frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
     frozen.eval().requires_grad_(False)

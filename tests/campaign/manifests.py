@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cinv_lib.course.workbook import progress_record
-from cinv_lib.data import image_files
+from cinv_lib.data import linked
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.machine.store import Store
 from tests.campaign.judge import Outcome, lost, said, survived, unclear
@@ -79,7 +79,7 @@ def of_set(name: str, folder: Path, chance: random.Random) -> Outcome:
     known = {"class_names": ["cat", "dog"], "folders": {"n1": 0, "n2": 1}, "counts": {"val": 2},
              "provenance": "made here"}  # fmt: skip
     (place / name).write_bytes(changed(known, chance))
-    found, wrong, _ = _quietly(lambda: image_files.load("imagenet100", "val"), [str(place), name])
+    found, wrong, _ = _quietly(lambda: linked.load("imagenet100", "val"), [str(place), name])
     if wrong:
         return wrong
     if any(not Path(p).resolve().is_relative_to(place) for p in found.paths):

@@ -13,7 +13,7 @@ from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor, resized_crop
 
 from cinv_lib import data
-from cinv_lib.data import catalogue, image_files
+from cinv_lib.data import catalogue, image_files, linked
 from data_prep import links
 
 
@@ -40,7 +40,7 @@ def made(home, tmp_path):
     folders = {"infected": source / "a", "normal": source / "b"}
     label = {"infected": 0, "normal": 1}
     links.publish("covid", ("infected", "normal"), label, {"train": folders}, "made here")
-    return image_files.load("covid", "train")
+    return linked.load("covid", "train")
 
 
 def test_a_set_has_its_pictures_in_order_with_their_labels(made):
@@ -78,7 +78,7 @@ def test_images_load_decodes_and_refuses_what_does_not_fit(made, monkeypatch):
     assert torch.equal(found.images, made.decode()) and torch.equal(found.labels, made.labels)
     assert data.load("covid", "train", n=2).labels.tolist() == [0, 0, 1, 1]
     monkeypatch.setattr(catalogue, "LARGEST", 0)
-    with pytest.raises(ValueError, match=r'6 pictures are 1 GB.*image_files.load\("covid"'):
+    with pytest.raises(ValueError, match=r'6 pictures are 1 GB.*linked.load\("covid"'):
         data.load("covid", "train")
     assert image_files.gigabytes(126_689) == 20
 
@@ -131,10 +131,10 @@ def test_what_is_wrong_with_a_picture_is_said(made, tmp_path):
 
 def test_a_set_that_is_not_there_or_has_changed_says_what_to_do(made, home):
     with pytest.raises(ValueError, match=r"covid was made without a split 'val': it has train"):
-        image_files.load("covid", "val")
+        linked.load("covid", "val")
     os.remove(Path(made.paths[0]).resolve())
     with pytest.raises(ValueError, match=r"5 pictures; set\.json says 6.*data_prep covid"):
-        image_files.load("covid", "train")
+        linked.load("covid", "train")
     (home / "covid" / "set.json").write_text("{")
     with pytest.raises(ValueError, match=r"set\.json is damaged.*data_prep covid"):
         data.load("covid", "train")
@@ -146,7 +146,7 @@ def test_a_set_that_is_not_there_or_has_changed_says_what_to_do(made, home):
     with pytest.raises(FileNotFoundError, match="run `python -m data_prep imagenet100c`"):
         data.load("imagenet100c/frost/3", "val")
     with pytest.raises(ValueError, match="unknown set of files 'cats'"):
-        image_files.load("cats", "val")
+        linked.load("cats", "val")
 
 
 @pytest.mark.parametrize("name", ["Imágenes/jürgen", os.fsdecode(b"caf\xe9"), "写真"])
@@ -169,7 +169,7 @@ def test_a_path_is_bytes_that_come_back(tmp_path, name, workers):
 def test_a_macs_hidden_files_are_no_pictures(tmp_path):
     for name in ("a.JPEG", "._a.JPEG", ".DS_Store", ".b.png"):
         (tmp_path / name).write_bytes(b"")
-    assert image_files.pictures_in(tmp_path) == [str(tmp_path / "a.JPEG")]
+    assert linked.pictures_in(tmp_path) == [str(tmp_path / "a.JPEG")]
     assert links.count(tmp_path) == 1
 
 
@@ -192,7 +192,7 @@ def test_a_set_json_that_says_something_else_is_damaged(home, part, value, words
     file = home / "imagenet100" / "set.json"
     (file.parent / "val").mkdir(parents=True)
     file.write_text(json.dumps(SOUND))
-    assert len(image_files.load("imagenet100", "val")) == 0
+    assert len(linked.load("imagenet100", "val")) == 0
     file.write_text(json.dumps(SOUND | {part: value}))
     with pytest.raises(ValueError, match=r"set\.json is damaged .*" + re.escape(words) + ".* run"):
-        image_files.load("imagenet100", "val")
+        linked.load("imagenet100", "val")

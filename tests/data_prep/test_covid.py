@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cinv_lib.data import image_files
+from cinv_lib.data import linked
 from data_prep import covid
 
 ROWS = [  # name, label, split; the other columns are as in the set
@@ -48,7 +48,7 @@ def test_pictures_get_the_labels_of_the_table(source, home, capsys):
     assert "OK  covid/train: 4 pictures (the paper has 5,286), 2 of them infected" in said
     assert "OK  covid/val: 3 pictures (the paper has 624), 1 of them infected" in said
     for split, kind in (("train", "TRAIN"), ("val", "TEST")):
-        files = image_files.load("covid", split)
+        files = linked.load("covid", split)
         want = {name: int(label == "Normal") for name, label, s, *_ in ROWS if s == kind}
         got = {Path(p).name: k for p, k in zip(files.paths, files.labels.tolist(), strict=True)}
         assert got == want
@@ -70,7 +70,7 @@ def test_missing_and_damaged_pictures_are_named(source, home, capsys):
     with pytest.raises(ValueError, match=r"1 of 7 pictures .*train/7AF6C1AF\.jpeg.*--partial"):
         covid.make(source)
     covid.make(source, partial=True)
-    assert len(image_files.load("covid", "train")) == 3
+    assert len(linked.load("covid", "train")) == 3
     (cut,) = source.rglob("person2_virus_2.jpg")
     cut.write_bytes(cut.read_bytes()[:200])
     with pytest.raises(ValueError, match=r"person2_virus_2\.jpg cannot be read"):

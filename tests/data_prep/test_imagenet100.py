@@ -18,7 +18,7 @@ import torchvision
 from PIL import Image
 from scipy.io import savemat
 
-from cinv_lib.data import image_files
+from cinv_lib.data import linked
 from data_prep import __main__ as command
 from data_prep import imagenet, imagenet100, imagenet100c, links
 
@@ -153,7 +153,7 @@ def test_every_picture_gets_the_label_of_what_it_shows(layout, source, home, tmp
     said = capsys.readouterr().out
     for name, counts in TINY.items():
         for split, total in counts.items():
-            files = image_files.load(name, split)
+            files = linked.load(name, split)
             assert len(files) == total
             assert f"OK  {name}/{split}: {total} pictures" in said
             if (name, split) == ("imagenet100b", "train"):
@@ -178,7 +178,7 @@ def test_pictures_are_linked_and_never_copied_or_lost(source, home, tmp_path, mo
     imagenet100.make(Path("copy"), expected=TINY)
     monkeypatch.chdir("/")
     for name, split in (("imagenet100", "val"), ("imagenet100b", "train")):
-        assert not image_files.load(name, split).per_class(1).unreadable()
+        assert not linked.load(name, split).per_class(1).unreadable()
     own = [Path(d, f) for d, _, files in os.walk(home) for f in files]
     assert {p.name for p in own if not p.is_symlink()} == {"set.json"}
     assert sorted(p.name for p in home.iterdir()) == sorted(TINY)  # nothing is left over
@@ -199,7 +199,7 @@ def test_a_run_that_is_killed_leaves_the_old_set_whole(source, home, monkeypatch
     monkeypatch.setattr(links, "_link", dies)
     with pytest.raises(KeyboardInterrupt):
         imagenet100.make(source, expected=TINY)
-    assert len(image_files.load("imagenet100", "val")) == 200
+    assert len(linked.load("imagenet100", "val")) == 200
     monkeypatch.setattr(links, "_link", real)
     imagenet100.make(source, expected=TINY)
     assert sorted(p.name for p in home.iterdir()) == sorted(TINY)
@@ -233,13 +233,13 @@ def test_what_is_missing_is_named_and_the_rest_is_made(damaged, home, capsys):
     assert lines[0] == "imagenet100/train: 2 classes are absent: n01558993, n01692333"
     assert lines[1] == "imagenet100b/val: expected 2 pictures a class; n01773549 1"
     assert "--partial" in lines[2] and len(lines) == 3
-    assert len(image_files.load("imagenet100-shift", "val")) == 10
+    assert len(linked.load("imagenet100-shift", "val")) == 10
     for name in ("imagenet100", "imagenet100b"):
         with pytest.raises(FileNotFoundError):
-            image_files.load(name, "val")
+            linked.load(name, "val")
     imagenet100.make(damaged, partial=True, expected=TINY)
     assert "NOTE  imagenet100/train: 2 classes" in capsys.readouterr().out
-    found = image_files.load("imagenet100", "train")
+    found = linked.load("imagenet100", "train")
     assert len(found) == 98 and found.labels.min() == 2  # labels stay those of all 100
     assert "incomplete" in found.provenance and len(found.class_names) == 100
 
@@ -257,9 +257,9 @@ def test_a_split_may_be_absent_if_one_says_so(source, home, tmp_path):
     with pytest.raises(ValueError, match="imagenet100/train: there is no such folder"):
         imagenet100.make(root, expected=TINY)
     imagenet100.make(root, partial=True, expected=TINY)
-    assert len(image_files.load("imagenet100", "val")) == 200
+    assert len(linked.load("imagenet100", "val")) == 200
     with pytest.raises(ValueError, match="made without a split 'train': it has val"):
-        image_files.load("imagenet100", "train")
+        linked.load("imagenet100", "train")
 
 
 def test_what_is_no_imagenet_is_said(source, home, tmp_path):
@@ -324,11 +324,11 @@ def test_published_folders_are_linked_and_what_is_missing_is_named(grouped, home
     assert "gaussian_noise: absent" in str(e.value)
     assert "frost/3/val: 99 classes are absent: n01692333," in str(e.value)
     imagenet100c.link(tmp_path / "c", partial=True, total=200)
-    files = image_files.load("imagenet100c/saturate/5", "val")
+    files = linked.load("imagenet100c/saturate/5", "val")
     assert len(files) == 2 and files.labels.tolist() == [0, 0]
     assert "saturate/5/n01558993" in str(Path(files.paths[0]).resolve())
     with pytest.raises(FileNotFoundError):
-        image_files.load("imagenet100c/snow/5", "val")
+        linked.load("imagenet100c/snow/5", "val")
     with pytest.raises(FileNotFoundError, match="has no folder of ImageNet-C: expected"):
         imagenet100c.link(tmp_path / "nowhere")
 
@@ -354,18 +354,18 @@ def test_imagenet100c_is_made_and_goes_on_where_it_was_killed(source, home, monk
     with pytest.raises(KeyboardInterrupt):
         imagenet100c.make(["gaussian_noise"], [3])
     with pytest.raises(FileNotFoundError):
-        image_files.load("imagenet100c/gaussian_noise/3", "val")
+        linked.load("imagenet100c/gaussian_noise/3", "val")
     made = sorted(home.glob("imagenet100c/gaussian_noise/3.making/val/*/*"))
     assert len(made) == 3
     stamps = [p.stat().st_mtime_ns for p in made]
     imagenet100c.make(["gaussian_noise"], [3])
     assert len(calls) == 4 + 5  # eight pictures, of which three were there
-    files = image_files.load("imagenet100c/gaussian_noise/3", "val")
+    files = linked.load("imagenet100c/gaussian_noise/3", "val")
     assert [Path(p).stat().st_mtime_ns for p in files.paths[:3]] == stamps
     assert files.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     imagenet100c.make(["gaussian_noise"], [3])  # all there: nothing is done
     assert len(calls) == 9
-    clean = image_files.load("imagenet100", "val").decode()
+    clean = linked.load("imagenet100", "val").decode()
     want = corruptions.corrupt_set(clean, "gaussian_noise", 3, seed=0, published=True)
     assert torch.equal(files.decode(), want)  # published: the same JPEG compression
     with pytest.raises(ValueError, match="unknown corruptions rain: expected gaussian_noise"):

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell
 from test_notebooks import NOTEBOOKS, execute, kernel  # noqa: F401
 
 from cinv_lib import operators, paper
-from cinv_lib.data import image_files, prepared
+from cinv_lib.data import linked, prepared
 from cinv_lib.encoders import config, published
 from cinv_lib.lab import missing, plan
 from cinv_lib.lab.lab import Lab
@@ -30,7 +30,7 @@ def link(home, *names):
         if name in prepared.COMMAND:
             files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
         else:
-            files = [home / name / image_files.MANIFEST]
+            files = [home / name / linked.MANIFEST]
         for file in files:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
