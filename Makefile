@@ -8,6 +8,7 @@
 #   make course GPUS="0 1"               only these of the GPUs; a training each (default: all)
 #   make course JOBS=1                   one thing at a time (default: as many as GPUs, or cores)
 #   make course SLURM="slurm_partition=gpu gres=gpu:1"   a SLURM job each (JOBS at once); see README
+#   make own NAME=rows PICTURES=DIR OPERATOR='rows:0.3..0.7' CODE=my_ops.py     your own; see lesson 18
 #   make install TORCH=cpu           another build of PyTorch than the lock's: cpu, cu126, auto
 
 PROFILE ?= stickers
@@ -59,13 +60,14 @@ ifneq ($(filter smoke stickers,$(PROFILE)),)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: install course graph test lab kernel doctor site bench lock clean help again
+.PHONY: install course graph own test lab kernel doctor site bench lock clean help again
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make install  make .venv, as all others but doctor do where it is missing'
 	@echo 'make course   run every lesson            -> '$(call quoted,$(RUN)/index.html)
 	@echo 'make graph    what make course would run'
+	@echo 'make own      a run of your own pictures, operator and teacher: NAME= PICTURES= OPERATOR='
 	@echo 'make test     lint, types, unit tests, every notebook replayed'
 	@echo 'make lab      open the notebooks in JupyterLab on this machine'
 	@echo 'make kernel   tell VS Code and other Jupyters of this kernel: "Contrastive inversion"'
@@ -98,6 +100,12 @@ course: $(READY)
 graph: $(READY)
 	@$(call CHECK,SEEDS JOBS)
 	@$(PREPARED) set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
+
+# The words are kept in a file once: blanks, bars and names of the hub survive no three programs' quoting.
+OWN = NAME PICTURES OPERATOR CODE TEACHER LOSS EPOCHS BATCH LR CROP DRAWS
+own: $(READY)
+	@$(PREPARED) python -m cinv_lib.lab.own $(foreach name,$(OWN),$(if $(filter command%,$(origin $(name))),$(call passed,$(name))))
+	@$(MAKE) --no-print-directory course PROFILE=own/$(call quoted,$(NAME))
 
 # Notebooks are replayed with nothing attempted, whatever this reader has done. `make test NOTEBOOKS=`
 # leaves them out.

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cinv_lib.course.excerpt import arguments, fingerprint, library, tagged, wanted
+from cinv_lib.course.excerpt import arguments, fingerprint, library, of_profile, tagged, wanted
 from cinv_lib.machine import folders, host
 
 
@@ -60,7 +60,7 @@ def plan() -> dict:
 LIBRARY = library("cinv_lib", "data_prep")
 # lessons that show a training; without its notebook a training is made as other tasks are
 TRAINING = {number for number, name in NAMES.items() if tagged(f"notebooks/{name}.ipynb", "training")}
-LESSONS = wanted(setting("lessons", "all"), NAMES)
+LESSONS = wanted(setting("lessons", "all"), of_profile(PROFILE, NAMES))
 PLAN = plan()
 
 

@@ -69,6 +69,14 @@ def tower(o: argparse.Namespace) -> None:
     trained(lambda work: labelled.make(work, chosen), name, o.fresh)
 
 
+def known_profile(name: str) -> str:
+    """The name of a profile, a reader's own (own/NAME) too, for argparse."""
+    try:
+        return profiles.profile(name).name
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def for_profile(name: str) -> None:
     """Make what a profile needs and nothing has to be given for: drawn, or downloaded.
 
@@ -116,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
     add("stickers", lambda o: stickers())
     tier = add("profile", lambda o: for_profile(o.profile))
-    tier.add_argument("profile", choices=profiles.PROFILES, help="as in make course PROFILE=...")
+    tier.add_argument("profile", type=known_profile, help="as in make course PROFILE=...")
     web = add("teacher", clip)
     web.add_argument("--tower", choices=teacher.TOWERS, default="resnet", help="for pictures")
     labels = add("supervised", tower)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 CORE = "00 01 05 06 15"  # the shortest way from a picture to a verdict
+OWN = "18"  # the page of a run of a reader's own
 # modules of the library that no result comes from
 NOTHING = {
     "api",
@@ -46,6 +47,13 @@ def wanted(lessons: str, names: Mapping[str, str]) -> list[str]:
         if number not in names:
             raise ValueError(f"no lesson {number!r}; there are: {' '.join(names)} (or: core, all)")
     return [names[number] for number in numbers]
+
+
+def of_profile(profile: str, names: Mapping[str, str]) -> Mapping[str, str]:
+    """The notebooks that a profile has, by number: all, or of a reader's own run, its page."""
+    if not profile.startswith("own/"):
+        return names
+    return {number: name for number, name in names.items() if number == OWN}
 
 
 def library(*folders: str) -> str:

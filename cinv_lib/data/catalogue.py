@@ -9,10 +9,12 @@ from dataclasses import replace
 import torch
 
 from cinv_lib.data import bundled, image_files, linked, prepared
-from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.views import resized
 
+OWN = "folder:"  # how the name of a folder of a reader's own begins: "folder:/home/me/pictures"
+SHARE = 0.8  # of its pictures that train
 LARGEST = 8  # GB of pictures that `load` decodes into memory
 
 
@@ -63,10 +65,28 @@ def to_train(name: str, n: int | None = None) -> Pictures:
     """The training pictures of a set, n of each class or all of them. Unlike `load` it leaves files
     on disk: a random crop is cut from the whole picture, and a hundred thousand pictures do not fit
     in memory."""
+    if name.startswith(OWN):
+        return own(name, "train")
     if name.partition("/")[0] not in linked.COMMAND:
         return load(name, "train", n)
     files = linked.load(name, "train")
     return files if n is None else files.per_class(n)
+
+
+def to_look_at(name: str, n: int | None = None) -> Pictures:
+    """The validation pictures of a set, n of each class or all: in memory, or of a reader's own as
+    files, which every encoder sees in its own way."""
+    return own(name, "val") if name.startswith(OWN) else load(name, "val", n)
+
+
+def own(name: str, split: str) -> ImageFiles:
+    """Of the pictures of a folder, "folder:PATH", those that train ("train", 80 % of each class), or
+    the others ("val").
+
+    Raises FileNotFoundError for no such folder, ValueError for one without two pictures.
+    """
+    files = ImageFiles.from_folder(name.removeprefix(OWN))
+    return files.split(SHARE, seed=0)[("train", "val").index(split)]
 
 
 def at_side(images: ImageSet, side: int) -> ImageSet:

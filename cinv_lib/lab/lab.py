@@ -22,6 +22,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.captions import need_words
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import preprocess_of
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task, training_seeds
 from cinv_lib.lab import missing
@@ -70,10 +71,11 @@ class Lab:
         return self._sized(catalogue.to_train(more)) if more else self.train
 
     @cached_property
-    def val(self) -> ImageSet:
-        """The validation pictures: other stickers, on parts of photographs not seen in training."""
+    def val(self) -> Pictures:
+        """The validation pictures: other stickers, on parts of photographs not seen in training. Of
+        a reader's own as files."""
         p = self.profile
-        return self._sized(catalogue.load(p.data, "val", n=p.val_per_class))
+        return self._sized(catalogue.to_look_at(p.data, p.val_per_class))
 
     @cached_property
     def twins(self) -> ImageSet:
@@ -237,7 +239,8 @@ class Lab:
         return model.to(self.device).eval().requires_grad_(False)
 
     def _sized(self, pictures: Pictures) -> Pictures:
-        """At the size that the teacher takes, if they are in memory and fit there so."""
+        """At the size that the teacher takes, if they are in memory and fit there so; of a reader's
+        own files those that can be read."""
         if isinstance(pictures, ImageSet):
             return catalogue.at_side(pictures, self.teacher.image_size)
-        return pictures
+        return pictures.readable(preprocess_of([self.teacher]))

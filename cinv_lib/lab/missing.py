@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cinv_lib.data import linked, prepared
+from cinv_lib.data import catalogue, linked, prepared
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import folder, published
 from cinv_lib.experiments.base import Entry
@@ -40,7 +40,7 @@ def missing(p: Profile, lesson: str = "") -> list[str]:
         lines.append("a set of near twins, which this profile does not have")
     if not lines:
         names = (p.teacher, p.supervised, *([p.vit] if _asked(p, lesson, "vit") else []))
-        lines = [why for name in names if (why := _unfetched(name))]
+        lines = [why for name in names if name and (why := _unfetched(name))]
     return lines
 
 
@@ -65,6 +65,9 @@ def second_start(p: Profile) -> list[str]:
 
 def command(name: str) -> str | None:
     """The command that makes a set of pictures; None where it is there, or drawn when asked for."""
+    if name.startswith(catalogue.OWN):
+        folder = name.removeprefix(catalogue.OWN)
+        return None if Path(folder).is_dir() else f"put the folder back: {folder}"
     if name in prepared.COMMAND:
         files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
         return None if all(file.is_file() for file in files) else prepared.COMMAND[name]

@@ -1,0 +1,57 @@
+"""How many pictures a student of one's own names rightly, beside its teacher (lesson 18)."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.captions import TEMPLATE
+from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import probe as probes
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
+from cinv_lib.evaluation.scores import evaluate_heads
+from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.methods import full
+from cinv_lib.operators.basic import parse
+
+METHODS = full("clip", "clip_zero_shot", "student", "zero_shot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnScores(Experiment):
+    """Teacher and student on corrupted pictures, by probes and, where the teacher reads words, by
+    words (lesson 18).
+
+    realisations: how often the corruption of each picture is drawn.
+    probe: how probes are fitted, under the same operator.
+    """
+
+    realisations: int
+    probe: ProbeRecipe
+    template: str = TEMPLATE
+    name, lessons = "own_scores", ("18",)
+    tables = MappingProxyType({"own_scores": "%.4f"})
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        student: Encoder,
+        probe: Probe,
+        train: Pictures,
+        val: Pictures,
+    ) -> dict[str, pd.DataFrame]:
+        """own_scores: method, realisation, top1, top5 (percent), a row for each of METHODS that the
+        teacher allows and each realisation: "clip" and "student" by a probe, the others by words.
+        """
+        op = parse(task.operator)
+        of_R = {"clip": probes.train(teacher, train, op, self.probe, task.seed)}
+        of_S = {"student": probe}
+        if teacher.clip is not None:
+            words = zero_shot(teacher, train.class_names, (self.template,))
+            of_R, of_S = of_R | {"clip_zero_shot": words}, of_S | {"zero_shot": words}
+        groups = [(teacher, of_R), (student, of_S)]
+        scores = evaluate_heads(groups, val, op, self.realisations, task.seed)
+        columns = ["method", "realisation", "top1", "top5"]
+        return {"own_scores": scores.rename(columns={"model": "method"})[columns]}
