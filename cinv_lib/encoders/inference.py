@@ -5,7 +5,7 @@ convolution's own weights: a fifth of the time of a ResNet's forward on a CPU is
 drawing the corruptions costs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 
@@ -107,7 +107,7 @@ def forward(
     batches: Iterable[tuple],
     device: torch.device,
     precision: str = "auto",
-) -> Iterator[tuple]:
+) -> Generator[tuple, None, None]:
     """Each batch's embeddings by every encoder: the one loop in which networks only look.
 
     Args:

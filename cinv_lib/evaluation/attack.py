@@ -85,7 +85,7 @@ def pgd(
             logits = model(z).float()
             loss = F.cross_entropy(logits, labels[left], reduction="none")
         fooled = logits.argmax(dim=1) != labels[left]
-        (gradient,) = torch.autograd.grad(loss.sum(), z) if climbs else (None,)
+        gradient = torch.autograd.grad(loss.sum(), z)[0] if climbs else torch.zeros_like(z)
         found, z = torch.stack([fooled.float(), loss.detach()], dim=1), z.detach()
         better = _above(found, record[left])
         worst[left[better]], record[left[better]] = z[better], found[better]

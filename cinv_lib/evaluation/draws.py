@@ -6,7 +6,7 @@ for bit, whatever the batches in which a model then looks at it, and any block c
 A CPU and a GPU draw different numbers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -25,6 +25,7 @@ from cinv_lib.operators.base import Operator
 BLOCK = 64  # images drawn from one generator; another number means other draws
 # The same seed must not give a probe's training views the draws that it is later scored on.
 STREAMS = {"evaluation": 0, "views": 1}
+Chunks = Iterator[tuple[int, UInt8[Tensor, "b 3 H W"]]]  # number of the first image, images
 Draw = Callable[[Float[Tensor, "b 3 H W"], torch.Generator], Float[Tensor, "b 3 H W"]]
 
 
@@ -79,7 +80,9 @@ def batches(
             realisation, so they are then decoded for each, and realisations come one by one.
     """
     generator, chunk = torch.Generator(device), BLOCK * max(1, batch_size // BLOCK)
-    rounds = [(range(realisations), _chunks(images, chunk, device))]
+    rounds: Iterable[tuple[Iterable[int], Chunks]] = [
+        (range(realisations), _chunks(images, chunk, device))
+    ]
     if isinstance(images, ImageFiles) and crop != (1.0, 1.0):
         rounds = (
             ([r], _cropped(images, chunk, seed, r, side, crop, device)) for r in range(realisations)
@@ -93,9 +96,6 @@ def batches(
                 x = blocks[0] if len(blocks) == 1 else torch.cat(blocks, out=joined)
                 for at, batch in enumerate(x.split(batch_size)):
                     yield r, first + at * batch_size, batch
-
-
-Chunks = Iterator[tuple[int, UInt8[Tensor, "b 3 H W"]]]
 
 
 def _chunks(images: Pictures, size: int, device: torch.device) -> Chunks:
@@ -165,7 +165,7 @@ def embeddings(
     batch_size: int = 256,
     precision: str = "auto",
     device: torch.device | str | None = None,
-) -> Iterator[tuple[int, int, list[Float[Tensor, "b d"]]]]:
+) -> Generator[tuple[int, int, list[Float[Tensor, "b d"]]], None, None]:
     """(realisation, number of the first image, embeddings by each encoder) for every batch.
 
     Scores, probes and ablations all get their embeddings here: on the first encoder's device (or on
@@ -194,10 +194,10 @@ def realised(
     encoder: Callable, images: Pictures, draw: Draw, realisations: int, seed: int = 0, **settings
 ) -> Float[Tensor, "R N d"]:
     """The `embeddings` of one encoder, under the same settings, in one tensor."""
-    made = None
+    made = torch.empty(0, device="cpu")  # until the first batch shows how long embeddings are
     with closing(embeddings([encoder], images, draw, realisations, seed, **settings)) as found:
         for r, first, (rows,) in found:
-            if made is None:
+            if not len(made):
                 made = rows.new_empty(realisations, len(images), rows.shape[1])
             made[r, first : first + len(rows)] = rows
     return made

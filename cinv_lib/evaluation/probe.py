@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from cinv_lib.data.image_files import Pictures
@@ -34,8 +34,13 @@ class ProbeRecipe:
     four). With a share of the labels below `small_below`, batches have `small_batch` images: a
     tenth of the labels in the same batches would be a tenth of the optimiser's steps.
 
-    weight_decay: L2, on the weights and not on the bias.
-    normalise: fit on embeddings of length one instead of the encoder's own.
+    Args:
+        epochs: how often each picture is seen, each time in another view if there are several.
+        lr: Adam's learning rate at the first step.
+        batch_size: embeddings in a step, with all labels.
+        weight_decay: L2, on the weights and not on the bias.
+        normalise: fit on embeddings of length one instead of the encoder's own.
+        small_batch, small_below: see above.
     """
 
     epochs: int = 10
@@ -89,6 +94,7 @@ class Probe(nn.Module):
 
     weight: Float[Tensor, "K d"]
     bias: Float[Tensor, " K"]
+    normalise: Bool[Tensor, ""]
 
     def __init__(
         self, weight: Float[Tensor, "K d"], bias: Float[Tensor, " K"], normalise: bool = False
@@ -139,7 +145,6 @@ def features(
     """
     if views < 1:
         raise ValueError(f"views {views}: expected 1 or more")
-    crop = tuple(crop)
     cropped = crop != (1.0, 1.0)
     within = cropped and isinstance(images, ImageSet)  # files are cropped as they are decoded
 

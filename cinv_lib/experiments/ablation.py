@@ -23,8 +23,11 @@ from cinv_lib.operators.basic import parse
 class Ablation(Experiment):
     """Students of one range that differ in their loss (Figures 6 and 10, App. C; lesson 11).
 
-    taus: further temperatures of the paper's loss, of one training each.
-    severities: where they are scored, on `val_per_class` pictures per class.
+    Args:
+        taus: further temperatures of the paper's loss, of one training each.
+        severities: at which the students are scored; they lie within the range and beyond it.
+        val_per_class: validation pictures per class that they are scored on.
+        realisations: draws of the corruption at each severity.
     """
 
     taus: tuple[float, ...]

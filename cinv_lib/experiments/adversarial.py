@@ -54,8 +54,13 @@ BATCH = 100  # pictures attacked at once
 class Protocol:
     """What is attacked and how.
 
-    severity: of the operator; per_class: pictures; budgets: in grey levels, of 255; steps of PGD;
-    checked: the budget at which the costly checks are made.
+    Args:
+        severity: of the operator, at which A(x) is drawn before the attack.
+        per_class: validation pictures per class that are attacked.
+        budgets: how far each pixel may be moved, in grey levels of 255. 0 is no attack, and
+            UNBOUNDED lets a pixel become anything.
+        steps: of PGD; more find more, in proportionally more time.
+        checked: the budget at which the costly checks are made (see `checks`).
 
     Raises ValueError where 0, UNBOUNDED or `checked` is not among the budgets.
     """
@@ -163,7 +168,11 @@ def checks(scores: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Adversarial(AskedInWords):
-    """Student and baseline of a range, and CLIP on clean pictures, under attack (lesson 14)."""
+    """Student and baseline of a range, and CLIP on clean pictures, under attack (lesson 14).
+
+    Args:
+        protocol: what is attacked and how.
+    """
 
     protocol: Protocol
     name, lessons, apart = "adversarial", ("14",), True

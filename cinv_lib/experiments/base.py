@@ -87,10 +87,13 @@ Needs = Mapping[str, Any]  # name -> a Task, a name of what a lab gives, or a ma
 class Entry:
     """A training or an experiment, with its settings.
 
-    operators: where lessons ask for it -> what is particular there (draws, severities), or None.
-    losses: of the students that lessons ask for; the first is the profile's. () without students.
-    several: operators or losses of these that a run of one seed leaves out: side issues, of which
-        one training each decides nothing.
+    Args:
+        operators: where lessons ask for it -> what is particular there (draws, severities), or
+            None.
+        losses: of the students that lessons ask for; the first is the profile's. () without
+            students.
+        several: operators or losses of these that a run of one seed leaves out: side issues, of
+            which one training each decides nothing.
     """
 
     operators: Mapping[str, Any] = field(default_factory=dict)

@@ -39,7 +39,11 @@ def exchange(a: Num[Tensor, " N"], b: Num[Tensor, " N"], draws: int) -> tuple[fl
 @dataclass(frozen=True, kw_only=True)
 class BaselineFit(Experiment):
     """Both baselines and the student on the pictures that they were trained on, and on others
-    (lesson 07). fit_by_epoch: the baselines' training losses, in the mean of each epoch."""
+    (lesson 07). fit_by_epoch: the baselines' training losses, in the mean of each epoch.
+
+    Args:
+        realisations: draws of the corruption, of the training pictures and of the others.
+    """
 
     realisations: int
     name, lessons = "baseline_fit", ("07",)

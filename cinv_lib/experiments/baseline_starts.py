@@ -21,7 +21,13 @@ METHODS = {  # one more than elsewhere: the other start
 
 @dataclass(frozen=True)
 class Scored:
-    """At which severities a baseline is scored, in how many draws, on how many pictures."""
+    """Where a baseline is scored.
+
+    Args:
+        severities: of the operator.
+        realisations: draws of the corruption at each severity.
+        val_per_class: validation pictures per class.
+    """
 
     severities: tuple[float, ...]
     realisations: int
@@ -32,8 +38,9 @@ class Scored:
 class BaselineStarts(Experiment):
     """The baseline from a tower that knows only the labelled classes (Tables 11 and 12; lesson 07).
 
-    operators: where it is `Scored`, on the draws of the other baseline: at the hardest severity
-        that it has seen and, for a range, at those beyond.
+    Args:
+        operators: how it is `Scored` there, on the draws of the other baseline: at the hardest
+            severity that it has seen and, for a range, at those beyond.
     """
 
     losses: tuple[str, ...] = ()

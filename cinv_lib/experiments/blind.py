@@ -121,7 +121,12 @@ def break_even(
 
 @dataclass(frozen=True, kw_only=True)
 class Blind(Experiment):
-    """One student for several operators beside a specialist for each and a router (lesson 14)."""
+    """One student for several operators beside a specialist for each and a router (lesson 14).
+
+    Args:
+        operators: mixtures; a specialist for each part is trained as the blind student is.
+        realisations: draws of the corruption by each part.
+    """
 
     realisations: int
     name, lessons, apart = "blind", ("14",), True

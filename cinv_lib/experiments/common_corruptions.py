@@ -118,7 +118,10 @@ class CommonCorruptions(AskedInWords):
     """The student of a mixture, a baseline of clean pictures and CLIP on the common corruptions
     (Table 14, App. D.8; lesson 13).
 
-    severities: of the common corruptions, from 1 to 5.
+    Args:
+        operators: the mixture that the student was taught; the baseline has seen clean pictures.
+        severities: of the common corruptions, from 1 to 5.
+        val_per_class: validation pictures per class, each corrupted once by type and severity.
     """
 
     severities: tuple[int, ...]

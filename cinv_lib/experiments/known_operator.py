@@ -37,8 +37,11 @@ class KnownOperator(AskedInWords):
     """Every method on one operator, whose models were trained on it (Tables 1, 4, 9, 13; Figures 3
     and 7; lesson 06). Each encoder embeds a corrupted picture once, for all the heads that want it.
 
-    operators: shares of the labels from which probes are fitted there, for the table few_labels.
-    fractions: of the labels, for the student's probes in the table known_operator.
+    Args:
+        operators: shares of the labels from which probes are fitted there, for few_labels.
+        probe: how the probes of student, CLIP and supervised tower are trained.
+        fractions: of the labels, for the student's probes in known_operator.
+        realisations: draws of the corruption of the validation pictures; the paper has ten.
     """
 
     probe: ProbeRecipe

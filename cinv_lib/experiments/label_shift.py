@@ -59,7 +59,9 @@ def stand_in(
 class LabelShift(AskedInWords):
     """The models of a range on near twins of classes (Sec. 4.4; Figures 5 and 9; lesson 10).
 
-    operators: the severities at which the models of that range see the twins.
+    Args:
+        operators: the severities at which the models of that range see the twins.
+        realisations: draws of the corruption at each severity.
     """
 
     realisations: int

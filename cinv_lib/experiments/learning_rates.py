@@ -34,8 +34,14 @@ SEED = 10  # of no result of the course
 class LearningRates(Experiment):
     """method, lr, top1 (percent), start: one training each.
 
-    recipes: of student and baseline, whose learning rate is replaced by each of `rates`; the
-        baseline from the narrow start tries `narrow_rates`.
+    Args:
+        student, baseline: their recipes, whose learning rate is replaced by each of `rates`.
+        probe: how the probe is trained that scores a student.
+        rates: that student and baseline try.
+        narrow_rates: that the baseline from the narrow start tries.
+        realisations: draws of the corruption in a score.
+        val_per_class: validation pictures per class in a score. Fewer than the lessons score on:
+            the rate that wins is not chosen on all of these.
     """
 
     student: Recipe

@@ -32,10 +32,18 @@ Fit = Callable[[Encoder, Operator], Probe]  # a probe, fitted to an encoder unde
 
 @dataclass(frozen=True)
 class Where:
-    """At which severities of a range an encoder is looked at, on which pictures and draws."""
+    """At which severities of a range an encoder is looked at, on which pictures and draws.
+
+    Args:
+        val: the pictures that it sees.
+        op: the range under which its probe was fitted.
+        severities: of that range.
+        realisations: draws of the corruption at each severity.
+        seed: of these draws.
+    """
 
     val: ImageSet
-    op: Operator  # the range under which its probe was fitted
+    op: Operator
     severities: Sequence[float]
     realisations: int
     seed: int
@@ -84,7 +92,13 @@ def keys_first(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class AtSeverities(AskedInWords):
-    """Encoders of one range, looked at by `measure` at some severities of it (lesson 14)."""
+    """Encoders of one range, looked at by `measure` at some severities of it (lesson 14).
+
+    Args:
+        severities: of the range at which the encoders are looked at.
+        val_per_class: validation pictures per class that they see.
+        realisations: draws of the corruption at each severity.
+    """
 
     severities: tuple[float, ...]
     val_per_class: int
@@ -101,7 +115,9 @@ class AtSeverities(AskedInWords):
 class Compared(AtSeverities):
     """Several encoders, each by a probe fitted to it and by words.
 
-    recipe: of the probes that are fitted here; that of the profile's student is there already.
+    Args:
+        recipe: of the probes that are fitted here; the probe of the profile's student is there
+            already.
     """
 
     recipe: ProbeRecipe
@@ -122,7 +138,8 @@ class Compared(AtSeverities):
 class LossBias(AtSeverities):
     """Students whose loss has a bias that is predicted, each by its probe and by words (lesson 14).
 
-    losses: the remedies.
+    Args:
+        losses: the paper's, and the remedies.
     """
 
     name = "loss_bias"

@@ -112,7 +112,10 @@ def drawn(
 class Pixels(Experiment):
     """Restoring the picture first, then a clean classifier (Tables 7 and 8; lesson 12).
 
-    operators: there, pictures per class to restore, and realisations.
+    Args:
+        operators: (pictures per class that are restored there, realisations). Restoring is slow: a
+            Deep Decoder is fitted to each picture anew.
+        decoder: the network that fills the holes of a mask, and how it is fitted.
     """
 
     decoder: DecoderRecipe

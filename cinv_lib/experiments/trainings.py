@@ -29,8 +29,10 @@ CHECKPOINT = "checkpoint.pt"
 class Trained(Training):
     """What students and baselines share: a recipe, and a shorter one beside the main operators.
 
-    full: the operators on which `recipe` has all its epochs.
-    side_epochs: on any other: ranges, mixtures, clean pictures.
+    Args:
+        recipe: how it is trained.
+        full: the operators on which `recipe` has all its epochs.
+        side_epochs: epochs on any other operator: ranges, mixtures, clean pictures.
     """
 
     recipe: Recipe
@@ -81,7 +83,9 @@ class StudentOfTransformer(Student):
 class Tuned(Trained):
     """A student, and its teacher tuned along with it (Sec. 5, lesson 14).
 
-    pace: the teacher's learning rate over the student's; anchor: what holds it at R.
+    Args:
+        pace: the teacher's learning rate over the student's.
+        anchor: weight of the loss that holds the teacher at R; 0 lets it go where it will.
     """
 
     pace: float
@@ -130,7 +134,8 @@ class Baseline(Trained):
 
 
 class NarrowBaseline(Baseline):
-    """The baseline from a tower that knows only the labelled classes (Tables 11, 12)."""
+    """The baseline from a tower that knows only the labelled classes (Tables 11 and 12; lesson
+    07)."""
 
     name, shown = "baseline100", ""
 
@@ -140,7 +145,12 @@ class NarrowBaseline(Baseline):
 
 @dataclass(frozen=True, kw_only=True)
 class StudentProbe(Training):
-    """The linear probe of an operator's student: all labels, under the same operator (Sec. 4.1)."""
+    """The linear probe of an operator's student: all labels, under the same operator (Sec. 4.1;
+    lesson 06).
+
+    Args:
+        recipe: how it is trained.
+    """
 
     recipe: ProbeRecipe
     name: ClassVar[str] = "probe"
@@ -159,7 +169,7 @@ class StudentProbe(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class CleanProbe(StudentProbe):
-    """R's linear probe, fitted to clean pictures (App. D.4)."""
+    """R's linear probe, fitted to clean pictures (App. D.4; lessons 06 and 12)."""
 
     losses: tuple[str, ...] = ()
     name, only_at = "clean_probe", str(Identity())

@@ -42,8 +42,12 @@ class Transfer(Experiment):
     """Baseline, student and CLIP with new probes on sets that they never saw (Sec. 4.3; Tables 2, 5
     and 6; lesson 09).
 
-    sets: a name of `data.load` -> pictures per class to fit on, and to score on; None for all.
-    views: corruptions of a training picture that the new probe sees.
+    Args:
+        sets: a name of `data.load` -> (pictures per class to fit on, to score on); None for all.
+        views: corruptions of a training picture that the new probe sees.
+        probe: how the new probes are trained. Its crops are of files only: small pictures are shown
+            whole.
+        realisations: draws of the corruption that the probes are scored on.
     """
 
     sets: Mapping[str, PerClass]

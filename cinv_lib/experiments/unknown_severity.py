@@ -91,7 +91,10 @@ def crossing(
 class UnknownSeverity(AskedInWords):
     """Models of a range at fixed severities (Sec. 4.2; Figures 4 and 8, Table 10; lesson 08).
 
-    operators: the severities at which the models of that range are scored.
+    Args:
+        operators: the severities at which the models of that range are scored.
+        realisations: draws of the corruption at each severity, CLIP's apart, which has one.
+        val_per_class: validation pictures per class.
     """
 
     realisations: int

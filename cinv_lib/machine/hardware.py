@@ -52,7 +52,7 @@ def bf16_pays(device: torch.device) -> bool:
     if flags := cpuinfo("flags"):
         return not wanted.isdisjoint(flags.split())
     # not Linux, or not x86: ask torch, whose helpers vary
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(has.get(name, False) for name in wanted)
 
 

@@ -84,7 +84,7 @@ class History:
         due = (last or waited >= SAVE_EVERY_S) and self.saving_took <= SAVE_SHARE * waited
         finished = last and epoch + 1 == self.recipe.epochs
         if self.checkpoint is not None and self.main and (due or finished):
-            self._save(epoch, step, lr)
+            self._save(self.checkpoint, epoch, step, lr)
 
     def _read(self) -> None:
         """Finish the unread rows: their losses, and the speed since the last reading."""
@@ -100,13 +100,13 @@ class History:
         self.bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
         self.unread, self.images = [], 0
 
-    def _save(self, epoch: int, step: int, lr: float) -> None:
+    def _save(self, checkpoint: Path, epoch: int, step: int, lr: float) -> None:
         weights = self.module.state_dict()
         if not all(bool(w.isfinite().all()) for w in weights.values()):
             raise self._diverged("A weight is not finite", epoch, step, lr)
         rows = torch.tensor(self.rows, dtype=torch.float64, device="cpu")
         state = {"spec": self.spec, "step": step + 1, "module": weights, "history": rows}
-        disk.save(self.checkpoint, state | {"optimizer": self.optimizer.state_dict()})
+        disk.save(checkpoint, state | {"optimizer": self.optimizer.state_dict()})
         self.saved_at = time.perf_counter()
         self.saving_took = self.saved_at - self.read_at
 

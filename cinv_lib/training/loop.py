@@ -85,7 +85,7 @@ def run(
     spec = _described(module, n_images, recipe, seed, spec or {})
 
     # The weights move before Adam is made. Convolutions are fastest with their channels last.
-    module.to(device=device, memory_format=torch.channels_last).train()
+    module.to(device).to(memory_format=torch.channels_last).train()
     adam = torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     # A checkpoint puts weights, Adam's averages and rows back. Each process reads it, and waits for

@@ -11,8 +11,14 @@ class Recipe:
     """How to train. An epoch is cut into equal batches of at most `batch_size` images; where
     batches of two leave one image over that a loss could not compare, one batch has three.
 
-    `crop` is the range of the area kept by RandomResizedCrop, (1, 1) for none; `precision` is
-    "fp32", "bf16" or "auto": bf16 where the hardware computes in it (see `hardware`).
+    Args:
+        epochs: how often each picture is seen.
+        lr: Adam's learning rate at the first step; it falls along a cosine to 0.
+        weight_decay: L2 on all weights; the authors' code has none.
+        crop: the range of the area that a RandomResizedCrop keeps, (1, 1) for no crop.
+        flip: whether half of the views are mirror images.
+        precision: of the networks: "fp32", "bf16" or "auto", bf16 where the hardware computes in it
+            (see `hardware`).
     """
 
     epochs: int

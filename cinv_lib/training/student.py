@@ -85,7 +85,7 @@ def frozen(
 
     It is a frozen copy of `teacher` in eval mode, or what `fixed_targets` has of it.
     """
-    R = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
+    R = copy.deepcopy(teacher).to(device).to(memory_format=torch.channels_last)
     R.eval().requires_grad_(False)
     targets = fixed_targets(R, source, recipe, device)
 

@@ -10,6 +10,7 @@ what holds T there.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -73,11 +74,13 @@ def tune(
             return value if r is None else value + anchor * losses.alignment(t, gathered(r.float()))
 
     both = nn.ModuleDict({"student": student.tower, "teacher": tuned.tower})
-    paced = {"params": tuned.tower.parameters(), "pace": pace}
+    groups: list[dict[str, Any]] = [
+        {"params": student.tower.parameters()},
+        {"params": tuned.tower.parameters(), "pace": pace},
+    ]
     described = loop.describe("tuned teacher", images, op)
     history = loop.run(
-        both, [{"params": student.tower.parameters()}, paced],
-        step, len(images), recipe, seed, checkpoint,
+        both, groups, step, len(images), recipe, seed, checkpoint,
         progress=f"student and teacher, {op}" if progress else None,
         spec=described | {"loss": loss, "pace": pace, "anchor": anchor},
         ahead=source.ahead, least=loss.least,

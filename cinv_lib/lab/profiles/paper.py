@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ViewsRecipe
+from cinv_lib.lab.profiles.figures import COMPARED, GRADED, MASKS, NOISES, REMEDIES, TWINS
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import PAPER
 from cinv_lib.training.recipe import Recipe
@@ -36,7 +37,6 @@ OPERATORS = (  # mask:0.9 first: it is the one that the lessons look at closely
     "blur:5", "blur:9",  # kernels of 21 and 37 pixels: cut off at 2 sigma, as the code has them
 )  # fmt: skip
 FEW = (0.001, 0.005, 0.01, 0.05, 0.1, 1.0)  # Figures 3 and 7: 2, 7, 13, 64, 127 per class, and all
-MASKS, NOISES = "mask:0.5..0.95", "noise:0.1..0.3"  # one uniform draw a picture (code)
 BLIND = "mask:0.9|noise:0.5|blur:9"
 LENGTH = {"full": (*OPERATORS, BLIND), "side_epochs": 25}
 # Ours: Section 5 names these questions and measures none.
@@ -80,12 +80,7 @@ IMAGENET100 = Profile(
             operators=shares(FEW), probe=PROBE, fractions=(1.0, 0.1), realisations=10
         ),
         ex.UnknownSeverity(
-            operators={
-                # Clean pictures are ours. Table 10's masks cannot be of the model of Table 2, which
-                # has .8 less at 50 %: they fit one of 50 epochs.
-                MASKS: (0.0, 0.3, 0.35, 0.4, 0.45, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99),
-                NOISES: (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7),
-            },
+            operators=GRADED,
             realisations=10,
             val_per_class=50,
         ),
@@ -102,21 +97,12 @@ IMAGENET100 = Profile(
             probe=PROBE,  # small pictures are flipped and not cropped (see `transfer`)
             realisations=10,
         ),
-        ex.LabelShift(
-            operators={
-                MASKS: (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
-                NOISES: (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
-            },
-            realisations=10,
-        ),
+        ex.LabelShift(operators=TWINS, realisations=10),
         ex.Ablation(
             operators={MASKS: None},
             # Code: its MSE compares embeddings that are not of length one. Eq. 1 is followed.
-            losses=(
-                ex.LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
-            ),
+            **COMPARED,
             taus=(0.2, 1.0),  # ours: the paper searched [.1, 1] and shows .1
-            severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
             val_per_class=50,
             realisations=10,
         ),
@@ -137,10 +123,7 @@ IMAGENET100 = Profile(
             severities=(1, 2, 3, 4, 5),
             val_per_class=50,
         ),
-        ex.LossBias(
-            losses=(ex.LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
-            **OPEN,
-        ),
+        ex.LossBias(losses=REMEDIES, **OPEN),
         ex.TunedTeacher(recipe=PROBE, **OPEN),
         ex.OtherTower(recipe=PROBE, **OPEN),
         ex.Blind(operators={BLIND: None}, realisations=10),

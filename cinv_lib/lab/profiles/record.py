@@ -25,15 +25,19 @@ HISTORY = "_history"  # a need called `baseline_history` is how the `baseline` w
 class Profile:
     """One profile of the course.
 
-    teacher: an encoder's name, see `encoders.load`; vit: another, whose image tower is a
-        transformer (lesson 14).
-    supervised: what the baseline starts from; supervised_narrow: in lesson 07 another start, which
-        knows the labelled classes only; "" where there is none.
-    data: a set's name, see `data.load`; train_per_class, val_per_class: pictures, None for all.
-    unlabelled: what students learn from, where it is not `data`.
-    twins: the set of near twins of lesson 10, of `twins_per_class` pictures each; "" for none.
-    slider: the range that the model of the slider (lesson 00) is trained on.
-    entries: trainings and experiments. `profile["pixels"]` finds one by its name.
+    Args:
+        teacher: an encoder's name, see `encoders.load`.
+        supervised: the encoder that the baseline starts from.
+        supervised_narrow: another start in lesson 07, which knows the labelled classes only; ""
+            where there is none.
+        vit: another teacher, whose image tower is a transformer (lesson 14).
+        data: a set's name, see `data.load`.
+        train_per_class, val_per_class: its pictures of each class, None for all.
+        twins: the set of near twins of lesson 10; "" for none.
+        twins_per_class: its pictures of each class.
+        slider: the range that the model of the slider (lesson 00) is trained on.
+        entries: trainings and experiments. `profile["pixels"]` finds one by its name.
+        unlabelled: what students learn from, where it is not `data`.
     """
 
     name: str

@@ -7,12 +7,12 @@ where it cannot.
 
 from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ProbeRecipe
+from cinv_lib.lab.profiles.figures import COMPARED, GRADED, MASKS, NOISES, REMEDIES, TWINS
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.training.recipe import Recipe
 
 OPERATORS = ("mask:0.9", "noise:0.5", "blur:2.57")
-MASKS, NOISES = "mask:0.5..0.95", "noise:0.1..0.3"
 SLIDER = MASKS
 # One student meets these, untold which; it is trained as on each of them.
 BLIND = "|".join(OPERATORS)
@@ -31,12 +31,6 @@ PROBE = ProbeRecipe(epochs=10, lr=1e-3, batch_size=128)
 REALISATIONS = 10  # the paper's;
 FEWER = 5  # where errors over seeds are still two to four times as large
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)  # 1, 2, 5, 10 and 20 labelled pictures per class
-GRADED = {
-    # Figures 4 and 8, Table 10. Clean pictures: the end of the way down, and drawn only once.
-    MASKS: (0.0, 0.3, 0.35, 0.4, 0.45, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99),
-    # One more than the paper's; lesson 08 says which of all these decide.
-    NOISES: (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.7),
-}
 # Of the open problems: where students of the slider's range are looked at, how often.
 OPEN = {
     "operators": {SLIDER: None},
@@ -105,21 +99,12 @@ STICKERS = Profile(
             probe=ProbeRecipe(epochs=100, lr=1e-3, batch_size=128),
             realisations=FEWER,
         ),
-        ex.LabelShift(
-            operators={  # Figures 5 and 9
-                MASKS: (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
-                NOISES: (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
-            },
-            realisations=FEWER,
-        ),
+        ex.LabelShift(operators=TWINS, realisations=FEWER),
         ex.Ablation(
             operators={SLIDER: None},
-            losses=(
-                ex.LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
-            ),
+            **COMPARED,
             taus=(1.0,),
             several=("st:1",),
-            severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),  # Fig. 6
             val_per_class=10,
             realisations=2,
         ),
@@ -131,13 +116,7 @@ STICKERS = Profile(
             severities=(1, 2, 3, 4, 5),  # times 64/224
             val_per_class=5,
         ),
-        ex.LossBias(
-            # One more than lesson 11 has, where theory and a straight line between its losses
-            # differ most.
-            losses=(ex.LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
-            several=("st:0.1,weight=0.75",),
-            **OPEN,
-        ),
+        ex.LossBias(losses=REMEDIES, several=("st:0.1,weight=0.75",), **OPEN),
         ex.TunedTeacher(recipe=PROBE, **OPEN),
         ex.OtherTower(recipe=PROBE, **OPEN),
         ex.Blind(operators={BLIND: None}, realisations=3),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cinv_lib import data as image_sets
 from cinv_lib import operators
+from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.panel import Number, Panel, choice, slider
 
@@ -67,6 +68,15 @@ def severity_panel(
     if len(pictures) > 1:
         controls["which"] = slider("picture", 1, len(pictures), 1, 1)
     return Panel(lambda severity, which=1: render(which - 1, severity), controls)
+
+
+def seen(
+    picture: Float[Tensor, "3 H W"], operator: Operator, severity: Number, draw: int
+) -> tuple[Operator, Float[Tensor, "3 H W"]]:
+    """The operator at a slider's severity, and what it makes of a picture; draw: the seed of the
+    corruption, kept while the severity moves, so that one corruption grows."""
+    at = operator.at(round(severity, 4))  # a slider's 0.3 is 0.30000000000000004
+    return at, at(picture[None], torch.Generator(picture.device).manual_seed(draw))[0]
 
 
 def render_operator(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
-from cinv_lib.plots.panels.operators import severity_panel
+from cinv_lib.plots.panels.operators import seen, severity_panel
 from cinv_lib.plots.panels.panel import Number, Panel
 
 
@@ -58,8 +58,7 @@ def render_student(
         draw: the seed of the corruption, kept while the severity moves, so that one corruption
             grows.
     """
-    at = operator.at(round(severity, 4))  # a slider's 0.3 is 0.30000000000000004
-    corrupted = at(picture[None], torch.Generator(picture.device).manual_seed(draw))[0]
+    at, corrupted = seen(picture, operator, severity, draw)
     embeddings, found = cosines(picture, corrupted, encoders)
     pictures = canvas.grid({f"x and A(x), {at}": [picture, corrupted]})
     image = canvas.beside([pictures, canvas.strips(embeddings)])

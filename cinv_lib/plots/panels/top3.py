@@ -10,7 +10,7 @@ from torch import Tensor
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
-from cinv_lib.plots.panels.operators import severities, severity_panel
+from cinv_lib.plots.panels.operators import seen, severities, severity_panel
 from cinv_lib.plots.panels.panel import Number, Panel
 from cinv_lib.plots.style import colour
 
@@ -64,8 +64,7 @@ def render_top3(
     Raises:
         ValueError: a model whose logits are not as many as `names`, or no such severity.
     """
-    at = operator.at(round(severity, 4))  # a slider's 0.3 is 0.30000000000000004
-    corrupted = at(picture[None], torch.Generator(picture.device).manual_seed(draw))[0]
+    at, corrupted = seen(picture, operator, severity, draw)
     columns, said = [canvas.grid({f"A(x), {at}": [corrupted]})], []
     for k, (model, classify) in enumerate(models.items()):
         guesses = best(classify, corrupted, names)
