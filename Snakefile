@@ -88,10 +88,10 @@ def share(wildcards, threads):
     return threads if SLURM else max(1, host.cores() * threads // workflow.cores)
 
 
-# Nothing is taken from the recorded run: a course that was run has trained its students. Large
-# pages that are not handed back save a training on a CPU an eighth of its time (glibc reads this,
-# others ignore it). Its own GPU for each job, where several are named: the first that no other job
-# has locked.
+# Nothing is taken from the recorded run: a course that was run has trained its students. A kernel has
+# ten minutes to start: the machine may be busy, or its lid closed. Large pages that are not handed
+# back save a training on a CPU an eighth of its time (glibc reads this, others ignore it). Its own
+# GPU for each job, where several are named: the first that no other job has locked.
 MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"
 # The lock is the open file's: it is free once the job and all that it started have ended, even
 # killed. (macOS has no command `flock`.)
@@ -162,7 +162,7 @@ rule training:
         + """
         python -m cinv_lib.course.excerpt {input.notebook:q} training | \
             python -m papermill - {params.failed:q} --kernel python3 --cwd notebooks \
-            --no-progress-bar --log-output {params.parameters} \
+            --start-timeout 600 --no-progress-bar --log-output {params.parameters} \
             >{log:q} 2>&1 || {{ tail -n 3 {log:q} >&2
             echo {wildcards.task:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
         mv {params.failed:q} {output:q}
@@ -234,7 +234,7 @@ rule lesson:
         export CINV_LESSON={wildcards.name:q}
         rm -f {params.failed:q}; : >{log.printed:q}; : >{log.errors:q}
         python -m papermill {input.notebook:q} {params.failed:q} --kernel python3 \
-            --cwd notebooks {BAR} --log-level WARNING {params.parameters} \
+            --cwd notebooks --start-timeout 600 {BAR} --log-level WARNING {params.parameters} \
             --stdout-file {LOGS:q}/{wildcards.name:q}.log \
             --stderr-file {LOGS:q}/{wildcards.name:q}.err || {{
             echo "lesson "{wildcards.name:q}" stopped: see "{params.failed:q} >&2; exit 1; }}

@@ -3,6 +3,7 @@ started again each time, and ends with the tables of a course that nothing happe
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,12 @@ def undisturbed(folder: Path, chance: random.Random) -> Outcome:
         return skipped("needs make and /proc")
     outcome = ended(folder, Course(folder))
     WHOLE.update(tables(folder))
+    logs = folder.glob("runs/smoke/logs/*")
+    ill = [
+        log.name for log in logs if re.search("Traceback|ERROR", log.read_text(errors="replace"))
+    ]
+    if outcome is None and ill:
+        return unclear(f"it went well, and its logs {', '.join(ill)} have an error")
     return outcome or survived(f"{len(WHOLE)} files")
 
 
