@@ -103,7 +103,7 @@ def ledger(
 
 def shown(found: pd.DataFrame) -> pd.DataFrame:
     """A ledger to read, indexed by claim, operator and where: the difference ± the half-width of
-    its 95 % interval over trainings, margin, unit, seeds, verdict; "also by Holm" where that is so."""
+    its 95 % interval over trainings, margin, unit, trainings, verdict, and "also by Holm"."""
     text = [_number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
     columns = {
         "difference": text,
