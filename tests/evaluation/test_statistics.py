@@ -86,7 +86,7 @@ def test_units_that_are_shared_and_forgotten_are_found_out():
     assert false_share(crossed, None) > 30
 
 
-# -- from scores to one number a training ------------------------------------------------------------
+# -- from scores to one number a training ----------------------------------------------------------
 def test_pairing_removes_what_both_methods_share():
     value, half_width = statistics.estimate(
         statistics.difference(scores(2.0), "student", "baseline"), "difference"

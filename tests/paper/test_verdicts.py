@@ -25,10 +25,17 @@ BY_NUMBER = {claim.number: claim for claim in ledger.CLAIMS}
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
 
 
-def table(means: dict, seeds: int = 3, draws: int = 4, spread: float = 0.1, operator: str = "x"):
+def table(
+    means: dict,
+    seeds: int = 3,
+    draws: int = 4,
+    spread: float = 0.1,
+    operator: str = "x",
+    chance: int = 9,
+):
     """`means` maps a method, or (method, a), to a top-1. A draw moves all alike, by 2 points; each
-    row alone by `spread`."""
-    random, rows = np.random.default_rng(0), []
+    row alone by `spread`, of which `chance` is the seed."""
+    random, rows = np.random.default_rng(chance), []
     a = isinstance(next(iter(means)), tuple)
     for seed in range(seeds):
         for r in range(draws):
@@ -155,7 +162,7 @@ def test_claims_of_pixels_are_about_the_pictures_that_both_have(number):
 
 
 def starts(gap, method, spread=0.1, **more):
-    narrow = table({"baseline100": 60.0}, spread=spread, **more).assign(severity=0.9)
+    narrow = table({"baseline100": 60.0}, spread=spread, chance=1, **more).assign(severity=0.9)
     return {
         "baseline_starts": narrow,
         "known_operator": table({method: 60.0 + gap}, spread=spread, **more),
@@ -170,7 +177,7 @@ def test_claims_of_starts(number, method):
 def test_the_claim_of_starts_beyond_the_range():
     def make(gap, spread=0.1):
         kept = {"spread": spread, "operator": MASKS}
-        narrow = table({("baseline100", 0.95): 0, ("baseline100", 0.97): 60.0}, **kept)
+        narrow = table({("baseline100", 0.95): 0, ("baseline100", 0.97): 60.0}, chance=1, **kept)
         full = table({("baseline", 0.95): 99, ("baseline", 0.97): 60.0 + gap}, **kept)
         both = {"baseline_starts": narrow, "unknown_severity": full}
         return {kind: frame.rename(columns={"a": "severity"}) for kind, frame in both.items()}
@@ -299,7 +306,8 @@ def corrupted(near, far, **more):
     """The student's leads on a type of noise and on fog; clean pictures stand beside them."""
     parts = []
     for name, lead in (("gaussian_noise", near), ("fog", far), ("none", -40.0)):
-        part = table({"student": 50 + lead, "baseline": 50.0}, draws=1, **more)
+        chance = 10 + len(parts)
+        part = table({"student": 50 + lead, "baseline": 50.0}, draws=1, chance=chance, **more)
         family = next((f for f, names in FAMILIES.items() if name in names), "clean")
         parts.append(part.assign(corruption=name, family=family).drop(columns="realisation"))
     return {"common_corruptions": pd.concat(parts)}
@@ -335,9 +343,10 @@ def test_alike_means_within_two_points_on_either_side():
     def rows(a, b, **more):
         return verdicts(33, **ablated({"st:0.1": 60 + a, "ss:0.1": 60 + b}, **more))
 
-    assert rows(0.5, 0) == rows(0, 0.5) == [HOLDS]
-    assert rows(5, 0) == rows(0, 5) == [FAILS]
-    assert rows(2, 0, spread=2.0) == [OPEN]
+    assert rows(0.5, 0)[0] == rows(0, 0.5)[0] == HOLDS
+    assert rows(5, 0)[0] == rows(0, 5)[0] == FAILS
+    assert rows(2, 0, spread=2.0)[0] == OPEN
+    assert set(rows(0.5, 0)[1:]) == {"not decided (nothing to compare)"}  # sb was not trained
 
 
 def test_alike_is_two_one_sided_tests():
@@ -408,7 +417,7 @@ def test_a_ledger_to_read_has_digits_by_its_unit():
     shown = ledger.shown(verdict.judged(rows))
     assert shown.difference.str.match(r"3\.\d ± 0\.\d$").iloc[0]
     assert shown.difference.iloc[1] == "0 (to rounding)" and shown.margin.iloc[1] == "-1e-06"
-    assert shown.difference.iloc[2] == "-0.055" and shown.verdict.iloc[2] == FAILS
+    assert shown.difference.iloc[2].startswith("-0.055") and shown.verdict.iloc[2] == FAILS
 
 
 def test_claims_of_the_open_problems():

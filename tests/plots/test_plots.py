@@ -173,7 +173,7 @@ def test_training_curves_mean_each_epoch():
 
 def test_fraction_curves_of_figure_3():
     quoted = paper.figure(3).query("operator == 'mask:0.9'")
-    ours = quoted.assign(value=quoted.value - 20, se=0.3)
+    ours = quoted.assign(value=quoted.value - 20, error=0.3)
     (ax,) = plots.fraction_curves(ours, quoted).axes
     assert ax.get_xscale() == "log"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.5", "1", "5", "10", "100"]
