@@ -18,7 +18,10 @@ NOTHING = pd.DataFrame(columns=["seed", "realisation", "difference"])  # where n
 
 
 def over_trainings(
-    each: Sequence[float], margin: float = 0.0, choice: float = 0.0, units: float = math.inf
+    each: Sequence[float] | np.ndarray | pd.Series,
+    margin: float = 0.0,
+    choice: float = 0.0,
+    units: float | int = math.inf,
 ) -> tuple[float, float, float]:
     """(mean, half-width of its 95 % interval, two-sided p against the margin) of one number a
     training: Student's t with n - 1 degrees of freedom.
@@ -30,15 +33,12 @@ def over_trainings(
     The half-width and p are NaN, which decides nothing, for one training, or if none differs.
     """
     n, mean = len(each), float(np.mean(each)) if len(each) else math.nan
-    error = math.sqrt(np.var(each, ddof=1) / n + choice**2) if n > 1 else 0.0
+    error = math.hypot(np.std(each, ddof=1) / math.sqrt(n), choice) if n > 1 else 0.0
     if error < 1e-9:  # of numbers with four digits: a difference that small is one of rounding
         return mean, math.nan, math.nan
     df = min(n, units) - 1
-    return (
-        mean,
-        stats.t.ppf(1 - LEVEL / 2, df) * error,
-        2 * stats.t.sf(abs(mean - margin) / error, df),
-    )
+    p = 2 * stats.t.sf(abs(mean - margin) / error, df)
+    return mean, float(stats.t.ppf(1 - LEVEL / 2, df) * error), float(p)
 
 
 def difference(scores: pd.DataFrame, better: str, worse: str, metric: str = "top1") -> pd.DataFrame:
@@ -88,7 +88,7 @@ def compare(
     worse: str,
     metric: str = "top1",
     choice: float = 0.0,
-    units: float = math.inf,
+    units: float | int = math.inf,
 ) -> dict[str, Any]:
     """`better` minus `worse`: difference, in points of `metric`; half_width of its 95 % interval
     over trainings (choice, units: of what all trainings share, as in `over_trainings`); verdict on
@@ -96,6 +96,15 @@ def compare(
     each = by_training(difference(scores, better, worse, metric))
     value, half_width, _ = over_trainings(each, choice=choice, units=units)
     return {"difference": value, "half_width": half_width, "verdict": verdict(value, half_width)}
+
+
+def choice_of_pictures(
+    scores: pd.DataFrame, better: str, worse: str, pictures: int, metric: str = "top1"
+) -> float:
+    """The standard error, in points, of a difference of two shares of so many pictures, as if each
+    method had pictures of its own. Where both see the same ones it is rather too large."""
+    shares = [scores[scores.method == method][metric].mean() / 100 for method in (better, worse)]
+    return 100 * math.sqrt(sum(share * (1 - share) for share in shares) / pictures)
 
 
 def leads(

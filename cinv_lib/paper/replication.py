@@ -22,11 +22,12 @@ KEYS = ["claim", "operator", "where"]
 
 
 def recorded(lab: Lab) -> tuple[Lab, list[int]]:
-    """A lab that has the recorded run of this profile and nothing else, and the seeds of that run;
-    no seeds where there is no such run."""
+    """A lab that reads the recorded run of this profile and nothing else, and the seeds of that
+    run; no seeds where there is no such run."""
     record = copy.copy(lab)
-    record.store, record.archive = Store(RECORDED / lab.profile.name), None
-    entries = record.store.listing()
+    record.archive = Store(RECORDED / lab.profile.name)
+    record.store = Store(lab.store.root.with_name("beside the record"))  # never into the record
+    entries = record.archive.listing()
     scored = entries[entries.kind == "known_operator"]
     return record, sorted({spec["seed"] for spec in scored.spec})
 

@@ -133,7 +133,7 @@ def _row(
         said = "not decided (nothing to compare)"
     else:
         each = by_training(found).to_dict()
-        shared = {name: found[name].iloc[0] for name in ("choice", "units") if name in found}
+        shared = {name: found[name].iloc[0].item() for name in ("choice", "units") if name in found}
         value, half_width, p = over_trainings([*each.values()], claim.margin, **shared)
         said = f"not decided ({'one training' if len(each) == 1 else 'no two differ'})"
     row |= {"difference": value, "half_width": half_width, "margin": claim.margin}

@@ -103,7 +103,7 @@ def ledger(
 
 def shown(found: pd.DataFrame) -> pd.DataFrame:
     """A ledger to read, indexed by claim, operator and where: the difference ± the half-width of
-    its 95 % interval over trainings, margin, unit, seeds, verdict; "also by Holm" where that is so."""
+    its 95 % interval over trainings, margin, unit, trainings, verdict, and "also by Holm"."""
     text = [_number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
     columns = {
         "difference": text,
@@ -121,6 +121,6 @@ def _number(value: float, half_width: float, unit: str) -> str:
     if math.isnan(value):
         return ""
     if unit not in DIGITS:  # computed, with no chance in it
-        return "0 (to rounding)" if abs(value) < 1e-9 else f"{value:.2g}"
+        return "0 (to rounding)" if abs(value) < 1e-9 else f"{value:.3g}"
     text = f"{value:.{DIGITS[unit]}f}"
     return text if math.isnan(half_width) else f"{text} ± {half_width:.{DIGITS[unit]}f}"

@@ -40,7 +40,7 @@ def results():
         ("blur:2.57", "student", 100.0, 40.0, np.nan),
         ("blur:2.57", "baseline", 100.0, 30.0, np.nan),
     ]
-    return pd.DataFrame(rows, columns=["operator", "method", "fraction", "value", "se"])
+    return pd.DataFrame(rows, columns=["operator", "method", "fraction", "value", "error"])
 
 
 def bars_of(ax):
@@ -173,7 +173,7 @@ def test_training_curves_mean_each_epoch():
 
 def test_fraction_curves_of_figure_3():
     quoted = paper.figure(3).query("operator == 'mask:0.9'")
-    ours = quoted.assign(value=quoted.value - 20, se=0.3)
+    ours = quoted.assign(value=quoted.value - 20, error=0.3)
     (ax,) = plots.fraction_curves(ours, quoted).axes
     assert ax.get_xscale() == "log"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.5", "1", "5", "10", "100"]
@@ -204,8 +204,10 @@ def test_top3_of_figure_1(images):
 
 
 def test_fraction_curves_in_pictures_a_class_go_as_far_as_the_paper():
-    ours = pd.DataFrame({"method": "student", "fraction": [1, 2, 20], "value": 50.0, "se": 0.1})
-    level = pd.DataFrame({"method": ["baseline"], "fraction": [20], "value": [70.0], "se": [0.1]})
+    ours = pd.DataFrame({"method": "student", "fraction": [1, 2, 20], "value": 50.0, "error": 0.1})
+    level = pd.DataFrame(
+        {"method": ["baseline"], "fraction": [20], "value": [70.0], "error": [0.1]}
+    )
     quoted = ours.assign(fraction=[2, 127, 1267])
     fig = plots.fraction_curves(
         pd.concat([ours, level]), quoted, xlabel="labelled pictures a class"

@@ -1,11 +1,9 @@
 """Claims of Section 4.1, where the corruption is known: labels, probes, words; other starts of the
 baseline (App. D.6), and restoring pixels instead (App. D.3)."""
 
-import math
-
 import pandas as pd
 
-from cinv_lib.evaluation.statistics import NOTHING, difference
+from cinv_lib.evaluation.statistics import NOTHING, choice_of_pictures, difference
 from cinv_lib.paper.verdict import claim
 
 PROBES = "Section 4.1, Table 1"
@@ -168,13 +166,11 @@ def by_number_of_labels(few_labels: pd.DataFrame, known_operator: pd.DataFrame) 
 
 def _restored(pixels: pd.DataFrame, better: str, worse: str) -> pd.DataFrame:
     """On the most pictures that both methods have; they are few and the same for all trainings,
-    so their choice has an error: that of two shares of N pictures, as if each method had pictures
-    of its own."""
+    so their choice has an error."""
     sizes = [set(pixels.pictures[pixels.method == method]) for method in (better, worse)]
     n = max(set.intersection(*sizes))
     rows = pixels[(pixels.pictures == n) & pixels.method.isin([better, worse])]
-    shares = rows.groupby("method").top1.mean() / 100
-    choice = 100 * math.sqrt((shares * (1 - shares)).sum() / n)
+    choice = choice_of_pictures(rows, better, worse, n)
     return difference(rows, better, worse).assign(choice=choice, units=n)
 
 

@@ -4,11 +4,12 @@ the classes, the kind of corruption."""
 import pandas as pd
 
 from cinv_lib import operators
-from cinv_lib.evaluation.statistics import NOTHING, difference
+from cinv_lib.evaluation.statistics import NOTHING, choice_of_pictures, difference
 from cinv_lib.experiments.common_corruptions import CLEAN
 from cinv_lib.paper.verdict import claim
 
 Pairs = pd.DataFrame
+FACES = 60  # validation pictures of the set of two classes
 
 
 def regions(table: pd.DataFrame) -> pd.Series:
@@ -75,10 +76,17 @@ def milder_is_easier(unknown_severity: pd.DataFrame) -> dict[str, Pairs]:
     return found
 
 
-def _on(transfer: pd.DataFrame, *names: str) -> Pairs:
-    """On that set of pictures, by its name or that of the paper's (under a profile that has it)."""
+def _on(transfer: pd.DataFrame, *names: str, pictures: int = 0) -> Pairs:
+    """On that set of pictures, by its name or that of the paper's (under a profile that has it).
+    Where these are few `pictures`, the same for all trainings, their choice has an error."""
     rows = transfer[transfer.dataset.isin(names)]
-    return NOTHING if rows.empty else difference(rows, "student", "baseline")
+    if rows.empty:
+        return NOTHING
+    pairs = difference(rows, "student", "baseline")
+    if not pictures:
+        return pairs
+    choice = choice_of_pictures(rows, "student", "baseline", pictures)
+    return pairs.assign(choice=choice, units=pictures)
 
 
 @claim(17, source="Section 4.3, Tables 2, 5", lesson="09", margin=5.0)
@@ -117,7 +125,8 @@ def far_away(transfer: pd.DataFrame) -> dict[str, Pairs]:
     > we beat the baseline for the random masking model, but we lose for the additive Gaussian
     noise model
     """
-    pairs = _on(transfer, "faces", "covid")
+    few = FACES if "faces" in set(transfer.dataset) else 0
+    pairs = _on(transfer, "faces", "covid", pictures=few)
     if transfer.operator.iloc[0].startswith("mask"):
         return {"student over baseline": pairs}
     return {"baseline over student": pairs.assign(difference=-pairs.difference)}

@@ -1,0 +1,76 @@
+"""A reader's own run beside the recorded one: inside or outside, and how many to expect."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cinv_lib.lab.lab import Lab
+from cinv_lib.paper import replication, verdict
+from cinv_lib.paper.verdicts import CLAIMS
+
+SEEDS = (11, 12, 13, 14, 15)
+GIVEN = replace(CLAIMS[0], measure=lambda pairs: pairs)
+
+
+def ledger(values, seeds) -> pd.DataFrame:
+    """`values`: (rows, seeds), what each training gave."""
+    rows = []
+    for k, each in enumerate(values):
+        pairs = pd.DataFrame({"seed": seeds, "realisation": 0, "difference": each})
+        rows += verdict.measured(GIVEN, {"pairs": pairs}, f"operator {k}")
+    return verdict.judged(rows)
+
+
+def test_a_value_is_inside_where_another_training_should_lie():
+    each = [1.0, 2.0, 3.0, 4.0, 5.0]
+    reach = stats.t.ppf(0.975, 4) * np.std(each, ddof=1) * (1 / 5 + 1 / 2) ** 0.5
+    record = ledger([each] * 4, SEEDS)
+    own = [[3 + at] * 2 for at in (0.99 * reach, 1.01 * reach, -0.99 * reach, -1.01 * reach)]
+    found = replication.beside(record, ledger(own, (0, 1)))
+    assert found.inside.tolist() == [True, False, True, False]
+    assert found.reach.tolist() == pytest.approx([reach] * 4)
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 1), (5, 1), (5, 3)])
+def test_by_chance_one_of_twenty_is_outside(n, k):
+    values = np.random.default_rng(n * k).normal(size=(4000, n + k))
+    record = pd.DataFrame(
+        {
+            "claim": range(4000), "operator": "", "where": "", "difference": values[:, :n].mean(1),
+            "each": [dict(enumerate(row)) for row in values[:, :n]], "seeds": n,
+        }
+    )  # fmt: skip
+    mine = record.assign(difference=values[:, n:].mean(1), seeds=k)
+    assert (~replication.beside(record, mine).inside).mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_each_recorded_seed_is_left_out_in_turn():
+    values = np.random.default_rng(0).normal(size=(40, 5))
+    values[:, 3] += 30  # one training unlike the others: it is outside by itself
+    found = replication.left_out(ledger(values, SEEDS))
+    assert set(found) == set(SEEDS) and found[14] == 40 and max(found[s] for s in (11, 12)) < 5
+    assert replication.left_out(ledger(values[:, :2], SEEDS[:2])) == {}
+
+
+def test_what_is_said_of_an_own_run():
+    values = np.random.default_rng(0).normal(size=(40, 5))
+    record = ledger(values, SEEDS)
+    own = replication.said(record, ledger(values[:, :1] + 100, (0,)))
+    assert "40 values of your own run (seeds 0), 40 outside. Expected: 2.0 on average" in own
+    assert "of seed 15" in own
+    again = replication.said(record, ledger(values[:, :1], (11,)))
+    assert "0 outside. Its seeds are recorded ones: differences are the machine's" in again
+    assert "No value of your own" in replication.said(record, record.iloc[:0])
+
+
+def test_the_recorded_run_and_the_own_one_are_apart(home):
+    lab = Lab("stickers")
+    record, seeds = replication.recorded(lab)
+    assert len(seeds) >= 3 and record.finished(record.task("known_operator", "mask:0.9", seeds[0]))
+    mine = replication.own(lab)
+    assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0]))
+    assert record.store.root != lab.archive.root  # nothing is ever made in the record
+    assert replication.recorded(Lab("smoke"))[1] == []
