@@ -38,7 +38,10 @@ def pixels_of(arrays: Any, name: str) -> UInt8[Tensor, "N 3 H W"]:
 
 
 def labels_of(
-    labels: Sequence[Any] | None, names: Sequence[str] | None, n: int, name: str
+    labels: Sequence[Any] | Tensor | np.ndarray | None,
+    names: Sequence[str] | None,
+    n: int,
+    name: str,
 ) -> tuple[Int64[Tensor, " N"], tuple[str, ...]]:
     """Labels 0 .. K-1 and class names. Raises ValueError where they do not fit."""
     if labels is None:
@@ -46,6 +49,8 @@ def labels_of(
             raise ValueError(f"{name}: classes {list(names)} without labels; expected both")
         return torch.zeros(n, dtype=torch.int64, device="cpu"), ()
     given = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else list(labels)
+    if len(given) != n:
+        raise ValueError(f"{name}: {len(given)} labels for {n} pictures; expected one for each")
     if all(isinstance(label, str) for label in given):
         known = tuple(sorted(set(given)) if names is None else names)
         if strange := sorted(set(given) - set(known)):

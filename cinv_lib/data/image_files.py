@@ -138,9 +138,7 @@ class ImageFiles(Labelled):
         good = [i for i, fact in enumerate(found) if not fact.fault]
         if not good:
             raise ValueError(f"{reading.unreadable(self.name, found)}. None is left")
-        reading.warn(
-            reading.said(self.name, found, labels, self.class_names, preprocess or self.preprocess)
-        )
+        reading.warn(reading.said(self.name, found, labels, self.class_names, preprocess))
         return self.subset(torch.tensor(good, device="cpu")) if len(good) < len(self) else self
 
     def seen_as(self, preprocess: Preprocess | None) -> "ImageFiles":
@@ -156,7 +154,7 @@ class ImageFiles(Labelled):
 
     @property
     def images(self) -> "Decoding":
-        """Indexed like an ImageSet's uint8 (N, 3, 224, 224), and decoded when it is."""
+        """Indexed like an ImageSet's uint8 (N, 3, S, S), and decoded when it is."""
         return Decoding(self)
 
     def decode(

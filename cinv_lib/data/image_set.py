@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -88,7 +89,7 @@ class Labelled:
         """What tells a reader's own files apart; None where the pixels do."""
         return None
 
-    def split(self: SameSet, share: float, seed: int = 0) -> tuple[SameSet, SameSet]:
+    def split(self: SameSet, share: float | int, seed: int = 0) -> tuple[SameSet, SameSet]:
         """Two sets without a common picture, `share` of the pictures of each class in the first.
 
         Which are in it is a function of the seed; both are in the order of the set. Of a class of
@@ -181,7 +182,7 @@ class ImageSet(Labelled):
     def from_arrays(
         cls,
         arrays: Any,
-        labels: Sequence[Any] | None = None,
+        labels: Sequence[Any] | Tensor | np.ndarray | None = None,
         classes: Sequence[str] | None = None,
         name: str = "arrays",
     ) -> "ImageSet":

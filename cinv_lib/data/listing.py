@@ -6,7 +6,6 @@ Files are listed and not opened: a hundred thousand take a second.
 import csv
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ from cinv_lib.data.decoding import FOREIGN
 JUNK = {"__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"}
 # Pillow knows these by name, and needs another program, or finds no raster picture in them.
 NO_RASTER = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-PATHS, LABELS = {"path", "file", "filename", "image", "name"}, {"label", "class"}
+PATHS, LABELS = {"path", "file", "filename", "image", "name"}, {"label", "class", ""}
 
 
 def pictures_under(folder: str | Path) -> list[str]:
@@ -113,30 +112,31 @@ def rows_of(file: str | Path) -> tuple[list[str], list[int], tuple[str, ...]]:
     file = Path(file)
     if not file.is_file():
         raise FileNotFoundError(f"{file} is absent; expected a CSV file of paths and labels")
-    with open(file, encoding="utf-8-sig", newline="") as opened:
-        first = opened.readline()
-        opened.seek(0)
-        separator = max(",;\t", key=first.count)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(opened, delimiter=separator)]
-    rows = [row for row in rows if any(row)]
-    if rows and rows[0][0].lower() in PATHS and set(map(str.lower, rows[0][1:])) <= LABELS:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{file} is not in UTF-8 ({e}); save it as CSV in UTF-8") from e
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    rows = [[c.strip() for c in row] for row in csv.reader(text.splitlines(), delimiter=separator)]
+    rows = [[*row, ""] for row in rows if any(row)]  # a label is empty where there is none
+    if rows and rows[0][0].lower() in PATHS and {cell.lower() for cell in rows[0][1:]} <= LABELS:
         rows = rows[1:]
     if not rows:
         raise ValueError(f"{file} has no row; expected a path and a label in each")
-    widths = Counter(len([cell for cell in row if cell]) for row in rows)
-    if len(widths) > 1 or max(widths) > 2 or not all(row[0] for row in rows):
-        odd = next(row for row in rows if len([c for c in row if c]) != widths.most_common(1)[0][0])
-        raise ValueError(
-            f"{file} has the row {separator.join(odd)!r}; expected a path and a label in each row, "
-            "or a path alone in each"
-        )
+    bare = sum(not row[1] for row in rows)
+    for row in rows:
+        if not row[0] or any(row[2:]) or (0 < bare < len(rows) and not row[1]):
+            raise ValueError(
+                f"{file} has the row {separator.join(row[:-1])!r}; expected a path and a label in "
+                "each row, or a path alone in each"
+            )
     paths = [os.path.join(file.parent, row[0]) for row in rows]
     if absent := [path for path in paths if not os.path.isfile(path)]:
         raise FileNotFoundError(
             f"{file}: {len(absent)} of {len(paths)} pictures are absent, as {absent[0]}; expected "
             f"paths relative to {file.parent}"
         )
-    if max(widths) == 1:
+    if bare:
         return paths, [0] * len(paths), ()
     given = [row[1] for row in rows]
     whole = all(label.isdecimal() for label in given)
@@ -146,21 +146,22 @@ def rows_of(file: str | Path) -> tuple[list[str], list[int], tuple[str, ...]]:
 
 def names_within(paths: Sequence[str]) -> list[str]:
     """The paths without the folder that they have in common."""
-    inner = {folder: os.path.abspath(folder) for folder in {os.path.dirname(p) for p in paths}}
+    parts = [os.path.split(path) for path in paths]
+    inner = {folder: os.path.abspath(folder) for folder in {folder for folder, _ in parts}}
     above = os.path.commonpath(inner.values()) if inner else ""
-    inner = {folder: os.path.relpath(place, above) for folder, place in inner.items()}
-    parts = ((inner[os.path.dirname(path)], os.path.basename(path)) for path in paths)
-    return [name if folder == "." else f"{folder}/{name}" for folder, name in parts]
+    for folder, place in inner.items():
+        within = os.path.relpath(place, above).replace(os.sep, "/")
+        inner[folder] = "" if within == "." else f"{within}/"
+    return [inner[folder] + name for folder, name in parts]
 
 
 def fingerprint(paths: Sequence[str], labels: Sequence[int]) -> str:
     """Twelve hexadecimal digits of names, sizes, times and labels. What is absent has no time."""
-    digest = hashlib.sha256()
+    lines = []
     for path, name, label in zip(paths, names_within(paths), labels, strict=True):
         try:
             facts = os.stat(path)
-            says = f"{facts.st_size} {facts.st_mtime_ns}"
+            lines.append(f"{name}\n{facts.st_size} {facts.st_mtime_ns} {label}\n")
         except OSError:
-            says = "absent"
-        digest.update(os.fsencode(f"{name}\n{says} {label}\n"))
-    return digest.hexdigest()[:12]
+            lines.append(f"{name}\nabsent {label}\n")
+    return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()[:12]

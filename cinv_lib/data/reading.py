@@ -20,9 +20,9 @@ from cinv_lib.data import decoding
 from cinv_lib.data.preprocess import Preprocess
 
 SHOWN = 5  # unreadable files that one sentence says the reason of
-KINDS = {  # of a mode -> what was done with it
-    "1": "grey", "L": "grey", "LA": "grey", "P": "in colours of a palette",
-    "PA": "in colours of a palette", "CMYK": "CMYK, converted to RGB",
+KINDS = {  # of a mode -> what it is called, and what is done with it
+    "1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette",
+    "CMYK": "CMYK (converted to RGB)",
 }  # fmt: skip
 
 
@@ -37,6 +37,7 @@ class Fact(NamedTuple):
 
 
 KNOWN: dict[str, Fact] = {}
+SAID: set[str] = set()  # warnings of this process: a set is used again and again
 
 
 def facts(paths: Sequence[str], name: str, progress: bool = True) -> list[Fact]:
@@ -80,16 +81,16 @@ def _decoded(path: str, data: bytes) -> tuple[tuple[str, ...], tuple[int, int]]:
     with decoding.opened(path, io.BytesIO(data)) as picture:
         kinds = [KINDS[picture.mode]] if picture.mode in KINDS else []
         if picture.mode.startswith("I;16"):
-            kinds.append("grey with 16 bits, divided by 257")
+            kinds.append("16-bit grey (divided by 257)")
         elif picture.mode.startswith(("I", "F")):
-            kinds.append("grey of more than 8 bits, scaled by the range that they use")
+            kinds.append("grey of more than 8 bits (scaled by the range that it uses)")
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-            kinds.append("transparent, laid on white")
+            kinds.append("transparent (laid on white)")
         if getattr(picture, "n_frames", 1) > 1:
-            kinds.append("of several frames, of which the first is taken")
+            kinds.append("animated (the first frame is taken)")
         size, mark = picture.size, orientation(picture)
         if mark > 1:
-            kinds.append("turned as their orientation mark says")
+            kinds.append("turned (as the orientation mark says)")
         picture.draft("RGB", (1, 1))  # of a JPEG all is read, and fewer pixels are computed
         picture.load()
         if picture.mode.startswith(("I", "F")):
@@ -130,17 +131,18 @@ def said(
     found: Sequence[Fact],
     labels: Sequence[int],
     class_names: Sequence[str],
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
 ) -> list[str]:
-    """What a reader should know of these pictures, a sentence for each thing."""
+    """What a reader should know of these pictures, a sentence for each thing; with `preprocess`
+    also which of them have fewer pixels than an encoder takes."""
     whole = [fact for fact in found if not fact.fault]
     kinds = Counter(kind for fact in whole for kind in fact.kinds)
     says = [f"{unreadable(name, found)}. They are left out"] if len(whole) < len(found) else []
     if kinds:
         listed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
-        says.append(f"{name}: of {len(whole)} pictures {listed}")
-    small = [f.size for f in whole if preprocess.enlarges(min(f.size), max(f.size))]
-    if small:
+        says.append(f"{name}: among {len(whole)} pictures are {listed}")
+    small = [f.size for f in whole if preprocess and preprocess.enlarges(min(f.size), max(f.size))]
+    if preprocess and small:
         width, height = min(small, key=min)
         says.append(
             f"{name}: {len(small)} of {len(whole)} pictures are smaller than the {preprocess.size} "
@@ -161,6 +163,8 @@ def said(
 
 
 def warn(says: Sequence[str]) -> None:
-    """All of it in one warning, if there is any."""
-    if says:
-        warnings.warn(". ".join(says), stacklevel=4)
+    """All of it in one warning, if there is any, and once."""
+    text = ". ".join(says)
+    if text and text not in SAID:
+        SAID.add(text)
+        warnings.warn(text, stacklevel=4)

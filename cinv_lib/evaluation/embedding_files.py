@@ -22,14 +22,16 @@ FILES = ("embeddings.npy", "names.csv")
 def write(
     encoder: Encoder, images: Pictures, folder: Path, batch_size: int = 256, progress: bool = True
 ) -> Path:
-    """Embed pictures as they are, and write both files; neither is there before both are made.
+    """Embed pictures as they are, in float32, and write both files; neither is there before both are made.
 
     Raises ValueError for no pictures, OSError where the folder cannot be written to.
     """
     images = images.readable(preprocess_of([encoder]), progress)
     made = torch.empty(len(images), encoder.dim, device="cpu")
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is found before the work
-    found: Any = embeddings([encoder], images, Identity(), 1, batch_size=batch_size)
+    found: Any = embeddings(
+        [encoder], images, Identity(), 1, batch_size=batch_size, precision="fp32"
+    )
     bar = tqdm(total=len(images), desc="embed", unit=" images", leave=False, disable=not progress)
     with bar, closing(found):
         for _, first, (rows,) in found:

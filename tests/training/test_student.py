@@ -1,11 +1,17 @@
 import copy
+from pathlib import Path
 
 import processes
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from cinv_lib import encoders, losses, operators, training
+from cinv_lib.data.image_files import ImageFiles
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.data.pairs import Pairs
+from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.machine import hardware
 from cinv_lib.training import checkpoint, feed, loop
 from cinv_lib.training.recipe import Recipe
@@ -237,3 +243,73 @@ def test_a_loss_that_compares_nothing_takes_pictures_one_by_one():
         made = Recipe(1, 1, 1e-3, precision="fp32")
         history = train_student(teacher, some, MASK, losses.parse(text), made, 0, progress=False)[1]
         assert len(history) == 3
+
+
+# -- pairs -------------------------------------------------------------------------------------
+def negatives(folder: Path, n: int = 22) -> Pairs:
+    """Pictures of several sizes and their negatives, as two folders."""
+    (folder / "clean").mkdir()
+    files = processes.picture_files(folder / "clean", n)
+    for path in files.paths:
+        ruined = Path(path.replace("clean", "ruined"))
+        ruined.parent.mkdir(parents=True, exist_ok=True)
+        Image.eval(Image.open(path), lambda value: 255 - value).save(ruined)
+    return Pairs.from_folders(folder / "clean", folder / "ruined", labelled=False)
+
+
+class Negative(operators.Operator):
+    """What the pairs of `negatives` were ruined by."""
+
+    name, limits, noisy = "negative", (0.0, 1.0), False
+
+    def apply(self, x, severities, generator=None):
+        return 1 - x
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_of_pairs_r_sees_the_clean_picture_and_s_the_ruined_one(tmp_path, memory):
+    """A student of pairs is the student of the operator that has ruined them: one crop and flip."""
+    pairs = negatives(tmp_path)
+    if memory:
+        seen = pairs.seen_as(Preprocess(20, "squash"))
+        parts = [
+            ImageSet(part.decode(), part.labels, ("a",), part.name, "decoded")
+            for part in (seen.clean, seen.ruined)
+        ]
+        pairs = Pairs(*parts)
+    teacher = processes.small_encoder(norm=False)
+    once = recipe(batch_size=8, crop=(0.3, 0.8), flip=True)
+    student, _ = train_student(
+        teacher, pairs, operators.Identity(), ST, once, 0, tmp_path / "c.pt", progress=False
+    )
+    want, _ = train_student(teacher, pairs.clean, Negative(1.0), ST, once, 0, progress=False)
+    for name, weight in want.state_dict().items():
+        torch.testing.assert_close(student.state_dict()[name], weight, atol=2e-3, rtol=0, msg=name)
+    start = teacher.tower.state_dict()
+    moved = [(weight - start[name]).abs().max() for name, weight in want.tower.state_dict().items()]
+    assert max(moved) > 0.02
+
+    whole = recipe(epochs=1, batch_size=8)  # R's embeddings of pictures in memory are kept
+    student, _ = train_student(teacher, pairs, operators.Identity(), ST, whole, 0, progress=False)
+    want, _ = train_student(teacher, pairs.clean, Negative(1.0), ST, whole, 0, progress=False)
+    for name, weight in want.state_dict().items():
+        torch.testing.assert_close(student.state_dict()[name], weight, atol=2e-3, rtol=0, msg=name)
+
+    with pytest.raises(ValueError, match="belongs to another training"):
+        other = pairs.subset(torch.arange(20))
+        train_student(
+            teacher, other, operators.Identity(), ST, once, 0, tmp_path / "c.pt", progress=False
+        )
+    with pytest.raises(ValueError, match="are ruined already, and mask:0.5 would"):
+        train_student(teacher, pairs, operators.parse("mask:0.5"), ST, once, 0, progress=False)
+
+
+def test_what_a_training_is_depends_on_the_files_and_decodes_none(tmp_path, monkeypatch):
+    processes.picture_files(tmp_path, 6)
+    files = ImageFiles.from_folder(tmp_path)
+    monkeypatch.setattr(ImageFiles, "decode", None)
+    first = loop.describe("distillation", files, operators.Identity())
+    assert first["image data"] == files.fingerprint
+    Path(files.paths[0]).write_bytes(b"another")
+    assert loop.describe("distillation", files, operators.Identity()) != first
+    assert loop.describe("distillation", files.subset(torch.arange(5)), MASK) != first
