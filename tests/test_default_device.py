@@ -16,6 +16,10 @@ from cinv_lib.training import baseline, student
 from cinv_lib.training.recipe import Recipe
 
 MASK = operators.parse("mask:0.5")
+CLASSICAL = (
+    "super_resolution:1..8", "super_resolution_bicubic:1..8", "box_inpainting:0.1..0.9",
+    "compressed_sensing:0.1..0.9", "poisson:0.1..1", "jpeg:0..99",
+)  # fmt: skip
 ONE = Recipe(1, 16, 1e-3, crop=(0.5, 1.0), flip=True, precision="fp32")
 
 
@@ -44,7 +48,10 @@ SMALL = processes.small_encoder()
 PICTURES = processes.small_pictures(20)
 TASKS = {
     "operators": lambda _: torch.cat(
-        [op(X, generator()) for op in map(operators.parse, ("mask:0.1..0.9", "noise:1", "blur:2"))]
+        [
+            op(X, generator())
+            for op in map(operators.parse, ("mask:0.1..0.9", "noise:1", "blur:2", *CLASSICAL))
+        ]
     ),
     "a choice of operators": lambda _: operators.parse("mask:0.5|noise:1")(X, generator()),
     "an encoder": lambda _: encoders.load("stickers-clip"),

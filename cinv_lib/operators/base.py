@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -140,7 +140,7 @@ class Operator(ABC):
         physics: Any,
         severity: str | None = None,
         make: Callable[[Tensor, int], dict[str, Any]] | None = None,
-        back: Literal["dagger", "adjoint"] | Callable[[Tensor, Any], Tensor] = "dagger",
+        back: str | Callable[[Tensor, Any], Tensor] = "dagger",
         name: str | None = None,
         size: tuple[int, int] | None = None,
     ) -> "Operator":

@@ -5,7 +5,8 @@
 pixels whose mean is 0.50; what comes back need not lie in [0,1]:
 
     noise = Operator.of_physics(Denoising(GaussianNoise()), severity="sigma").at((0.1, 0.3))
-        a sigma a picture; at 0.1 values run from -0.26 to 1.36, as `noise:0.1` would
+        a sigma a picture; at 0.1 values run from -0.26 to 1.36, as `noise:0.1` would. Where the
+        keyword needs another shape, `make=lambda s, seed: {"l": 1 / s.view(-1, 1, 1, 1)}`
     small = Operator.of_physics(Downsampling(img_size=(3, 64, 64), filter="bicubic", factor=4))
         back by the pseudo-inverse, 0.01 to 1.02 with mean 0.50. The adjoint is 1/16 as bright: 0.03
     scan = Operator.of_physics(Tomography(angles=30, img_width=64))
@@ -60,9 +61,9 @@ class Physics(Operator):
         devices = [] if x.device.type == "cpu" else [x.device]
         with torch.random.fork_rng(devices, device_type="cuda" if not devices else x.device.type):
             torch.manual_seed(seed)
-            for module in physics.modules():
-                if isinstance(getattr(module, "rng", None), Generator):
-                    module.rng = Generator(x.device).manual_seed(seed)
+            for k, module in enumerate(physics.modules()):
+                if isinstance(getattr(module, "rng", None), Generator):  # each a stream of its own
+                    module.rng = Generator(x.device).manual_seed(seed + 1 + k)
             keywords = self.keywords(severities, seed)
             y = physics(x, **keywords)
             shown = type(self).back(y, physics, keywords)
