@@ -117,6 +117,15 @@ class Generator(_Generator):
         return self.pretended
 
 
+class Autocast(torch.autocast):
+    """Of the device: none, as it has no bfloat16."""
+
+    def __init__(self, device_type: str, *args: Any, **kwargs: Any) -> None:
+        if device_type == DEVICE.type:
+            device_type, args, kwargs = "cpu", (), {"enabled": False}
+        super().__init__(device_type, *args, **kwargs)
+
+
 def dispatched(func: Any, args: tuple, kwargs: dict) -> Any:
     """Make an operation on the CPU, if the device would, and say where its result is."""
     given = tree_leaves((args, kwargs))
@@ -180,11 +189,7 @@ def entered(float64: bool = True) -> Iterator[torch.device]:
     """
     from cinv_lib.machine import hardware
 
-    autocast, tensor = torch.autocast, torch.tensor
-
-    def autocast_there(device_type: str, *args: Any, **kwargs: Any) -> Any:
-        there = device_type == DEVICE.type
-        return contextlib.nullcontext() if there else autocast(device_type, *args, **kwargs)
+    tensor, casts = torch.tensor, torch.is_autocast_enabled
 
     def tensor_there(*args: Any, device: Any = None, **kwargs: Any) -> torch.Tensor:
         if device is None or torch.device(device) != DEVICE:
@@ -201,7 +206,8 @@ def entered(float64: bool = True) -> Iterator[torch.device]:
         patch.setattr(sys.modules[__name__], "has_float64", float64)
         patch.setattr(hardware, "accelerator", lambda: place)
         patch.setattr(hardware, "decoders", lambda device: 0)
-        patch.setattr(torch, "autocast", autocast_there)
+        patch.setattr(torch, "autocast", Autocast)
+        patch.setattr(torch, "is_autocast_enabled", lambda t: t != DEVICE.type and casts(t))
         patch.setattr(torch, "tensor", tensor_there)
         patch.setattr(optimizers, fused.__name__, lambda: [*fused(), DEVICE.type])
         for name, module in list(sys.modules.items()):
