@@ -29,6 +29,7 @@ from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.experiments.methods import labels
+from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training.baseline import Classifier
@@ -142,7 +143,8 @@ def measure(
     rows, bounded = [], [b for b in protocol.budgets if 0 < b < UNBOUNDED]
     asked = {"known": (known(seen), protocol.budgets), "all": (everywhere, bounded)}
     bar = tqdm(total=sum(len(b) for _, b in asked.values()), desc=f"attacks, {op}", leave=False)
-    with bar, looking([part for pair in groups.values() for part in pair]):
+    whole = hardware.convolutions(exact=True)  # scores too
+    with bar, whole, looking([part for pair in groups.values() for part in pair]):
         for pixels, (where, budgets) in asked.items():
             targets = {
                 name: Target(_joined(*pair), shown[name], labels, where, seed)

@@ -197,6 +197,7 @@ class Lab:
 
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
+        missing.refuse_without_gpu(self.profile)
         lab = self.working()
         if not folders.in_checkout():
             missing.say_cost(lab.profile)

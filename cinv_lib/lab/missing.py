@@ -14,6 +14,7 @@ from cinv_lib.data import image_files, prepared
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import published
 from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.machine import hardware
 from cinv_lib.machine.folders import home, runs
 
 NARROW = "a ResNet-101 trained on the labelled classes alone, which nobody has published"
@@ -87,6 +88,19 @@ def end(p: Profile, lines: Sequence[str]) -> None:
     """Raises Absent for these lines; `course.ending` shows it as the end of a lesson."""
     needs = "\n".join(f"- {line}" for line in lines)
     raise Absent(f"The profile {p.name!r} needs what is not on this machine:\n\n{needs}")
+
+
+def refuse_without_gpu(p: Profile) -> None:
+    """Raises Absent where published towers would be trained without a GPU, at about a picture a
+    second and core. CPU=1 in the environment has it so: to try with little, or with much time."""
+    own = p.teacher in encoder_config.EMBEDDED or Path(p.teacher).exists()
+    if own or os.environ.get("CPU") == "1" or hardware.accelerator().device.type != "cpu":
+        return
+    raise Absent(
+        f"The profile {p.name!r} trains {p.teacher}, and PyTorch finds no GPU here: a training "
+        "that takes a GPU an hour would take this machine weeks. `make doctor` says what is wrong "
+        f"with a GPU that is there; `make course PROFILE={p.name} CPU=1` trains all the same"
+    )
 
 
 def say_cost(p: Profile) -> None:

@@ -20,6 +20,7 @@ NEEDED = {
     "jaxtyping": "jaxtyping", "filelock": "filelock", "platformdirs": "platformdirs",
     "tqdm": "tqdm",
 }  # fmt: skip
+FIX = "pip install --no-index --find-links WHEELS"
 LONGEST = 470  # seconds
 
 
@@ -55,9 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["TQDM_DISABLE"] = "1"
     if absent := missing():
         wanted = " ".join(absent)
-        print(
-            f"FAIL  not installed: {wanted}; fix: pip install --no-index --find-links WHEELS {wanted}"
-        )
+        print(f"FAIL  not installed: {wanted}; fix: {FIX} {wanted}")
         print("1 sections failed")
         return 1
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:

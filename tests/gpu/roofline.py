@@ -17,9 +17,8 @@ def rates() -> tuple[float, float]:
     a = torch.rand(8192, 8192, device="cuda", dtype=torch.bfloat16)
     big = torch.empty(2**30, device="cuda", dtype=torch.uint8)
     other = torch.empty_like(big)
-    return 2 * 8192**3 / _seconds(lambda: a @ a), 2 * big.nbytes / _seconds(
-        lambda: other.copy_(big)
-    )
+    product, copy = _seconds(lambda: a @ a), _seconds(lambda: other.copy_(big))
+    return 2 * 8192**3 / product, 2 * big.nbytes / copy
 
 
 def bound(tower: nn.Module, x: Tensor, passes: int) -> float:
@@ -30,14 +29,13 @@ def bound(tower: nn.Module, x: Tensor, passes: int) -> float:
 
 
 def costs(tower: nn.Module, x: Tensor) -> list[tuple[float, float]]:
-    """Of each convolution: multiplications and additions, and bytes read and written in bfloat16."""
+    """Of each convolution: multiplications and additions, and bytes moved in bfloat16."""
     found = []
 
     def note(conv: nn.Conv2d, inputs: tuple[Tensor], out: Tensor) -> None:
         each = conv.weight[0].numel()  # products for one number of the output
-        found.append(
-            (2 * out.numel() * each, 2 * (inputs[0].numel() + out.numel() + conv.weight.numel()))
-        )
+        moved = inputs[0].numel() + out.numel() + conv.weight.numel()
+        found.append((2 * out.numel() * each, 2 * moved))
 
     hooks = [
         part.register_forward_hook(note)

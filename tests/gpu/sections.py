@@ -89,7 +89,8 @@ def environment(folder: Path) -> Lines:
     shared = f"{shm.f_bavail * shm.f_frsize / 1e9:.1f} GB" if shm else "none"
     yield f"torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores, /dev/shm {shared}"
     yield f"bf16 {hardware.bf16_pays(DEVICE)}, {hardware.decoders(DEVICE)} decoders"
-    yield f"cudnn: TF32 {torch.backends.cudnn.allow_tf32}, benchmark {torch.backends.cudnn.benchmark}"
+    cudnn = torch.backends.cudnn
+    yield f"cudnn: TF32 {cudnn.allow_tf32}, benchmark {cudnn.benchmark}"
     if GPU:
         sm = "sm_{}{}".format(*torch.cuda.get_device_capability())
         memory = torch.cuda.mem_get_info()[1] / 2**30
@@ -178,7 +179,7 @@ def step(folder: Path) -> Lines:
             yield f"and R's batch norms folded: {1000 * took:.0f} ms"
             if GPU:
                 least = bound(S.tower, x, 3) + bound(R.tower, x, 1)
-                yield f"the roofline of its convolutions: {1000 * least:.0f} ms, {least / took:.2f} of it"
+                yield f"of the roofline {least / took:.2f}: convolutions need {1000 * least:.0f} ms"
                 compiled = torch.compile(S.tower)
                 took = seconds(lambda: one(compiled), calls, 3)
                 yield f"and S compiled: {1000 * took:.0f} ms"

@@ -1,11 +1,12 @@
-"""A pretended GPU: numbers of the CPU under another device's name. Mixing the two raises as CUDA does.
+"""A pretended GPU: a CPU's numbers under another device's name. Mixing both raises as on CUDA.
 
-    with device.entered():                     # from here on `hardware.accelerator` gives this device
+    with device.entered():  # from here on `hardware.accelerator` gives this device
         x = torch.rand(4, 3, device=device.DEVICE)
-        x + torch.ones(3)                      # RuntimeError: expected all tensors on one device
+        x + torch.ones(3)  # RuntimeError: Expected all tensors to be on the same device
 
-It finds what runs on a CPU and stops on a GPU: a tensor that stayed behind, a generator of the other
-device, `numpy()` of what was not brought back. `float64=False` makes it a Mac, whose MPS has none.
+It finds what runs on a CPU and stops on a GPU: a tensor that stayed behind, a generator of the
+other device, `numpy()` of what was not brought back. `float64=False` makes it a Mac, whose MPS has
+none.
 
 It cannot see what CUDA does beside a program: streams and what is not yet done, pinned memory and
 copies that do not block, memory that runs out, TF32 and bfloat16, other random numbers, sums in
@@ -164,9 +165,8 @@ def _check_tensors(func: Any, args: tuple, tensors: list, there: list[bool]) -> 
         written = args[2] if func in WRITES else args[0]
         if isinstance(written, OnDevice) or written.dim() == 0:
             return
-    where = [
-        (tuple(t.shape), "cuda:0" if on else "cpu") for t, on in zip(tensors, there, strict=True)
-    ]
+    names = ("cuda:0" if on else "cpu" for on in there)
+    where = [(tuple(t.shape), name) for t, name in zip(tensors, names, strict=True)]
     raise RuntimeError(
         "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and "
         f"cpu! ({func}: {where})"

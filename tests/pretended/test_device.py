@@ -105,7 +105,7 @@ def test_where_results_are():
 
 
 def test_a_training_there_is_the_training_here():
-    """Adam, batch norms and gradients: the same numbers as on the CPU; parameters stay who they are."""
+    """Adam, batch norms and gradients: the same numbers as on the CPU; parameters stay the same."""
 
     def trained(where):
         torch.manual_seed(0)
