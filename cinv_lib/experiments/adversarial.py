@@ -28,6 +28,7 @@ from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import labels
+from cinv_lib.machine import hardware
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training.baseline import Classifier
 
@@ -219,7 +220,8 @@ class Adversarial(AskedInWords):
         rows, bounded = [], [b for b in budgets if 0 < b < UNBOUNDED]
         asked = {"known": (known(seen), budgets), "all": (everywhere, bounded)}
         bar = tqdm(total=len(budgets) + len(bounded), desc=f"attacks, {op}", leave=False)
-        with bar, looking([part for pair in groups.values() for part in pair]):
+        whole = hardware.convolutions(exact=True)  # scores too
+        with bar, whole, looking([part for pair in groups.values() for part in pair]):
             for pixels, (where, at) in asked.items():
                 targets = {
                     name: Target(_joined(*pair), shown[name], val.labels.to(device), where, seed)

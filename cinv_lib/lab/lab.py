@@ -200,6 +200,7 @@ class Lab:
 
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
+        missing.refuse_without_gpu(self.profile)
         lab = self.working()
         if self.profile[task.kind].in_words:
             need_words(lab.teacher)  # before anything is trained for it

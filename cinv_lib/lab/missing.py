@@ -15,6 +15,7 @@ from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import folder, published
 from cinv_lib.experiments.base import Entry
 from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.machine import hardware
 from cinv_lib.machine.folders import home, runs
 
 NARROW = "a ResNet-101 trained on the labelled classes alone, which nobody has published"
@@ -121,6 +122,20 @@ def refuse_narrow(p: Profile, name: str) -> None:
     """Ends as `end` where an entry or a table needs the second start, and the profile has none."""
     if name in OF_NARROW and "baseline100" not in p:
         end(p, [NARROW])
+
+
+def refuse_without_gpu(p: Profile) -> None:
+    """Raises Absent where published towers would be trained without a GPU, at about a picture a
+    second and core. CPU=1 in the environment has it so: to try with little, or with much time."""
+    own = p.name.startswith("own/")  # whose bill has said how long it takes here
+    own = own or p.teacher in encoder_config.EMBEDDED or Path(p.teacher).exists()
+    if own or os.environ.get("CPU") == "1" or hardware.accelerator().device.type != "cpu":
+        return
+    raise Absent(
+        f"The profile {p.name!r} trains {p.teacher}, and PyTorch finds no GPU here: a training "
+        "that takes a GPU an hour would take this machine weeks. `make doctor` says what is wrong "
+        f"with a GPU that is there; `make course PROFILE={p.name} CPU=1` trains all the same"
+    )
 
 
 def say_cost(p: Profile) -> None:

@@ -1,6 +1,8 @@
 """Where things run, and in what precision."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -40,6 +42,26 @@ def accelerator() -> Accelerator:
 def uses_bf16(precision: str, device: torch.device) -> bool:
     """What "auto", "bf16" or "fp32" means on `device`: whether networks run in bfloat16 there."""
     return precision == "bf16" or (precision == "auto" and bf16_pays(device))
+
+
+@contextmanager
+def convolutions(exact: bool, benchmark: bool = False) -> Iterator[None]:
+    """How a GPU computes within the block; nothing changes on a CPU.
+
+    exact: float32 is float32. By default cuDNN rounds what it multiplies to TF32, 10 bits of 23,
+        and a gradient then says little of a small step. False leaves it as it is.
+    benchmark: cuDNN looks for its fastest way when it meets a shape for the first time: where
+        shapes are always the same.
+    """
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark
+    try:
+        if exact:
+            cudnn.allow_tf32 = products.allow_tf32 = False
+        cudnn.benchmark = cudnn.benchmark or benchmark
+        yield
+    finally:
+        cudnn.allow_tf32, products.allow_tf32, cudnn.benchmark = before
 
 
 def bf16_pays(device: torch.device) -> bool:

@@ -118,8 +118,9 @@ def run(
             group["lr"] = lr * group.get("pace", 1.0)
 
         # Forward, backward, and one step of Adam. Gradients are cleared, or they would add up.
-        loss = model(partial(step, indices, generator))
-        loss.backward()
+        with hardware.convolutions(exact=recipe.precision == "fp32", benchmark=True):
+            loss = model(partial(step, indices, generator))
+            loss.backward()
         adam.step()
         adam.zero_grad(set_to_none=True)
 

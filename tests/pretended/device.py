@@ -1,11 +1,12 @@
-"""A pretended GPU: numbers of the CPU under another device's name. Mixing the two raises as CUDA does.
+"""A pretended GPU: a CPU's numbers under another device's name. Mixing both raises as on CUDA.
 
-    with device.entered():                     # from here on `hardware.accelerator` gives this device
+    with device.entered():  # from here on `hardware.accelerator` gives this device
         x = torch.rand(4, 3, device=device.DEVICE)
-        x + torch.ones(3)                      # RuntimeError: expected all tensors on one device
+        x + torch.ones(3)  # RuntimeError: Expected all tensors to be on the same device
 
-It finds what runs on a CPU and stops on a GPU: a tensor that stayed behind, a generator of the other
-device, `numpy()` of what was not brought back. `float64=False` makes it a Mac, whose MPS has none.
+It finds what runs on a CPU and stops on a GPU: a tensor that stayed behind, a generator of the
+other device, `numpy()` of what was not brought back. `float64=False` makes it a Mac, whose MPS has
+none.
 
 It cannot see what CUDA does beside a program: streams and what is not yet done, pinned memory and
 copies that do not block, memory that runs out, TF32 and bfloat16, other random numbers, sums in
@@ -117,6 +118,15 @@ class Generator(_Generator):
         return self.pretended
 
 
+class Autocast(torch.autocast):
+    """Of the device: none, as it has no bfloat16."""
+
+    def __init__(self, device_type: str, *args: Any, **kwargs: Any) -> None:
+        if device_type == DEVICE.type:
+            device_type, args, kwargs = "cpu", (), {"enabled": False}
+        super().__init__(device_type, *args, **kwargs)
+
+
 def dispatched(func: Any, args: tuple, kwargs: dict) -> Any:
     """Make an operation on the CPU, if the device would, and say where its result is."""
     given = tree_leaves((args, kwargs))
@@ -155,7 +165,8 @@ def _check_tensors(func: Any, args: tuple, tensors: list, there: list[bool]) -> 
         written = args[2] if func in WRITES else args[0]
         if isinstance(written, OnDevice) or written.dim() == 0:
             return
-    where = [(tuple(t.shape), "cuda:0" if on else "cpu") for t, on in zip(tensors, there, strict=True)]
+    names = ("cuda:0" if on else "cpu" for on in there)
+    where = [(tuple(t.shape), name) for t, name in zip(tensors, names, strict=True)]
     raise RuntimeError(
         "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and "
         f"cpu! ({func}: {where})"
@@ -180,11 +191,7 @@ def entered(float64: bool = True) -> Iterator[torch.device]:
     """
     from cinv_lib.machine import hardware
 
-    autocast, tensor = torch.autocast, torch.tensor
-
-    def autocast_there(device_type: str, *args: Any, **kwargs: Any) -> Any:
-        there = device_type == DEVICE.type
-        return contextlib.nullcontext() if there else autocast(device_type, *args, **kwargs)
+    tensor, casts = torch.tensor, torch.is_autocast_enabled
 
     def tensor_there(*args: Any, device: Any = None, **kwargs: Any) -> torch.Tensor:
         if device is None or torch.device(device) != DEVICE:
@@ -201,7 +208,8 @@ def entered(float64: bool = True) -> Iterator[torch.device]:
         patch.setattr(sys.modules[__name__], "has_float64", float64)
         patch.setattr(hardware, "accelerator", lambda: place)
         patch.setattr(hardware, "decoders", lambda device: 0)
-        patch.setattr(torch, "autocast", autocast_there)
+        patch.setattr(torch, "autocast", Autocast)
+        patch.setattr(torch, "is_autocast_enabled", lambda t: t != DEVICE.type and casts(t))
         patch.setattr(torch, "tensor", tensor_there)
         patch.setattr(optimizers, fused.__name__, lambda: [*fused(), DEVICE.type])
         for name, module in list(sys.modules.items()):

@@ -20,7 +20,9 @@ ACCEPTED = {
     "CPU indices into a tensor": lambda: there(4, 3)[CPU_PLACES],
     "a CPU mask into a tensor": lambda: there(4)[torch.tensor([True, False, True, False])],
     "writing at CPU indices": lambda: there(4).index_put_((CPU_PLACES,), there(2)),
-    "writing a number at CPU indices": lambda: there(4).index_put_((CPU_PLACES,), torch.tensor(1.0)),
+    "writing a number at CPU indices": lambda: there(4).index_put_(
+        (CPU_PLACES,), torch.tensor(1.0)
+    ),
     "a 0-dim CPU number": lambda: there(4) * torch.tensor(2.0),
     "a 0-dim CPU number first": lambda: torch.tensor(2.0) - there(4),
     "a copy into it": lambda: there(4).copy_(torch.rand(4)),
@@ -103,7 +105,7 @@ def test_where_results_are():
 
 
 def test_a_training_there_is_the_training_here():
-    """Adam, batch norms and gradients: the same numbers as on the CPU; parameters stay who they are."""
+    """Adam, batch norms and gradients: the same numbers as on the CPU; parameters stay the same."""
 
     def trained(where):
         torch.manual_seed(0)

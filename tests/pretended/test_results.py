@@ -1,0 +1,76 @@
+"""Every kind of result of a profile is made on the pretended GPU, from very few pictures."""
+
+import pytest
+import torch
+from pretended import device
+
+from cinv_lib.experiments import trainings
+from cinv_lib.experiments.base import Experiment
+from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles import SMOKE
+
+MASK, NOISE, RANGE = "mask:0.9", "noise:0.5", SMOKE.slider
+BLIND = f"{MASK}|{NOISE}"
+
+# Operators that share their trainings, as these take the time.
+SMALL = SMOKE.changed(
+    {
+        "known_operator": {"operators": {MASK: (0.5, 1.0)}},
+        "baseline_starts": {"operators": {MASK: SMOKE["baseline_starts"].operators[MASK]}},
+        "unknown_severity": {"operators": {RANGE: (0.0, 0.5, 0.99)}},
+        "transfer": {
+            "operators": {RANGE: None},
+            "sets": {"stickers-scenes": (1, 1), "faces": (1, 1)},
+        },
+        "label_shift": {"operators": {RANGE: (0.5,)}},
+        "common_corruptions": {"operators": {NOISE: None}, "severities": (5,)},
+        "blind": {"operators": {BLIND: None}},
+        "learning_rates": {"rates": (1e-3,), "narrow_rates": (1e-3,), "realisations": 1},
+    }
+)
+KINDS = [entry.name for entry in SMALL.entries]
+
+
+def few() -> Lab:
+    """A lab of a dozen pictures each to train on and to score; some have twins."""
+    lab = Lab(SMALL, recorded=False)
+    lab.train = lab.train.subset(torch.arange(0, len(lab.train), len(lab.train) // 12))
+    lab.val = lab.val.subset(torch.isin(lab.val.labels, lab.twins.labels).nonzero()[:12, 0])
+    return lab
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CINV_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("TQDM_DISABLE", "1")
+        with device.entered():
+            yield few()
+
+
+def tasks(kind):
+    entry = SMALL[kind]
+    operators = [entry.only_at] if entry.only_at else [*entry.operators] or [RANGE]
+    losses = ("st:0.1", "mse") if kind == "loss_bias" else (None,)
+    return [entry.task(operator, 0, loss) for operator in operators for loss in losses]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_result_is_made_there(kind, lab):
+    for task in tasks(kind):
+        folder = lab.folder(task)
+        made = [folder / f"{name}.csv" for name in getattr(SMALL[kind], "tables", ())]
+        assert all(file.stat().st_size for file in made)
+    if not isinstance(SMALL[kind], Experiment):
+        model = lab.made(kind, RANGE)
+        parts = model if isinstance(model, tuple) else (model,)
+        assert {p.device.type for part in parts for p in part.parameters()} == {"cpu"}
+    assert lab.working().teacher.mean.device == device.DEVICE
+
+
+def test_what_is_left_behind_is_found(lab, monkeypatch):
+    """The pretence works: a head that stays on the CPU stops what is made."""
+    real = trainings.probes.Probe.forward
+    monkeypatch.setattr(trainings.probes.Probe, "forward", lambda head, x: real(head, x.cpu()))
+    with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+        lab.build(SMALL["clean_probe"].task("identity", 1), lab.store.root)
