@@ -5,7 +5,6 @@ from . import results as results
 from . import tables as tables
 from . import verdict as verdict
 from . import verdicts as verdicts
-from .numbers import AUTHORS as AUTHORS
 from .numbers import EXTRAS as EXTRAS
 from .numbers import METHODS as METHODS
 from .numbers import counterpart as counterpart
