@@ -154,6 +154,14 @@ def test_course_stops_and_goes_on(course):
     assert sorted(ran) == ["00 stickers 3", "01 stickers 3"]
 
 
+def test_a_kernel_may_take_long_to_start(course):
+    """papermill's own minute is over where a machine is busy, or its lid was closed."""
+    (course / "papermill.py").write_text("import sys; open('ran', 'a').write(f'{sys.argv}\\n')")
+    _, ran = make(course)
+    asked = [line for line in ran if "--kernel" in line]
+    assert len(asked) >= 3 and all("'--start-timeout', '600'" in line for line in asked)
+
+
 def test_a_training_runs_again_when_its_description_or_its_cells_change_and_not_with_the_code(
     course, monkeypatch
 ):
