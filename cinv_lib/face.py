@@ -22,7 +22,7 @@ from torch import nn
 from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.data.pairs import Pairs
+from cinv_lib.data.pairs import Pairs, ruined_alone
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.export import export
@@ -175,7 +175,7 @@ def fit_probe(
     function in place of one.
     """
     op = basic.parse(op)
-    return probe.train(encoder, _ruined(images, op), op, recipe, seed)
+    return probe.train(encoder, ruined_alone(images, op), op, recipe, seed)
 
 
 def evaluate(
@@ -211,7 +211,13 @@ def evaluate(
         groups.setdefault(id(encoder), (encoder, {}))[1][name] = head
     op = basic.parse(op)
     return scores.evaluate_heads(
-        list(groups.values()), _ruined(images, op), op, realisations, seed, batch_size, progress
+        list(groups.values()),
+        ruined_alone(images, op),
+        op,
+        realisations,
+        seed,
+        batch_size,
+        progress,
     )
 
 
@@ -239,14 +245,3 @@ def embed(
         images = ImageFiles.from_folder(images)
     images = images.ruined if isinstance(images, Pairs) else images
     return embedding_files.write(encoder, images, Path(folder), batch_size, progress)
-
-
-def _ruined(images: Pictures | Pairs, op: Operator) -> Pictures:
-    """Of pairs the ruined pictures. Raises ValueError where `op` would ruin them more."""
-    if not isinstance(images, Pairs):
-        return images
-    if str(op) != "identity":
-        raise ValueError(
-            f"{images.name} are ruined already, and {op} would ruin them more: leave it out"
-        )
-    return images.ruined

@@ -1,5 +1,6 @@
 """The public face: what `import cinv_lib as ci` offers, lazily, and how it understands texts."""
 
+import dataclasses
 import inspect
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import awkward
 import pandas as pd
 import pytest
 import torch
@@ -27,9 +29,9 @@ FOLDERS = {
     "experiments", "plots", "lab", "paper", "course",
 }  # fmt: skip
 NAMES = {
-    "Operator", "parse_operator", "ImageSet", "ImageFiles", "load_images", "Encoder",
-    "load_encoder", "save_encoder", "distill", "fit_probe", "evaluate", "summary", "Lab", "Recipe",
-    "ProbeRecipe",
+    "Operator", "parse_operator", "ImageSet", "ImageFiles", "Pairs", "load_images", "Encoder",
+    "load_encoder", "save_encoder", "distill", "fit_probe", "evaluate", "embed", "summary", "Lab",
+    "Recipe", "ProbeRecipe",
 }  # fmt: skip
 ONE = ci.Recipe(epochs=1, batch_size=6, lr=1e-3)
 QUICK = ci.ProbeRecipe(epochs=2, batch_size=6)
@@ -207,6 +209,73 @@ def test_images_and_encoders_by_name(teacher, tmp_path):
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5))
     mine = ci.save_encoder(ci.Encoder.wrap(module, 4), tmp_path / "mine")
     assert ci.load_encoder(mine, tower=module).dim == 5
+
+
+# -- pictures of one's own ---------------------------------------------------------------------
+@pytest.fixture
+def my_pictures(tmp_path):
+    return awkward.folder(tmp_path / "my_pictures")
+
+
+def test_the_lines_of_the_design_run_on_a_folder_as_readers_have_it(teacher, my_pictures, tmp_path):
+    train, val = ci.ImageFiles.from_folder(my_pictures).split(0.8, seed=0)
+    student, history = ci.distill(teacher, train, "mask:0.5", recipe=ONE, seed=0, progress=False)
+    head = ci.fit_probe(student, train, "mask:0.5", QUICK)
+    found = ci.evaluate({"student": (student, head)}, val, "mask:0.5", progress=False)
+    assert found.top1.between(0, 100).all() and len(history) == 4
+    before = student.state_dict()
+    again = ci.load_encoder(ci.save_encoder(student, tmp_path / "student")).state_dict()
+    assert all(torch.equal(again[key], before[key]) for key in again)
+
+
+def test_without_labels_there_is_a_student_and_a_sentence(teacher, my_pictures):
+    pictures = ci.ImageFiles.from_folder(my_pictures, labelled=False)
+    student, history = ci.distill(teacher, pictures, "mask:0.5", recipe=ONE, progress=False)
+    assert len(history) == 4
+    for needs_them in (
+        lambda: ci.fit_probe(student, pictures, "mask:0.5", QUICK),
+        lambda: ci.evaluate({"student": student}, pictures),
+    ):
+        with pytest.raises(ValueError, match=r"my_pictures has no labels; expected two classes or"):
+            needs_them()
+
+
+def test_one_class_is_said(teacher, my_pictures):
+    folder = next(path for path in sorted(my_pictures.iterdir()) if (path / "deep").is_dir())
+    one = ci.ImageFiles.from_folder(my_pictures).subset(torch.arange(4))
+    only = my_pictures.parent / "one"
+    only.mkdir()
+    folder.rename(only / "cat")
+    assert len(one.class_names) == 4
+    with pytest.raises(
+        ValueError, match="one has one class, 'cat'; expected two classes or more to"
+    ):
+        ci.fit_probe(teacher, ci.ImageFiles.from_folder(only))
+
+
+def test_pairs_need_no_operator_and_are_scored_as_they_are(teacher, image_set):
+    dark = dataclasses.replace(image_set, images=image_set.images // 2)
+    pairs = ci.Pairs(image_set, dark)
+    student, history = ci.distill(teacher, pairs, loss="st:0.5", recipe=ONE, seed=0, progress=False)
+    assert len(history) == 2
+    head = ci.fit_probe(student, pairs, recipe=QUICK)
+    assert torch.equal(head.weight, ci.fit_probe(student, dark, recipe=QUICK).weight)
+    found = ci.evaluate({"student": (student, head)}, pairs, progress=False)
+    want = ci.evaluate({"student": (student, head)}, dark, progress=False)
+    pd.testing.assert_frame_equal(found, want)
+    assert len(found) == 1  # there is no chance in it
+
+    with pytest.raises(
+        ValueError, match=r"no operator for test; expected one, as 'mask:0\.9', or Pa"
+    ):
+        ci.distill(teacher, image_set, recipe=ONE)
+    for twice in (
+        lambda: ci.distill(teacher, pairs, "mask:0.5", recipe=ONE),
+        lambda: ci.fit_probe(teacher, pairs, "mask:0.5", QUICK),
+        lambda: ci.evaluate({"teacher": teacher}, pairs, "mask:0.5"),
+    ):
+        with pytest.raises(ValueError, match=r"are ruined already, and mask:0\.5 would ruin them"):
+            twice()
 
 
 # -- outside the repository --------------------------------------------------------------------

@@ -9,6 +9,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import awkward
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -23,13 +24,14 @@ import sys
 import torch
 import cinv_lib as ci
 
+# the lines of the README
 class Rows(ci.Operator):
     name, limits = "rows", (0.0, 1.0)
     def apply(self, x, severities, generator=None):
         keep = torch.rand(len(x), 1, x.shape[2], 1, generator=generator, device=x.device)
         return x * (keep >= severities.to(x).view(-1, 1, 1, 1))
 
-train, val = (ci.load_images("stickers-100", split, n=2) for split in ("train", "val"))
+train, val = ci.ImageFiles.from_folder("my_pictures").split(0.8, seed=0)
 teacher = ci.load_encoder("stickers-clip")
 recipe = ci.Recipe(epochs=1, batch_size=100, lr=1e-3)
 student, history = ci.distill(teacher, train, Rows((0.3, 0.7)), "st:0.1", recipe, seed=0)
@@ -41,7 +43,8 @@ x = torch.rand(2, 3, 64, 64)
 with torch.no_grad():
     assert torch.allclose(again(x), student.cpu()(x), atol=1e-5)
 
-assert len(history) == 2 and len(ci.paper.table(1))
+ci.embed(student, "my_pictures", "my_embeddings")
+assert len(history) == 1 and len(train) + len(val) == 25 and len(ci.paper.table(1))
 lab = ci.Lab("smoke")
 for _ in range(2):
     lab.student("rows:0.3..0.7")
@@ -107,7 +110,9 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def stranger(installed, tmp_path):
-    """Runs a text with the installed library, in another folder and as another user's."""
+    """Runs a text with the installed library, in another folder and as another user's, where
+    `my_pictures` is a folder of files as readers have them."""
+    awkward.folder(tmp_path / "work" / "my_pictures")
 
     def runs(text: str) -> subprocess.CompletedProcess:
         mine = ("CINV_HOME", "CINV_RUNS", "CINV_PROGRESS", "CINV_RECORDED", "PYTHONPATH")
@@ -120,7 +125,6 @@ def stranger(installed, tmp_path):
             "OMP_NUM_THREADS": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        (tmp_path / "work").mkdir()
         text = f"import sys; sys.path.insert(0, {str(installed)!r})\n{text}"
         return run([sys.executable, "-c", text], cwd=tmp_path / "work", env=environment)
 
@@ -141,6 +145,9 @@ def test_a_stranger_distils_with_the_wheel_alone(stranger, installed, tmp_path):
     assert files(installed) == before
     assert Path(runs).is_relative_to(tmp_path) and (Path(runs) / "store" / "student").is_dir()
     assert (tmp_path / "work" / "my_student" / "open_clip_config.json").is_file()
+    names = (tmp_path / "work" / "my_embeddings" / "names.csv").read_text().splitlines()
+    assert len(names) == 1 + 24 and names[0] == "name,label"
+    assert "1 of 25 pictures cannot be read" in done.stderr and "broken.jpg" in done.stderr
     assert version == __import__("cinv_lib").__version__
     # what a training costs, before the first one, and once
     said = [line for line in done.stderr.split("\n") if "are not installed" in line]

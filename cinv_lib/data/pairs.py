@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from cinv_lib.data import reading
 from cinv_lib.data.epoch import Loader, Views
-from cinv_lib.data.image_files import ImageFiles
+from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, Labelled
 from cinv_lib.data.preprocess import Preprocess
 
@@ -168,6 +168,18 @@ class Pairs(Labelled):
                 f"{second} with {v} x {g} pixels; expected equal sizes, since both get the same "
                 "crop: resize one of the folders first"
             )
+
+
+def ruined_alone(images: Pictures | Pairs, op: object) -> Pictures:
+    """Of pairs the ruined pictures; others as they are. Raises ValueError where `op`, an operator,
+    would ruin pairs once more."""
+    if not isinstance(images, Pairs):
+        return images
+    if str(op) != "identity":
+        raise ValueError(
+            f"{images.name} are ruined already, and {op} would ruin them more: leave it out"
+        )
+    return images.ruined
 
 
 def _by_name(files: ImageFiles, folder: str | Path) -> dict[str, int]:

@@ -22,7 +22,7 @@ FILES = ("embeddings.npy", "names.csv")
 def write(
     encoder: Encoder, images: Pictures, folder: Path, batch_size: int = 256, progress: bool = True
 ) -> Path:
-    """Embed pictures as they are, in float32, and write both files; neither is there before both are made.
+    """Embed pictures as they are, in float32, and write both files once both are made.
 
     Raises ValueError for no pictures, OSError where the folder cannot be written to.
     """

@@ -87,7 +87,7 @@ def decoders(device: torch.device) -> int:
     return max(1, min(16, host.cores() // beside))
 
 
-def resident(images: UInt8[Tensor, "N 3 H W"], device: torch.device) -> UInt8[Tensor, "N 3 H W"]:
+def resident(images: UInt8[Tensor, "N C H W"], device: torch.device) -> UInt8[Tensor, "N C H W"]:
     """The images on `device` if they fill at most half of its free memory; else where they are."""
     if device.type != "cuda" or images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
         return images

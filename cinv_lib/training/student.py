@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.data.pairs import Pairs
+from cinv_lib.data.pairs import Pairs, ruined_alone
 from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
@@ -53,10 +53,7 @@ def distill(
     >>> student, history = distill(teacher, pictures, operators.parse("mask:0.9"),
     ...     losses.parse("st:0.1"), Recipe(30, 64, 3e-3), seed=0)    # doctest: +SKIP
     """
-    if isinstance(images, Pairs) and str(op) != "identity":
-        raise ValueError(
-            f"{images.name} are ruined already, and {op} would ruin them more: leave it out"
-        )
+    ruined_alone(images, op)  # refuses to ruin pairs once more
     device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student = student_of(teacher).to(device)
     source = feed.of(images, teacher.image_size, recipe, seed, device)

@@ -251,7 +251,7 @@ def negatives(folder: Path, n: int = 22) -> Pairs:
     (folder / "clean").mkdir()
     files = processes.picture_files(folder / "clean", n)
     for path in files.paths:
-        ruined = Path(path.replace("clean", "ruined"))
+        ruined = folder / "ruined" / Path(path).name
         ruined.parent.mkdir(parents=True, exist_ok=True)
         Image.eval(Image.open(path), lambda value: 255 - value).save(ruined)
     return Pairs.from_folders(folder / "clean", folder / "ruined", labelled=False)
@@ -300,7 +300,7 @@ def test_of_pairs_r_sees_the_clean_picture_and_s_the_ruined_one(tmp_path, memory
         train_student(
             teacher, other, operators.Identity(), ST, once, 0, tmp_path / "c.pt", progress=False
         )
-    with pytest.raises(ValueError, match="are ruined already, and mask:0.5 would"):
+    with pytest.raises(ValueError, match=r"are ruined already, and mask:0.5 would"):
         train_student(teacher, pairs, operators.parse("mask:0.5"), ST, once, 0, progress=False)
 
 
