@@ -56,7 +56,8 @@ class BoxInpainting(Operator):
     limits = (0.0, 1.0)
 
     def apply(self, x: Images, severities: Severities, generator: Rng = None) -> Images:
-        keep = functional.box_keep(severities.to(x.device), *x.shape[-2:], generator)
+        height, width = x.shape[-2:]
+        keep = functional.box_keep(severities.to(x.device), height, width, generator)
         return x * keep.to(x.dtype)
 
 

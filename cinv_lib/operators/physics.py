@@ -64,7 +64,7 @@ class Physics(Operator):
             for k, module in enumerate(physics.modules()):
                 if isinstance(getattr(module, "rng", None), Generator):  # each a stream of its own
                     module.rng = Generator(x.device).manual_seed(seed + 1 + k)
-            keywords = self.keywords(severities, seed)
+            keywords = type(self).keywords(severities, seed)
             y = physics(x, **keywords)
             shown = type(self).back(y, physics, keywords)
         if not isinstance(shown, Tensor) or shown.is_complex() or shown.shape != x.shape:
@@ -107,7 +107,7 @@ def operator(
         "back": staticmethod(_way_back(physics, back)),
     }
     before = OPERATORS.get(name)
-    cls = type(kind, (Physics,), body)
+    cls: Any = type(kind, (Physics,), body)
     op, shape = cls(1.0), (2, 3, *cls.size)
     two = torch.linspace(0, 1, 2 * 3 * math.prod(cls.size), device="cpu").view(shape)
     try:

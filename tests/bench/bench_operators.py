@@ -19,7 +19,7 @@ from torchvision.transforms import GaussianBlur, ToTensor
 from cinv_lib import data, operators
 
 BATCH, SIDE, THREADS, GOAL = 32, 224, 2, 10.0
-GOALS = {"jpeg:50": 0.3, "compressed_sensing:0.9": 1.0}  # against libjpeg's assembly; scipy's FFT
+GOALS = {"jpeg:50": 0.3, "compressed_sensing:0.9": 0.5}  # against libjpeg's assembly; scipy's FFT
 to_tensor = ToTensor()
 
 

@@ -52,7 +52,7 @@ class Halved(nn.Module):
         sigma = self.sigma if sigma is None else sigma
         self.seen.append(sigma)
         y = self.factor * x[:, :, ::2]
-        noise = torch.empty_like(y).normal_(generator=self.rng) + torch.randn(y.shape)
+        noise = torch.empty_like(y).normal_(generator=self.rng) + torch.randn_like(y)
         return y + sigma.view(-1, 1, 1, 1) * noise
 
     def A_adjoint(self, y, sigma=None):
@@ -85,6 +85,10 @@ def test_equal_generators_give_equal_corruptions_and_the_next_draw_differs(two):
     first, second = op(two, generator), op(two, generator)
     assert torch.equal(first, op(two, seeded())) and not torch.equal(first, second)
     assert torch.equal(outside, torch.random.get_rng_state())
+    type(op).physics.rng = None  # as noise that knows torch's own generator only
+    first, second = op(two, generator := seeded()), op(two, generator)
+    torch.rand(3)
+    assert torch.equal(first, op(two, seeded())) and not torch.equal(first, second)
     torch.manual_seed(5)
     without = op(two)
     assert not torch.equal(without, op(two))
