@@ -1,6 +1,7 @@
 from . import any_module as any_module
 from . import card as card
 from . import config as config
+from . import export as export
 from . import folder as folder
 from . import inference as inference
 from . import published as published
@@ -14,4 +15,3 @@ from .encoder import fresh as fresh
 from .encoder import load as load
 from .encoder import save as save
 from .encoder import student_of as student_of
-from .export import export as export

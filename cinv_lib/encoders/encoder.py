@@ -110,8 +110,7 @@ class Encoder(nn.Module):
 def fresh(name: str, seed: int) -> Encoder:
     """An encoder of a known shape with random weights, in eval mode: a function of the seed.
 
-    name: one of the embedded, as "stickers-clip"; "resnet101"; or an open_clip architecture such as
-    "RN101-quickgelu". Torch's global random state is left as it was.
+    name: "stickers-clip", ...; "resnet101"; or an open_clip architecture. Torch's state stays.
 
     >>> fresh("stickers-clip", seed=0)(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 128])

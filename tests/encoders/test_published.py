@@ -155,6 +155,22 @@ def test_within_reach_it_downloads_once(server, online, tmp_path):
     )
 
 
+def test_where_the_hub_lacks_the_first_name_the_next_is_taken(server, online, tmp_path):
+    online(server)
+    found = published.from_hub(REPO, ("other.safetensors", FILE), "x/y", str(tmp_path))
+    assert found.read_bytes() == Hub.content
+
+
+def test_a_place_on_the_hub_is_fetched_as_a_whole_folder(online, closed, tmp_path, monkeypatch):
+    online(closed)
+    with pytest.raises(FileNotFoundError) as e:
+        encoders.load("hf-hub:me/rows", cache_dir=str(tmp_path))
+    assert "`hf download me/rows --local-dir clip-weights`" in str(e.value)
+    assert 'encoders.load("clip-weights")' in str(e.value)
+    with pytest.raises(ValueError, match="expected hf-hub:ORGANISATION/NAME"):
+        encoders.load("hf-hub:rows")
+
+
 def test_an_answer_that_is_an_error_is_told(server, online, tmp_path):
     online(server)
     with pytest.raises(FileNotFoundError, match=r"127\.0\.0\.1:\d+ answers 404 Not Found"):

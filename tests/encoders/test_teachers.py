@@ -176,7 +176,7 @@ def test_a_model_of_timm_says_what_it_sees_itself():
 def test_a_module_of_torchvision_is_wrapped_and_must_say_its_size():
     module = torchvision.models.squeezenet1_1(num_classes=7)
     assert ci.Encoder.wrap(module, 64).dim == 7
-    with pytest.raises(ValueError, match="SqueezeNet does not say which pictures.*image_size=224"):
+    with pytest.raises(ValueError, match=r"SqueezeNet does not say which pictures.*image_size=224"):
         ci.Encoder.wrap(module)
 
 
