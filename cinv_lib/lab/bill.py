@@ -1,4 +1,4 @@
-"""What a paper profile costs before it starts: trainings, pictures, hours of GPUs and of cores, disk.
+"""What a paper profile costs before it starts: trainings, pictures, hours of GPUs and cores, disk.
 
     python -m cinv_lib.lab.bill imagenet100 --seeds 1 --cores 8
     python -m cinv_lib.lab.bill imagenet100 --rates mine.json     {"clip": 5100, "vit": 15000}
@@ -84,10 +84,10 @@ def parts(p: Profile, task: Task) -> list[Part]:
     here = len(entry.operators.get(task.operator) or ())  # severities, of some
     views = p["probe"].recipe.epochs * n
 
-    def files(name: str, seen: float) -> float:
+    def files(name: str, seen: float | int) -> float | int:
         return 0 if name in prepared.COMMAND else seen
 
-    def trained(name: str, **images: float) -> list[Part]:
+    def trained(name: str, **images: int) -> list[Part]:
         seen = entry.recipe_at(task.operator).epochs * SIZES[name][0]
         return [Part({k.replace("_", " "): m * seen for k, m in images.items()}, files(name, seen))]
 
@@ -109,8 +109,8 @@ def parts(p: Profile, task: Task) -> list[Part]:
     def at_each() -> int:
         return v * len(entry.severities) * draws
 
-    def looked(times: float, tower: str = "clip") -> list[Part]:
-        return [Part({tower: times})]
+    def looked(images: float | int, tower: str = "clip") -> list[Part]:
+        return [Part({tower: images})]
 
     kinds: dict[str, Callable[[], list[Part]]] = {
         "student": lambda: trained(more, clip_trained=1, clip=1),
@@ -174,9 +174,9 @@ def said(p: Profile, seeds: int, gpus: int, cores: int, rates: Mapping[str, floa
     recipe, pictures = p["student"].recipe, SIZES[p.unlabelled or p.data][0]
     steps = recipe.epochs * -(-pictures // recipe.batch_size)
     low, middle, high = (total[which] for which in WHICH)
-    rest = total.tasks - made.tasks
+    rest = int(total.tasks - made.tasks)
     return f"""{p.name}, SEEDS={seeds}
-{made.tasks} trainings, a student's of {steps:,} steps and {recipe.epochs * pictures:,} pictures
+{made.tasks:.0f} trainings, a student's of {steps:,} steps and {recipe.epochs * pictures:,} pictures
 {rest} probes and measurements; {total["M decodes"]:.0f} million files decoded
 GPU-hours: {middle:.0f}, {made.middle:.0f} of them trainings; {high:.0f} to {low:.0f} by what is \
 {"measured and " if rates else ""}assumed of an H100 with {cores} cores
