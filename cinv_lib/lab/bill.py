@@ -65,12 +65,12 @@ class Part:
     cores: core-seconds during which the GPU waits; threads: of them at once, at most.
     """
 
-    images: Mapping[str, float] = field(default_factory=dict)
-    decodes: float = 0
-    cores: float = 0
+    images: Mapping[str, float | int] = field(default_factory=dict)
+    decodes: float | int = 0
+    cores: float | int = 0
     threads: int = 1
 
-    def seconds(self, rates: Mapping[str, float], decode: float, cores: int) -> float:
+    def seconds(self, rates: Mapping[str, float | int], decode: float, cores: int) -> float:
         """A GPU is held so long: by what is slower, its networks or the decoding of files."""
         networks = sum(n / rates[what] for what, n in self.images.items())
         return max(networks, self.decodes * decode / cores) + self.cores / min(self.threads, cores)
@@ -142,7 +142,7 @@ def parts(p: Profile, task: Task) -> list[Part]:
 
 
 def bill(
-    p: Profile, seeds: int, cores: int = 8, rates: Mapping[str, float] | None = None
+    p: Profile, seeds: int, cores: int = 8, rates: Mapping[str, float | int] | None = None
 ) -> pd.DataFrame:
     """By kind of task: how many, GPU-hours (low, middle, high: three assumptions), core-hours,
     millions of images and of decoded files, gigabytes kept.
@@ -167,7 +167,9 @@ def bill(
     return by_kind.sort_values(["training", "middle"], ascending=False)
 
 
-def said(p: Profile, seeds: int, gpus: int, cores: int, rates: Mapping[str, float] | None) -> str:
+def said(
+    p: Profile, seeds: int, gpus: int, cores: int, rates: Mapping[str, float | int] | None
+) -> str:
     """The bill in words."""
     table = bill(p, seeds, cores, rates)
     total, made = table.sum(), table[table.training].sum()
