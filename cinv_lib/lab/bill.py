@@ -38,6 +38,7 @@ RATES = {
 }
 # Core-seconds: a JPEG to a crop; a picture's non-local means; one picture under ImageNet-C.
 DECODE, MEANS, CORRUPT = (0.007, 0.003, 0.003), 0.22, 0.0125
+Rates = Mapping[str, float | int]
 WHICH = ("low", "middle", "high")
 CORRUPTIONS = 95  # 19 kinds, five severities each
 
@@ -65,12 +66,12 @@ class Part:
     cores: core-seconds during which the GPU waits; threads: of them at once, at most.
     """
 
-    images: Mapping[str, float | int] = field(default_factory=dict)
+    images: Rates = field(default_factory=dict)
     decodes: float | int = 0
     cores: float | int = 0
     threads: int = 1
 
-    def seconds(self, rates: Mapping[str, float | int], decode: float, cores: int) -> float:
+    def seconds(self, rates: Rates, decode: float, cores: int) -> float:
         """A GPU is held so long: by what is slower, its networks or the decoding of files."""
         networks = sum(n / rates[what] for what, n in self.images.items())
         return max(networks, self.decodes * decode / cores) + self.cores / min(self.threads, cores)
@@ -81,6 +82,7 @@ def parts(p: Profile, task: Task) -> list[Part]:
     entry: Any = p[task.kind]
     (n, v), more = SIZES[p.data], p.unlabelled or p.data
     draws = getattr(entry, "realisations", 1) if parse(task.operator).is_random else 1
+    drawn = CORRUPTIONS * v
     here = len(entry.operators.get(task.operator) or ())  # severities, of some
     views = p["probe"].recipe.epochs * n
 
@@ -129,10 +131,7 @@ def parts(p: Profile, task: Task) -> list[Part]:
         "loss_bias": lambda: looked(at_each()),
         "pixels": pixels,
         # each is seen by three encoders; drawing them is one core's work
-        "common_corruptions": lambda: [
-            Part({"clip": 3 * CORRUPTIONS * v}),
-            Part(cores=CORRUPT * CORRUPTIONS * v),
-        ],
+        "common_corruptions": lambda: [Part({"clip": 3 * drawn}), Part(cores=CORRUPT * drawn)],
         "tuned_teacher": lambda: probes(clip=5) + looked(4 * n + 2 * at_each()),
         "other_tower": lambda: probes(clip=1, vit=2) + looked(4 * at_each()),
         "blind": lambda: [Part(decodes=3 * files(p.data, n)), *looked(22.5 * v * draws)],
@@ -141,9 +140,7 @@ def parts(p: Profile, task: Task) -> list[Part]:
     return kinds[task.kind]()
 
 
-def bill(
-    p: Profile, seeds: int, cores: int = 8, rates: Mapping[str, float | int] | None = None
-) -> pd.DataFrame:
+def bill(p: Profile, seeds: int, cores: int = 8, rates: Rates | None = None) -> pd.DataFrame:
     """By kind of task: how many, GPU-hours (low, middle, high: three assumptions), core-hours,
     millions of images and of decoded files, gigabytes kept.
 
@@ -167,9 +164,7 @@ def bill(
     return by_kind.sort_values(["training", "middle"], ascending=False)
 
 
-def said(
-    p: Profile, seeds: int, gpus: int, cores: int, rates: Mapping[str, float | int] | None
-) -> str:
+def said(p: Profile, seeds: int, gpus: int, cores: int, rates: Rates | None) -> str:
     """The bill in words."""
     table = bill(p, seeds, cores, rates)
     total, made = table.sum(), table[table.training].sum()
