@@ -44,19 +44,13 @@ CORRUPTIONS = 95  # 19 kinds, five severities each
 
 # Pictures to train on and to score on.
 SIZES = {
-    "imagenet100": (126_689, 5_000),
-    "imagenet100b": (128_987, 5_000),
-    "covid": (5_286, 624),
-    "cifar10": (50_000, 10_000),
-    "cifar100": (50_000, 10_000),
-    "stl10": (5_000, 8_000),
-    "stl10-unlabelled": (100_000, 0),
-}
+    "imagenet100": (126_689, 5_000), "imagenet100b": (128_987, 5_000), "covid": (5_286, 624),
+    "cifar10": (50_000, 10_000), "cifar100": (50_000, 10_000),
+    "stl10": (5_000, 8_000), "stl10-unlabelled": (100_000, 0),
+}  # fmt: skip
 TWINS = 500  # pictures of ten pairs of classes
 # Gigabytes kept of a training: its towers, in half precision.
-KEPT = {"student": 0.24, "baseline": 0.085, "vit_student": 0.3} | dict.fromkeys(
-    ("tuned", "anchored"), 0.48
-)
+KEPT = dict(student=0.24, baseline=0.085, vit_student=0.3, tuned=0.48, anchored=0.48)
 
 
 @dataclass(frozen=True)
