@@ -194,3 +194,25 @@ def test_gradients_that_lie_are_seen():
 def test_examples_in_docstrings():
     failed, run = doctest.testmod(attack)
     assert run and not failed
+
+
+# -- on a GPU ----------------------------------------------------------------------------------
+def on_a_gpu(model):
+    """A model whose input is rounded as cuDNN rounds it in TF32, where that is allowed."""
+
+    def rounded(z):
+        bits = z.detach().contiguous().view(torch.int32)
+        return z + (((bits + 0x1000) & ~0x1FFF).view(torch.float32) - z.detach())
+
+    return lambda z: model(rounded(z) if torch.backends.cudnn.allow_tf32 else z)
+
+
+def test_gradients_are_looked_at_in_float32_where_tf32_is_allowed():
+    x, labels, where = problem(3)
+    model = on_a_gpu(network(3))
+    assert attack.slope(model, x, labels)[0] == pytest.approx(1, abs=0.01)
+    assert torch.backends.cudnn.allow_tf32
+    with_it = attack.slope.__wrapped__(model, x, labels)[0]
+    assert abs(with_it - 1) > 0.05, "the rounding is what it is about"
+    plain = attack.pgd(network(3), x, labels, 0.1, seeded(), 5, where)
+    assert torch.equal(plain, attack.pgd(model, x, labels, 0.1, seeded(), 5, where))

@@ -4,6 +4,7 @@ lacks it ends well."""
 import inspect
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -213,6 +214,7 @@ def test_lessons_without_a_second_start_end_well_and_say_why(
     monkeypatch.setenv("CINV_LESSON", path.stem)
     notebook = nbformat.read(path, as_version=4)
     first = f"""from dataclasses import replace
+from types import SimpleNamespace
 from cinv_lib.lab.profiles import names
 from cinv_lib.lab.profiles.stickers import SMOKE
 {inspect.getsource(lacking)}
@@ -229,3 +231,24 @@ names.PROFILES["smoke"] = lacking(*{changed!r})"""
     shown = "\n".join(str(output.data) for output in run[-1].outputs if "data" in output)
     assert f"- {line}" in shown and "Table 11, quoted" in shown
     assert "The lesson ends here" in run[-1].outputs[-1].traceback[0]
+
+
+def test_no_paper_profile_trains_without_a_gpu_unasked(monkeypatch, tmp_path):
+    """Nothing is begun; CPU=1 has it so, and a profile with small towers never asks."""
+    monkeypatch.setattr(missing, "missing", lambda *_: [])
+    monkeypatch.delenv("CPU", raising=False)
+    lab, begun = Lab(IMAGENET100), []
+    monkeypatch.setattr(Lab, "_get", lambda self, need: begun.append(need))
+    monkeypatch.setattr(type(lab.profile["student"]), "make", lambda *_, **__: None)
+    task = lab.profile["student"].task("mask:0.9")
+    with pytest.raises(missing.Absent, match=r"no GPU here.*PROFILE=imagenet100 CPU=1"):
+        lab.build(task, tmp_path)
+    assert not begun
+    monkeypatch.setenv("CPU", "1")
+    lab.build(task, tmp_path)
+    assert begun
+    monkeypatch.delenv("CPU")
+    missing.refuse_without_gpu(STICKERS)
+    there = SimpleNamespace(device=torch.device("cuda"))
+    monkeypatch.setattr(missing.hardware, "accelerator", lambda: there)
+    missing.refuse_without_gpu(IMAGENET100)

@@ -85,3 +85,25 @@ def test_decoders_share_the_cores_between_the_processes_of_torchrun_alone(monkey
     monkeypatch.setattr(host, "cores", lambda: 64)
     assert hardware.decoders(device) == 16
     assert hardware.decoders(torch.device("cpu")) == 0
+
+
+def cudnn():
+    backends = torch.backends
+    return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"exact": True}, (False, False, False)),
+        ({"exact": False, "benchmark": True}, (True, False, True)),
+        ({"exact": True, "benchmark": True}, (False, False, True)),
+    ],
+)
+def test_how_a_gpu_computes_is_put_back(asked, found):
+    before = cudnn()
+    assert before == (True, False, False), "as PyTorch leaves it"
+    with pytest.raises(ZeroDivisionError), hardware.convolutions(**asked):
+        assert cudnn() == found
+        1 / 0  # noqa: B018
+    assert cudnn() == before

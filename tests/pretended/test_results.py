@@ -1,10 +1,13 @@
 """Every kind of result of a profile is made on the pretended GPU, from very few pictures."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from pretended import device
 
-from cinv_lib.experiments import trainings
+from cinv_lib.experiments import blind
 from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import SMOKE
@@ -40,9 +43,10 @@ def few() -> Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def lab(folders):
+    """All workers of pytest-xdist share what is made, and no other test does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CINV_RUNS", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("CINV_RUNS", str(Path(os.environ["CINV_RUNS"]).with_name("pretended")))
         patch.setenv("TQDM_DISABLE", "1")
         with device.entered():
             yield few()
@@ -68,9 +72,8 @@ def test_every_kind_of_result_is_made_there(kind, lab):
     assert lab.working().teacher.mean.device == device.DEVICE
 
 
-def test_what_is_left_behind_is_found(lab, monkeypatch):
-    """The pretence works: a head that stays on the CPU stops what is made."""
-    real = trainings.probes.Probe.forward
-    monkeypatch.setattr(trainings.probes.Probe, "forward", lambda head, x: real(head, x.cpu()))
+def test_what_is_left_behind_is_found(lab, monkeypatch, tmp_path):
+    """The pretence works: a router that is fitted on the CPU stops what is made."""
+    monkeypatch.setattr(blind, "device_of", lambda towers: torch.device("cpu"))
     with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
-        lab.build(SMALL["clean_probe"].task("identity", 1), lab.store.root)
+        lab.build(SMALL["blind"].task(BLIND), tmp_path)

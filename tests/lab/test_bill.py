@@ -1,0 +1,62 @@
+"""The bill against figures that were counted by hand, from the paper's settings."""
+
+import json
+import sys
+
+import pytest
+
+from cinv_lib.lab import bill
+from cinv_lib.lab.profiles import IMAGENET100, PROFILES, SMOKE, STL10
+
+
+@pytest.mark.parametrize(("seeds", "trainings", "students"), [(1, 35, 21), (3, 101, 59)])
+def test_trainings_of_imagenet100(seeds, trainings, students):
+    table = bill.bill(IMAGENET100, seeds)
+    assert table[table.training].tasks.sum() == trainings
+    assert table.tasks["student"] == students and table.tasks["baseline"] == 11 * seeds
+
+
+def test_a_training_is_495_batches_in_25_epochs():
+    (part,) = bill.parts(IMAGENET100, IMAGENET100["student"].task("mask:0.9"))
+    assert part.decodes == 3_167_225 == 25 * 126_689
+    assert part.images == {"clip trained": 3_167_225, "clip": 3_167_225}
+    said = bill.said(IMAGENET100, 1, 1, 8, None)
+    assert "35 trainings, a student's of 12,375 steps and 3,167,225 pictures" in said
+
+
+def test_hours_are_those_of_the_rates():
+    table = bill.bill(IMAGENET100, 1)
+    one = 3_167_225 * (1 / 1850 + 1 / 5500) / 3600  # the network is slower than eight cores
+    assert table.middle["student"] == pytest.approx(21 * one)
+    assert table[table.training].middle.sum() == pytest.approx(20, abs=0.5)
+    assert table[table.training]["M decodes"].sum() == pytest.approx(35 * 3.167225)
+    starved = bill.bill(IMAGENET100, 1, cores=1)  # at 3 ms a picture, and 333 of them a second
+    assert starved.middle["student"] == pytest.approx(21 * 3_167_225 * 0.003 / 3600)
+    measured = bill.bill(IMAGENET100, 1, rates={"clip trained": 3700, "clip": 11000})
+    assert measured.low["student"] == pytest.approx(21 * 3_167_225 * 0.007 / 8 / 3600)
+    assert measured.high["student"] < table.high["student"]
+
+
+def test_every_kind_of_a_paper_profile_is_billed():
+    for p in (IMAGENET100, STL10):
+        table = bill.bill(p, 1)
+        assert (table[["low", "middle", "high"]] > 0).all(axis=None)
+        assert (table.low >= table.middle).all() and (table.middle >= table.high).all()
+    assert bill.bill(STL10, 1)["M decodes"].sum() == 0, "its pictures are in memory"
+    with pytest.raises(ValueError, match="no bill for 'smoke': expected a profile of imagenet100"):
+        bill.bill(SMOKE, 1)
+
+
+def test_the_command_takes_measured_rates(tmp_path, monkeypatch, capsys):
+    rates = tmp_path / "rates.json"
+    for written, code in ({"clip": 1000}, 0), ({"clop": 1000}, 2):
+        rates.write_text(json.dumps(written))
+        monkeypatch.setattr(sys, "argv", ["bill", "imagenet100", "--rates", str(rates)])
+        if code:
+            with pytest.raises(SystemExit):
+                bill.main()
+            assert "rates ['clop']: expected some of clip" in capsys.readouterr().err
+        else:
+            bill.main()
+            assert "measured and assumed" in capsys.readouterr().out
+    assert {"imagenet100", "stl10"} <= {*PROFILES}
