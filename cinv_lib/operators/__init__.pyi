@@ -1,6 +1,7 @@
 from . import corruptions as corruptions
 from . import functional as functional
 from . import inverse as inverse
+from . import transforms as transforms
 from .base import OPERATORS as OPERATORS
 from .base import Operator as Operator
 from .basic import GaussianBlur as GaussianBlur
@@ -10,3 +11,10 @@ from .basic import Mixture as Mixture
 from .basic import OneOf as OneOf
 from .basic import RandomMask as RandomMask
 from .basic import parse as parse
+from .classical import JPEG as JPEG
+from .classical import BicubicSuperResolution as BicubicSuperResolution
+from .classical import BoxInpainting as BoxInpainting
+from .classical import CompressedSensing as CompressedSensing
+from .classical import PoissonNoise as PoissonNoise
+from .classical import SuperResolution as SuperResolution
+from .code import load_code as load_code

@@ -7,9 +7,10 @@ import hashlib
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,12 +18,16 @@ from torch import Generator, Tensor
 
 from cinv_lib.machine.checks import number, number_text
 from cinv_lib.operators.functional import Device, Rng, uniform
+from cinv_lib.operators.pictures import check_images, unfit
 
 Images = Float[Tensor, "B C H W"]
 Severities = Float[Tensor, "B ..."]  # float64, so that int(H W p) pixels is exact
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # a word in texts, and in names of folders
-RESERVED = ("identity", "mask", "noise", "blur")  # the library's own, in `basic`
+RESERVED = (  # the library's own: the paper's in `basic`, the others in `classical`
+    "identity", "mask", "noise", "blur", "super_resolution", "super_resolution_bicubic",
+    "box_inpainting", "compressed_sensing", "poisson", "jpeg",
+)  # fmt: skip
 OPERATORS: dict[str, type["Operator"]] = {}  # by name: what `parse` knows
 
 CLASS = """
@@ -46,11 +51,13 @@ class Operator(ABC):
                 return x * (keep >= severities.to(x).view(-1, 1, 1, 1))
 
     At severity 0 it has to be the identity, and all its chance has to come from `generator`. A
-    class of the same name that is defined later takes its place, as when a cell is run again.
+    class of the same name that is defined later takes its place, as when a cell is run again. It is
+    tried on two pictures when it is first used. Another process knows it by `operators.load_code`.
 
     name: how its text begins: lower-case letters, digits and "_".
     limits: the smallest and the largest severity. None where it has parts instead of a severity.
     noisy: whether it is random at a fixed severity. False spares evaluation its realisations.
+    size: height and width of a picture that it can take, where it cannot take any.
 
     Raises ValueError where a severity is not finite or outside `limits`, or lo > hi; where a class
     is defined, for a name or limits that are not as above, or a name of the library's own.
@@ -60,6 +67,7 @@ class Operator(ABC):
     name: ClassVar[str]
     limits: ClassVar[tuple[float, float] | None]
     noisy: ClassVar[bool] = True
+    size: ClassVar[tuple[int, int]] = (64, 64)
 
     def __init_subclass__(cls, **arguments):
         super().__init_subclass__(**arguments)
@@ -89,9 +97,12 @@ class Operator(ABC):
     def __call__(self, x: Tensor, generator: Rng = None) -> Float[Tensor, "B 3 H W"]:
         """Corrupt RGB images in [0,1]. Noise is not clipped, so the result may leave [0,1].
 
-        Raises ValueError where x is not float, not `(B, 3, H, W)`, or not in [0,1].
+        Raises ValueError where x is not float, not `(B, 3, H, W)`, or not in [0,1]; where a class
+        of your own returns another shape, type or device, NaN, infinities or grey levels.
         """
-        _check_images(x)
+        check_images(x)
+        for part in getattr(self, "parts", (self,)):
+            check_own(part, x, generator)
         return self.apply(x, self.draw(len(x), generator, x.device), generator)
 
     @abstractmethod
@@ -124,6 +135,35 @@ class Operator(ABC):
             )
         return replace(self, severity=severity)
 
+    @staticmethod
+    def of_physics(
+        physics: Any,
+        severity: str | None = None,
+        make: Callable[[Tensor, int], dict[str, Any]] | None = None,
+        back: Literal["dagger", "adjoint"] | Callable[[Tensor, Any], Tensor] = "dagger",
+        name: str | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> "Operator":
+        """An operator of an object of deepinv's physics: y = A(x) and its noise, and back to a
+        picture. `operators.physics` says how it is made, with three examples.
+
+        Args:
+            physics: a clone of it is used; in float32, without gradients.
+            severity: the keyword of `physics(x, ...)` that takes a number a picture, as "sigma".
+                The operator is made at severity 1; `.at(0.1)` or `.at((0.1, 0.3))` is another.
+            make: instead, a function of the severities (B,) and a seed, which returns keywords.
+                Without either the strength is fixed, and the severity 1.
+            back: the pseudo-inverse "dagger", the "adjoint", or a function of y and the physics.
+            name: how its text begins; "physics_blur" for a Blur, if not said.
+            size: height and width of the pictures; else the physics' own, or 64 by 64.
+
+        Raises ValueError where two pictures, tried now, come back complex, in another shape, with
+        NaN or infinities, or not at all.
+        """
+        from cinv_lib.operators.physics import operator
+
+        return operator(physics, severity, make, back, name, size)
+
     def __str__(self) -> str:
         return f"{self.name}:" + "..".join(number_text(s) for s in sorted(set(self.bounds)))
 
@@ -147,29 +187,44 @@ def _of_the_library(cls: type) -> bool:
     return cls.__module__.startswith("cinv_lib.")
 
 
-def _check_images(x: object) -> None:
-    if not (isinstance(x, Tensor) and x.is_floating_point()):
-        kind = getattr(x, "dtype", type(x).__name__)
-        raise ValueError(f"images are {kind}; expected a tensor of floats in [0,1]: divide by 255")
-    if x.ndim != 4 or x.shape[1] != 3 or x.numel() == 0:
-        raise ValueError(
-            f"images have shape {tuple(x.shape)}; expected RGB (B, 3, H, W): add a batch axis by "
-            "x[None], repeat a grey channel three times"
-        )
-    lo, hi = (bound.item() for bound in x.detach().aminmax())
-    if not (lo >= -1e-4 and hi <= 1 + 1e-4):  # `not`: NaN must fail. 1e-4: resizing rounds
-        raise ValueError(
-            f"images run from {lo:.4g} to {hi:.4g}; expected [0,1]: divide grey levels by 255, "
-            "corrupt before normalising, and chain operators in a Mixture"
-        )
+def check_own(op: Operator, x: Images, generator: Rng = None) -> None:
+    """Try an operator from outside the library on two pictures like these, once for each class,
+    device and type. Raise ValueError where what it returns cannot be used."""
+    cls, kind = type(op), (x.device.type, x.dtype)
+    if cls.name in RESERVED or kind in vars(cls).get("_tried", ()):
+        return
+    two = torch.linspace(0, 1, 2 * x[0].numel(), dtype=x.dtype, device=x.device)
+    two = two.view(2, *x.shape[1:])
+
+    def made() -> Any:
+        own = Generator(generator.device if generator else x.device).manual_seed(0)
+        return op.apply(given, op.draw(2, own, x.device), own)
+
+    with torch.no_grad():
+        given = two.clone()
+        y = made()
+        says = "changes the pictures that it is given; expected a new tensor: x.clone(), x * ..."
+        if torch.equal(given, two):
+            says = unfit(y, two, hasattr(op, "physics"))
+        if not says and not torch.equal(y, made()):
+            says = (
+                "returns two results for equal generators; expected all chance to come from "
+                "`generator`: torch.rand(..., generator=generator, device=x.device)"
+            )
+    if says:
+        raise ValueError(f"{op} ({cls.__name__}.apply) {says}")
+    cls._tried = {*vars(cls).get("_tried", ()), kind}
 
 
 def described(op: Operator) -> str | list[str]:
     """The operator in a description: its text; of one that is defined outside the library, whose
-    definition may change, also a fingerprint: what it does to one picture with one generator."""
+    definition may change, also a fingerprint: what it does to one picture with one generator, at
+    eight severities of a range."""
     parts = getattr(op, "parts", (op,))
-    if all(_of_the_library(type(part)) for part in parts):
+    if all(part.name in RESERVED for part in parts):
         return str(op)
-    picture = torch.linspace(0, 1, 3 * 64 * 64, device="cpu").view(1, 3, 64, 64)
-    made = op(picture, Generator().manual_seed(0)).contiguous()
+    height, width = next(part.size for part in parts if part.name not in RESERVED)
+    picture = torch.linspace(0, 1, 3 * height * width, device="cpu").view(1, 3, height, width)
+    several = 8 if any(part.bounds[0] < part.bounds[1] for part in parts) else 1
+    made = op(picture.expand(several, -1, -1, -1), Generator().manual_seed(0)).contiguous()
     return [str(op), hashlib.sha256(made.numpy().tobytes()).hexdigest()[:16]]

@@ -18,8 +18,17 @@ from typing import Any
 import torch
 
 from cinv_lib.machine.checks import number, number_text, read_number
-from cinv_lib.operators import functional
-from cinv_lib.operators.base import CLASS, OPERATORS, Device, Images, Operator, Rng, Severities
+from cinv_lib.operators import classical, functional  # noqa: F401  (`parse` knows classical's)
+from cinv_lib.operators.base import (
+    CLASS,
+    OPERATORS,
+    RESERVED,
+    Device,
+    Images,
+    Operator,
+    Rng,
+    Severities,
+)
 
 
 @dataclass(frozen=True)
@@ -208,9 +217,12 @@ def _object(given: object) -> Operator:
 def _parse_part(text: str) -> Operator:
     name, colon, severity = text.strip().partition(":")
     if name not in OPERATORS:
+        known = ", ".join(dict.fromkeys([*RESERVED, *OPERATORS]))
         raise ValueError(
-            f"unknown operator {text!r}; known are {', '.join(OPERATORS)}, for example 'identity', "
-            "'mask:0.9', 'noise:0.1..0.3', 'blur:9', 'blur:1..5@0.8+noise:0.05..0.5@0.8'"
+            f"unknown operator {text!r}; known are {known}, for example 'identity', 'mask:0.9', "
+            "'noise:0.1..0.3', 'blur:9', 'blur:1..5@0.8+noise:0.05..0.5@0.8'. One of your own is "
+            "known to the process that defines its class: run its cell, or write it into a file "
+            "and call operators.load_code('my_ops.py')"
         )
     if name == Identity.name and not colon:
         return Identity()

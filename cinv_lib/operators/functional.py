@@ -1,8 +1,10 @@
-"""The arithmetic of the forward operators: masks, Gaussian taps, convolution, random numbers.
+"""The arithmetic of the forward operators: masks, boxes, convolution, resampling, random numbers.
 
 Plain functions of a whole batch with a severity for each image; `operators` puts names to them.
+`transforms` has the cosine transform, and what is made of it.
 """
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -54,6 +56,32 @@ def random_keep(
     return ~gone.view(b, 1, height, width)
 
 
+def box_keep(
+    shares: Float[Tensor, " B"], height: int, width: int, generator: Rng = None
+) -> Bool[Tensor, "B 1 H W"]:
+    """False in one box an image, at a place where it fits, each as likely.
+
+    The box has the image's proportions as closely as whole pixels allow: round(H √p) rows, at least
+    one, and as many columns as bring its area closest to p H W. A share p of 0 is no box.
+
+    >>> (~box_keep(torch.tensor([0.25, 0.0]), 8, 12)).sum(dim=(1, 2, 3))
+    tensor([24,  0])
+    """
+    shares = shares.double()
+    rows = (height * shares.sqrt()).round().clamp(min=1)
+    columns = (shares * (height * width) / rows).round().clamp(max=width)
+    u = uniform((len(shares), 2), generator, shares.device)
+    top = (u[:, 0] * (height - rows + 1)).floor()
+    left = (u[:, 1] * (width - columns + 1)).floor()
+
+    def within(first: Tensor, count: Tensor, side: int) -> Bool[Tensor, "B side"]:
+        place = torch.arange(side, device=shares.device)
+        return (place >= first[:, None]) & (place < (first + count)[:, None])
+
+    box = within(top, rows, height)[:, :, None] & within(left, columns, width)[:, None, :]
+    return ~box[:, None]
+
+
 def gaussian_taps(sigmas: Float[Tensor, " B"]) -> Float[Tensor, "B taps"]:
     """Weights of a Gaussian at -r .. r pixels, one row a σ: 0 beyond its own round(2σ), sum 1.
 
@@ -87,29 +115,77 @@ def convolve(x: Float[Tensor, "B C H W"], taps: Float[Tensor, "B n"]) -> Float[T
     return x.view(b, c, h, w)
 
 
+def lower_resolution(
+    x: Float[Tensor, "B C H W"], factors: Float[Tensor, " B"], bicubic: bool = False
+) -> Float[Tensor, "B C H W"]:
+    """Image i with `factors[i]` times fewer rows and columns, shown again at its full size.
+
+    It has round(H / factor) rows on the way, at least one, and columns likewise. Down by the mean
+    over areas and up by the nearest pixel; or both bicubic, without aliasing (weights of a = -1/2).
+    Factors up to 1 leave an image as it is.
+    """
+    height, width = x.shape[-2:]
+    full = torch.tensor([[height, width]], device="cpu", dtype=torch.float64)
+    factors = factors.double().cpu().clamp(min=1)
+    sizes = (full / factors[:, None]).round().clamp(min=1).long()
+    y = x.clone()
+    with torch.autocast(x.device.type, enabled=False):  # bf16 would be off by a grey level
+        for size in sizes[factors > 1].unique(dim=0):
+            rows = ((sizes == size).all(dim=1) & (factors > 1)).nonzero()[:, 0].to(x.device)
+            low_high = (tuple(size.tolist()), (height, width))
+            small = x[rows]
+            for to, by in zip(low_high, ("area", "nearest"), strict=True):
+                how = {"mode": "bicubic", "antialias": True} if bicubic else {"mode": by}
+                small = F.interpolate(small, size=to, **how)
+            y[rows] = small
+    return y
+
+
 def normal(
     shape: Shape, dtype: torch.dtype, generator: Rng, device: Device
 ) -> Float[Tensor, "B ..."]:
-    """Standard normal numbers.
-
-    A CPU generator hands out its numbers one after the other, and that is nearly all the time that
-    noise takes. So on the CPU every 8 images have a stream of their own, seeded from `generator`,
-    and threads fill them. How many threads makes no difference to the numbers.
-    """
+    """Standard normal numbers."""
     with torch.inference_mode(False):  # threads are not in it, and may not write to its tensors
         out = _empty(shape, dtype, generator, device)
     if out.device.type != "cpu":
         return out.normal_(generator=generator).to(device)
     streams = out.split(IMAGES_PER_STREAM)
+    _in_streams(lambda i, own: streams[i].normal_(generator=own), streams, generator)
+    return out.to(device)
+
+
+def poisson(rates: Float[Tensor, "B ..."], generator: Rng = None) -> Float[Tensor, "B ..."]:
+    """Poisson numbers with these means; there are no gradients through them."""
+    device, rates = rates.device, rates.detach()
+    rates = rates.to(generator.device if generator else device)
+    if rates.device.type != "cpu":
+        return torch.poisson(rates, generator=generator).to(device)
+    with torch.inference_mode(False):
+        out = torch.empty_like(rates)
+        pairs = list(zip(out.split(IMAGES_PER_STREAM), rates.split(IMAGES_PER_STREAM), strict=True))
+
+    def fill(i: int, own: Generator) -> None:
+        to, means = pairs[i]
+        to.copy_(torch.poisson(means, generator=own))
+
+    _in_streams(fill, pairs, generator)
+    return out.to(device)
+
+
+def _in_streams(
+    fill: Callable[[int, Generator], object], streams: Sequence[object], generator: Rng
+) -> None:
+    """Fill each part of a batch with random numbers from a stream of its own, in threads.
+
+    A CPU generator hands out its numbers one after the other, and that is nearly all the time that
+    noise takes. So on the CPU every 8 images have a stream of their own, seeded from `generator`,
+    and threads fill them. How many threads makes no difference to the numbers.
+    """
     seeds = torch.randint(2**32, (len(streams),), generator=generator, device="cpu").tolist()
-
-    def fill(stream: Tensor, seed: int) -> None:
-        stream.normal_(generator=Generator().manual_seed(seed))
-
     # a pool for each call: one that is kept would hang in forked workers, and save 0.1 ms
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(fill, streams, seeds))
-    return out.to(device)
+        own = (Generator().manual_seed(seed) for seed in seeds)
+        list(pool.map(fill, range(len(streams)), own))
 
 
 def uniform(shape: Shape, generator: Rng, device: Device) -> Float[Tensor, "..."]:
