@@ -13,6 +13,7 @@ said they do as the paper does. The functions below, in the folders, take object
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -24,6 +25,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.pairs import Pairs
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.export import export
 from cinv_lib.evaluation import embedding_files, probe, scores
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.scores import Contestant, Head, Model
@@ -72,29 +74,43 @@ def load_encoder(
 
     Args:
         name: one of the embedded ("stickers-clip"), open_clip's ARCHITECTURE/TAG
-            ("ViT-B-32-quickgelu/openai"), "resnet101/imagenet", or a folder of `save_encoder`.
+            ("ViT-B-32-quickgelu/openai"), "hf-hub:ORG/NAME", "resnet101/imagenet", or a folder of
+            `save_encoder` or in open_clip's form.
         weights: a file, for an architecture without a tag.
         cache_dir: where downloads are kept, other than where the Hugging Face hub keeps its own.
         tower: for a folder of an `Encoder.wrap`, its module made again.
 
     Raises ValueError or FileNotFoundError for a name that is not known, or weights that are absent,
-    damaged or of another shape; each says what to do.
+    damaged or of another shape, ImportError for a text tower of a package that is not installed;
+    each says what to do.
     """
     return encoders.load(name, weights=weights, cache_dir=cache_dir, tower=tower)
 
 
-def save_encoder(encoder: Encoder, folder: str | Path, dtype: torch.dtype = torch.float32) -> Path:
+def save_encoder(
+    encoder: Encoder,
+    folder: str | Path,
+    dtype: torch.dtype = torch.float32,
+    repo: str | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> Path:
     """Write an encoder, so that `load_encoder(folder)` gives it back, and returns the folder.
 
-    A CLIP is written as open_clip reads it, `open_clip.create_model("local-dir:FOLDER")`, its text
-    tower with it. Of an `Encoder.wrap` the weights and the preprocessing are written.
+    A CLIP is written as open_clip reads it, `open_clip.create_model("local-dir:FOLDER")`, with its
+    text tower and tokenizer. Of an `Encoder.wrap` the weights and the preprocessing are written.
+    README.md is its model card, which has the command that uploads the folder.
 
     Args:
         dtype: torch.float32, exact, or torch.float16, half the size.
+        repo: "ORG/NAME", where the folder will be on the Hugging Face hub.
+        card: what the card shall say: license, base_model, tags, ... for its header; scores, a
+            number by each name or a table of `summary`; anything else as it is, {"operator":
+            "mask:0.9", "loss": "st:0.1", "data": "my_pictures", "seed": 0}.
 
-    Raises ValueError for another dtype or weights that do not fit it, OSError for a full disk.
+    Raises ValueError for another dtype or weights that do not fit it, a repo that is none, or
+    scores of another kind; OSError for a full disk.
     """
-    return encoders.save(encoder, folder, dtype)
+    return export(encoder, folder, dtype, repo, card)
 
 
 def distill(

@@ -10,6 +10,7 @@ from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from cinv_lib import paper
+from cinv_lib.encoders.captions import NoWords
 from cinv_lib.lab import missing
 
 SHOWS = {  # lesson -> the paper's tables and figures that it stands beside; others: table 1
@@ -60,4 +61,4 @@ def _cell(value: float, error: float, metric: str) -> str:
 
 # A lesson imports this by importing its exercises' `check`.
 if (shell := get_ipython()) is not None:
-    shell.set_custom_exc((missing.Absent,), shown)
+    shell.set_custom_exc((missing.Absent, NoWords), shown)

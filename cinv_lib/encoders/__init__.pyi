@@ -1,7 +1,10 @@
 from . import any_module as any_module
+from . import card as card
 from . import config as config
+from . import folder as folder
 from . import inference as inference
 from . import published as published
+from . import tokenizer as tokenizer
 from . import weight_files as weight_files
 from . import words as words
 from .captions import TEMPLATE as TEMPLATE
@@ -11,3 +14,4 @@ from .encoder import fresh as fresh
 from .encoder import load as load
 from .encoder import save as save
 from .encoder import student_of as student_of
+from .export import export as export

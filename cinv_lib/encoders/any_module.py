@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from cinv_lib.encoders import weight_files
-from cinv_lib.encoders.config import WRAPPED
+from cinv_lib.encoders.config import IMAGENET_PREPROCESS, WRAPPED
 
 
-def config(module: nn.Module, preprocess: dict[str, Any], name: str) -> dict[str, Any]:
+def config(module: nn.Module, given: dict[str, Any], name: str) -> dict[str, Any]:
     """The configuration of a module, as `Encoder` takes it. Raises as `Encoder.wrap` says."""
+    preprocess = _preprocessing(module, given, name)
     size, mean, std = preprocess["size"], preprocess["mean"], preprocess["std"]
     if size < 1 or len(mean) != 3 or len(std) != 3 or not all(s > 0 for s in std):
         raise ValueError(
@@ -24,6 +25,24 @@ def config(module: nn.Module, preprocess: dict[str, Any], name: str) -> dict[str
         )
     model_cfg = {"embed_dim": width(module, size, name)}
     return {"kind": WRAPPED, "model_cfg": model_cfg, "preprocess_cfg": preprocess}
+
+
+def _preprocessing(module: nn.Module, given: dict[str, Any], name: str) -> dict[str, Any]:
+    """What is given, else what the module says of itself, as those of timm do, else ImageNet's."""
+    own = getattr(module, "pretrained_cfg", None) or {}
+    own = {key: own[key] for key in ("mean", "std", "interpolation") if own.get(key)} | {
+        "size": own["input_size"][-1] if own.get("input_size") else None
+    }
+    size = own["size"] if given["size"] is None else given["size"]
+    if size is None:
+        raise ValueError(
+            f"{name} does not say which pictures it takes; expected image_size, the side in "
+            f"pixels, and mean and std of its training: Encoder.wrap(module, image_size=224, "
+            f"mean={IMAGENET_PREPROCESS['mean']}, std={IMAGENET_PREPROCESS['std']}) are ImageNet's"
+        )
+    said = {key: value for key, value in given.items() if value is not None}
+    found: dict[str, Any] = IMAGENET_PREPROCESS | own | {"size": size} | said
+    return found | {key: tuple(map(float, found[key])) for key in ("mean", "std")}
 
 
 @torch.no_grad()

@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from cinv_lib.encoders import words
+from cinv_lib.encoders import tokenizer
 from cinv_lib.encoders.encoder import Encoder
 
 TEMPLATE = "a photo of a {}"  # how a class is asked for in words
+
+
+class NoWords(ValueError):
+    """An encoder without a text tower was asked in words."""
+
+
+def need_words(encoder: Encoder) -> None:
+    """Raise NoWords where an encoder has no text tower."""
+    if encoder.clip is None:
+        raise NoWords(
+            f"{encoder.name} has no text tower, so it cannot be asked in words. Students, probes "
+            f"and baselines do without; for words take a CLIP, such as stickers-clip"
+        )
 
 
 @torch.no_grad()
@@ -23,10 +35,9 @@ def text_embeddings(
 
     Returns (K, d), rows of length one: the weights of a zero-shot classifier over K classes.
     Raises ValueError when the encoder has no text tower, when a name is empty, or when a word is
-    not one that it knows (CLIP's own tokenizer knows all).
+    not one that it knows (CLIP's own tokenizer knows all), and what `tokenizer.of` raises.
     """
-    if encoder.clip is None:
-        raise ValueError(f"{encoder.name} has no text tower, so it cannot be asked in words")
+    need_words(encoder)
     names, templates = _texts("names", names), _texts("templates", templates)
     if not names or not templates or any(t.count("{}") != 1 for t in templates):
         raise ValueError(
@@ -35,13 +46,11 @@ def text_embeddings(
     empty = [name for name in names if not any(map(str.isalnum, name))]
     if empty:
         raise ValueError(f"the name {empty[0]!r} has no word in it; expected one for each class")
-    tokenizer, vocabulary = _tokenizer(encoder, [*names, *templates])
+    tokenize = tokenizer.of(encoder, [*names, *templates])
     total = torch.zeros(len(names), encoder.dim, device=encoder.mean.device)
     for template in templates:
-        tokens = tokenizer([template.replace("{}", name) for name in names])
-        if not bool((tokens.amax(dim=1) == vocabulary - 1).all()):
-            # The text tower reads its answer at the highest id, which must be the end token.
-            raise ValueError(f"{encoder.name}: the tokenizer does not fit {vocabulary} words")
+        tokens = tokenize([template.replace("{}", name) for name in names])
+        tokenizer.check(encoder, tokens)
         chunks = tokens.to(total.device).split(256)
         total += torch.cat([encoder.clip.encode_text(t, normalize=True) for t in chunks])
     return F.normalize(total, dim=-1)
@@ -53,22 +62,3 @@ def _texts(what: str, given: Any) -> list[str]:
     if given is None or isinstance(given, str) or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{what} is {given!r}; expected a list of texts, as ['cat', 'star']")
     return texts
-
-
-def _tokenizer(encoder: Encoder, texts: Sequence[str]):
-    """The tokenizer that fits the text tower, and the size of its vocabulary.
-
-    Raises ValueError where it is of the embedded world's few hundred words and `texts` have others.
-    """
-    cfg = encoder.config["model_cfg"]["text_cfg"]
-    length, size = cfg.get("context_length", 77), cfg.get("vocab_size", 49408)
-    if size == 49408:  # CLIP's byte-pair encoding, as OpenAI and open_clip use it
-        return open_clip.SimpleTokenizer(context_length=length), size
-    strange = words.unknown(texts)
-    if strange:
-        # All of them have one token, which no training has met: the answer would be chance.
-        raise ValueError(
-            f"{encoder.name} does not know {', '.join(map(repr, strange[:5]))}; expected words of "
-            f"{words.VOCABULARY}, in names and in templates"
-        )
-    return words.tokenizer(length), size

@@ -7,6 +7,7 @@ addition a "kind": "modified-resnet" or "torchvision-resnet101"; a module of a r
 """
 
 import copy
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,25 @@ EMBEDDED = {
 }
 
 # Written out on purpose: what these towers were trained with, to check the libraries against.
-OPENAI_PREPROCESS = {
+OPENAI_PREPROCESS: dict[str, Any] = {
     "size": 224,
     "mean": (0.48145466, 0.4578275, 0.40821073),
     "std": (0.26862954, 0.26130258, 0.27577711),
     "interpolation": "bicubic",
 }
-IMAGENET_PREPROCESS = {
+IMAGENET_PREPROCESS: dict[str, Any] = {
     "size": 224,
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
     "interpolation": "bilinear",
+}
+# In place of what open_clip's own training draws from torch's global generator, or downloads: a
+# student sees whole pictures through whole towers, and a seed decides all.
+STILL = {
+    "patch_dropout": 0.0,
+    "timm_drop": 0.0,
+    "timm_drop_path": None,
+    "timm_model_pretrained": False,
 }
 # The weights of the paper's baseline: what torchvision's pretrained=True meant in 2021.
 RESNET101 = torchvision.models.ResNet101_Weights.IMAGENET1K_V1
@@ -65,16 +74,34 @@ def named(name: str) -> dict[str, Any]:
         near = [m for m in open_clip.list_models() if m.startswith(name[:4])][:4]
         raise ValueError(
             f"unknown encoder {name!r}: expected {', '.join(EMBEDDED)}, resnet101/imagenet, a "
-            f"folder written by encoders.save, or ARCHITECTURE/TAG of open_clip such as "
+            f"folder written by encoders.save, hf-hub:ORGANISATION/NAME, or ARCHITECTURE/TAG of "
+            f"open_clip such as "
             f"{', '.join(near) or 'RN101-quickgelu/openai'}"
         )
-    if "hf_model_name" in model_cfg["text_cfg"] or "multimodal_cfg" in model_cfg:
-        raise ValueError(
-            f"{name}: its text tower is not open_clip's own; take another architecture, "
-            f"such as RN101-quickgelu"
-        )
+    _check_towers(name, model_cfg)
     size = model_cfg["vision_cfg"].get("image_size", 224)
     return {"model_cfg": model_cfg, "preprocess_cfg": {**OPENAI_PREPROCESS, "size": size}}
+
+
+def _check_towers(name: str, model_cfg: dict[str, Any]) -> None:
+    """Raise ValueError for a CoCa, ImportError for a text tower that needs transformers."""
+    if "multimodal_cfg" in model_cfg:
+        raise ValueError(
+            f"{name} is a CoCa, which also writes captions, and its towers are made for that; "
+            f"take a CLIP, as ViT-B-32-quickgelu/openai"
+        )
+    if "hf_model_name" in model_cfg.get("text_cfg", {}):
+        need_transformers(name, "its text tower")
+
+
+def need_transformers(name: str, what: str) -> None:
+    """Raise ImportError, with the command, where the package transformers is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        raise ImportError(
+            f"{name}: {what} is from the package transformers, which is not installed; "
+            f"`pip install transformers` (in the course's own environment: "
+            f"`.venv/bin/python -m uv pip install transformers`)"
+        )
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -84,7 +111,13 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         config = read_json(path)
-        model_cfg, preprocess = config["model_cfg"], config["preprocess_cfg"]
+        model_cfg, preprocess = config["model_cfg"], config.get("preprocess_cfg") or {}
+        if unknown := [key for key in ("mean", "std") if not preprocess.get(key)]:
+            raise ValueError(
+                f"its preprocess_cfg has no {' and no '.join(unknown)}, so nobody knows what the "
+                f"encoder was trained to see; OpenAI's are mean "
+                f"{list(OPENAI_PREPROCESS['mean'])}, std {list(OPENAI_PREPROCESS['std'])}"
+            )
         own = preprocess["size"] if config.get("kind") == WRAPPED else 224
         size = model_cfg.get("vision_cfg", {}).get("image_size", own)
         complete = {"size": size, "interpolation": "bicubic", **preprocess}
@@ -114,6 +147,13 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
     """
     try:
         return _build(name, config)
+    except OSError as e:  # transformers asks the hub for the shape of a text tower
+        tower = config["model_cfg"]["text_cfg"]["hf_model_name"]
+        raise FileNotFoundError(
+            f"{name}: the shape of its text tower, {tower} on the hub, is not on this machine "
+            f"({str(e).splitlines()[0]}); where there is a network run "
+            f"`hf download {tower} config.json`"
+        ) from e
     except (KeyError, TypeError, RuntimeError, ArithmeticError, AttributeError) as e:
         raise ValueError(
             f"{name}: no encoder has the shape in its configuration ({type(e).__name__}: {e}); "
@@ -129,7 +169,12 @@ def _build(name: str, config: dict[str, Any]) -> nn.Module:
             f"make that module again and give it: load({name!r}, tower=module)"
         )
     if kind == "clip":
-        custom = cfg.pop("custom_text", False)
+        _check_towers(name, cfg)
+        own_text = "hf_model_name" not in cfg["text_cfg"]
+        custom = cfg.pop("custom_text", False) or not own_text
+        if not own_text:  # the weights are read from the encoder's own file
+            cfg["text_cfg"]["hf_model_pretrained"] = False
+        cfg["vision_cfg"] |= {k: v for k, v in STILL.items() if k in cfg["vision_cfg"]}
         clip = (CustomTextCLIP if custom else CLIP)(**cfg)
         set_model_preprocess_cfg(clip, config["preprocess_cfg"])
         return clip
@@ -171,6 +216,7 @@ def published(architecture: str, tag: str, config: dict[str, Any]) -> dict[str, 
         record, size = open_clip.get_pretrained_cfg(architecture, tag), preprocess["size"]
         check_activation(name, architecture, record.get("quick_gelu", False), config)
     found = {"size": size} | {k: record[k] for k in ("mean", "std", "interpolation")}
+    found |= {k: record[k] for k in ("resize_mode",) if k in record}
     for key, value in preprocess.items() if tag in ("openai", "imagenet") else ():
         got = tuple(found[key]) if key in ("mean", "std") else found[key]
         if got != value:

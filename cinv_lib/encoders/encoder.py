@@ -1,12 +1,10 @@
 """Image encoders: the teacher R, the student S, and the supervised stand-ins.
 
-Every encoder takes pictures in [0,1] and normalises with its own mean and standard deviation
-inside `forward`. A corruption is applied *before*, in [0,1] (noise is not clipped), so that a
-missing pixel is black whatever the encoder.
+Every encoder takes pictures in [0,1] and normalises with its own mean and deviation in `forward`.
+A corruption comes *before*, in [0,1] (noise is not clipped): a missing pixel is always black.
 
-CLIP models are whole open_clip models: only the image tower embeds pictures and only it is trained
-in a student, but the text tower travels along, so that a saved student is a CLIP again and can be
-asked in words (`captions.text_embeddings`).
+CLIP models are whole open_clip models: only the image tower embeds pictures and is trained in a
+student. The text tower travels along: a saved student can be asked in words (`captions`).
 """
 
 import copy
@@ -19,9 +17,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from cinv_lib.encoders import any_module, published, weight_files
+from cinv_lib.encoders import any_module, folder, published, weight_files
 from cinv_lib.encoders import config as encoder_config
-from cinv_lib.encoders.config import CLIP_FILES, EMBEDDED, IMAGENET_PREPROCESS, TOWER_FILES
+from cinv_lib.encoders.config import CLIP_FILES, EMBEDDED, TOWER_FILES
 
 
 class Encoder(nn.Module):
@@ -31,9 +29,11 @@ class Encoder(nn.Module):
     tower: the module that embeds normalised pictures (`clip.visual` where there is a clip).
     image_size: side S of the pictures it takes; dim: length d of the embedding.
     config: what `save` writes, enough to build the same shape again (see `config`).
+    tokenizer: the folder of its text tower's own tokenizer, where it came with one; else None.
     """
 
     clip: nn.Module | None
+    tokenizer: Path | None = None
 
     def __init__(self, name: str, config: dict[str, Any], clip=None, tower=None):
         super().__init__()
@@ -56,25 +56,26 @@ class Encoder(nn.Module):
     def wrap(
         cls,
         module: nn.Module,
-        image_size: int,
-        mean: Sequence[float | int] = IMAGENET_PREPROCESS["mean"],
-        std: Sequence[float | int] = IMAGENET_PREPROCESS["std"],
-        interpolation: str = IMAGENET_PREPROCESS["interpolation"],
+        image_size: int | None = None,
+        mean: Sequence[float | int] | None = None,
+        std: Sequence[float | int] | None = None,
+        interpolation: str | None = None,
         name: str | None = None,
     ) -> "Encoder":
         """Any module that embeds pictures, as an encoder: a teacher of your own.
 
         Args:
-            module: normalised pictures (B, 3, S, S) to embeddings (B, d); d is found by trying. It
-                is kept, not copied, and put into eval mode.
+            module: normalised pictures (B, 3, S, S) to embeddings (B, d). It is kept, not copied,
+                and put into eval mode.
             image_size: S, the side in pixels of the pictures that it takes.
-            mean, std: of the three channels in [0,1], as in its training; ImageNet's if not said.
-                (0, 0, 0) and (1, 1, 1) where it normalises by itself.
-            interpolation: how its training resized, "bilinear" or "bicubic"; only written down.
+            mean, std: of the three channels in [0,1], as in its training; (0, 0, 0) and (1, 1, 1)
+                where it normalises by itself.
+            interpolation: how its training resized, "bilinear" or "bicubic".
             name: what errors and charts call it; the name of its class if not said.
 
-        `save` writes its weights and its preprocessing, and `load(folder, tower=module)` fills a
-        module that was made again.
+        A model of timm says all four itself. Of any other module the size must be said, and what
+        else is not said is ImageNet's. `save` writes its weights and its preprocessing, and
+        `load(folder, tower=module)` fills a module that was made again.
 
         Raises ValueError for a size, means or stds that cannot be, or a module without embeddings.
 
@@ -82,7 +83,6 @@ class Encoder(nn.Module):
         5
         """
         name = name or type(module).__name__
-        mean, std = tuple(map(float, mean)), tuple(map(float, std))
         given = dict(size=image_size, mean=mean, std=std, interpolation=interpolation)
         config = any_module.config(module, given, name)
         device = next(module.parameters(), torch.zeros((), device="cpu")).device
@@ -129,23 +129,24 @@ def load(
     """An encoder with its weights, float32, in eval mode, on the CPU.
 
     name:
-      "stickers-clip", "stickers-supervised", "stickers-100-supervised": the embedded ones
-        (cinv_lib/weights);
+      "stickers-clip", "stickers-supervised", ...: the embedded ones (cinv_lib/weights);
       "RN101-quickgelu/openai": any open_clip ARCHITECTURE/TAG, from the local Hugging Face cache
         (or `cache_dir`), else downloaded;
       "RN101-quickgelu" with weights=PATH: an open_clip architecture and a file (.safetensors,
         .pt, or OpenAI's own RN101.pt);
+      "hf-hub:ORG/NAME": a repository of the hub in open_clip's form, likewise;
       "resnet101/imagenet": torchvision's, classifier removed; or with weights=PATH;
-      a folder written by `save`, or the .safetensors file in such a folder.
+      a folder written by `save` or in open_clip's form, "local-dir:" before it or not, or the
+        .safetensors file in such a folder.
     tower: for a folder of an `Encoder.wrap`, its module made again, which is filled and kept.
 
-    Raises FileNotFoundError (absent weights; within three seconds where the hub is out of reach) or
-    ValueError (unknown name, truncated file, other architecture, wrong activation). Each names what
-    was looked for and what to do.
+    Raises FileNotFoundError (absent weights; within three seconds where the hub is out of reach),
+    ValueError (unknown name, truncated file, other architecture, wrong activation) or ImportError
+    (transformers is needed), naming what was looked for and what to do.
     """
-    text = str(name)
+    text = str(name).removeprefix(folder.LOCAL)
     if tower is not None:
-        return _load_saved(Path(text), tower)
+        return _load_saved(text, tower)
     if text in EMBEDDED:
         config_file, shipped = (encoder_config.WEIGHTS / text / f for f in EMBEDDED[text])
         if weights is None and not shipped.is_file():
@@ -154,8 +155,9 @@ def load(
                 f"{shipped}` brings it back, `python -m data_prep teacher` trains it again"
             )
         return _filled(text, encoder_config.read(config_file), Path(weights or shipped))
-    if weights is None and (Path(text).is_dir() or text.endswith(".safetensors")):
-        return _load_saved(Path(text))
+    own = text != str(name) or text.startswith(folder.HUB)
+    if weights is None and (own or Path(text).is_dir() or text.endswith(".safetensors")):
+        return _load_saved(text, cache_dir=cache_dir)
     shape, _, tag = text.partition("/")
     config = encoder_config.named(shape)
     if shape == "resnet101" and weights is not None:
@@ -169,15 +171,8 @@ def load(
                 f"(weights=PATH), or use encoders.fresh({text!r}, seed)"
             )
         return _filled(text, config, published.open_clip_weights(text, record, cache_dir))
-    weights = Path(weights)
-    if weights.is_file() and weight_files.is_torchscript(weights):
-        # Only OpenAI published CLIP in this form, and always with QuickGELU.
-        encoder_config.check_activation(text, shape, True, config)
-    beside = weights.parent / CLIP_FILES[0]
-    if beside.is_file():
-        quick = bool(encoder_config.read(beside)["model_cfg"].get("quick_gelu", False))
-        encoder_config.check_activation(text, shape, quick, config)
-    return _filled(text, config, weights)
+    folder.check_activation(text, shape, Path(weights), config)
+    return _filled(text, config, Path(weights))
 
 
 def student_of(teacher: Encoder) -> Encoder:
@@ -188,43 +183,49 @@ def student_of(teacher: Encoder) -> Encoder:
     return student
 
 
-def save(encoder: Encoder, directory: str | Path, dtype: torch.dtype = torch.float32) -> Path:
+def save(
+    encoder: Encoder,
+    directory: str | Path,
+    dtype: torch.dtype = torch.float32,
+    config: dict[str, Any] | None = None,
+) -> Path:
     """Write an encoder so that `load(directory)` gives it back; each file is written atomically.
 
-    dtype: torch.float32 (exact) or torch.float16 (half the size).
+    dtype: torch.float32 (exact) or torch.float16 (half the size). config: in place of its own.
     A CLIP is written in open_clip's layout: `open_clip.create_model("local-dir:DIRECTORY")` reads
-    it, and for an architecture that open_clip knows so does
-    `create_model(ARCHITECTURE, pretrained="DIRECTORY/open_clip_model.safetensors")`.
+    it. For others to use it, `export` adds what their programs expect beside.
     Raises ValueError (dtype; a weight too large for float16) or OSError (disk full).
     """
     directory = Path(directory)
     if dtype not in (torch.float32, torch.float16):
         raise ValueError(f"save takes dtype torch.float32 or torch.float16, not {dtype}")
     config_file, weights_file = TOWER_FILES if encoder.clip is None else CLIP_FILES
-    text = json.dumps(encoder.config, indent=2) + "\n"
+    text = json.dumps(config or encoder.config, indent=2) + "\n"
     weight_files.write(
         (encoder.clip or encoder.tower).state_dict(), directory / weights_file, dtype
     )
     weight_files.write_bytes(text.encode(), directory / config_file)
+    if encoder.tokenizer is not None:
+        folder.copy_tokenizer(encoder.tokenizer, directory)
     return directory
 
 
-def _load_saved(path: Path, tower: nn.Module | None = None) -> Encoder:
-    folder = path if path.is_dir() else path.parent
-    for config_file, weights_file in (CLIP_FILES, TOWER_FILES):
-        if (folder / config_file).is_file():
-            weights = folder / weights_file if path.is_dir() else path
-            config = encoder_config.read(folder / config_file)
-            if tower is None:
-                return _filled(str(path), config, weights)
-            any_module.fill(str(path), config, weights, tower)
-            return Encoder(str(path), config, tower=tower).eval()
+def _load_saved(name: str, tower: nn.Module | None = None, cache_dir: str | None = None) -> Encoder:
+    if found := folder.files(name, cache_dir):
+        config = encoder_config.read(found[0])
+        if tower is None:
+            encoder = _filled(name, config, found[1])
+            encoder.tokenizer = folder.tokenizer_of(found[0]) if encoder.clip else None
+            return encoder
+        any_module.fill(name, config, found[1], tower)
+        return Encoder(name, config, tower=tower).eval()
+    path = Path(name)
     if not path.is_dir():
         weight_files.read(path)  # absent or truncated: say that first
     raise FileNotFoundError(
-        f"{folder} holds neither {CLIP_FILES[0]} nor {TOWER_FILES[0]}: expected a folder written "
-        f"by encoders.save; for a file alone, name its shape: "
-        f'load("RN101-quickgelu", weights={str(path)!r})'
+        f"{path if path.is_dir() else path.parent} holds neither {CLIP_FILES[0]} nor "
+        f"{TOWER_FILES[0]}: expected a folder written by encoders.save; for a file alone, name its "
+        f'shape: load("RN101-quickgelu", weights={name!r})'
     )
 
 
@@ -234,6 +235,8 @@ def _filled(name: str, config: dict[str, Any], path: Path) -> Encoder:
     encoder = _build(name, config)
     if config.get("kind") == "torchvision-resnet101":  # published with its classifier
         state = {k: v for k, v in state.items() if not k.startswith("fc.")}
+    if encoder.clip:
+        state = weight_files.as_built(encoder.clip, state)
     weight_files.load_into(encoder.clip or encoder.tower, state, path, name)
     return encoder
 
@@ -244,5 +247,5 @@ def _build(name: str, config: dict[str, Any], seed: int = 0) -> Encoder:
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         module = encoder_config.build(name, config)
-    has_text = config.get("kind", "clip") == "clip"
-    return Encoder(name, config, **{"clip" if has_text else "tower": module}).eval()
+    part = "clip" if config.get("kind", "clip") == "clip" else "tower"
+    return Encoder(name, config, **{part: module}).eval()

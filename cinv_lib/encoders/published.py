@@ -32,8 +32,17 @@ def open_clip_weights(name: str, record: dict[str, Any], cache_dir: str | None) 
     return from_hub(repo, (filename,) if filename else usual, name, cache_dir)
 
 
-def from_hub(repo: str, filenames: tuple[str, ...], name: str, cache_dir: str | None) -> Path:
-    """The first of `filenames` in the Hugging Face cache, else downloaded with a progress bar.
+def from_hub(
+    repo: str,
+    filenames: tuple[str, ...],
+    name: str,
+    cache_dir: str | None,
+    whole_folder: bool = False,
+) -> Path:
+    """The first of `filenames` in the Hugging Face cache, else downloaded with a progress bar: the
+    first that the hub has.
+
+    whole_folder: the advice is to bring the whole repository and to name its folder.
 
     Raises FileNotFoundError, within three seconds when no host takes the call, with what to do.
     """
@@ -44,13 +53,19 @@ def from_hub(repo: str, filenames: tuple[str, ...], name: str, cache_dir: str | 
         if isinstance(cached, str):
             return Path(cached)
     filename, hub = filenames[0], constants.ENDPOINT
-    how = f"hf download {repo} {filename} --local-dir clip-weights"
-    with _advice(name, cache_dir or constants.HF_HUB_CACHE, how, filename):
+    one = "" if whole_folder else f" {filename}"
+    how = f"hf download {repo}{one} --local-dir clip-weights"
+    call = '"clip-weights"' if whole_folder else ""
+    with _advice(name, cache_dir or constants.HF_HUB_CACHE, how, filename, call):
         if constants.is_offline_mode():
             raise Obstacle("HF_HUB_OFFLINE is set")
-        if why := unreachable(f"{hub}/{repo}/resolve/main/{filename}"):
-            raise Obstacle(f"{hub} {why}")
-        return Path(hf_hub_download(repo, filename, cache_dir=cache_dir))
+        for filename in filenames:
+            why = unreachable(f"{hub}/{repo}/resolve/main/{filename}")
+            if not why:
+                return Path(hf_hub_download(repo, filename, cache_dir=cache_dir))
+            if "answers" not in why:  # no answer to one is none to the others
+                break
+        raise Obstacle(f"{hub} {why}")
 
 
 def from_url(url: str, name: str, cache_dir: str | None) -> Path:
@@ -75,17 +90,20 @@ class Obstacle(Exception):
 
 
 @contextlib.contextmanager
-def _advice(name: str, looked: str | Path, how: str, filename: str) -> Iterator[None]:
+def _advice(
+    name: str, looked: str | Path, how: str, filename: str, call: str = ""
+) -> Iterator[None]:
     """Whatever stops a download becomes a FileNotFoundError that says what to do."""
     try:
         yield
     except Exception as e:
+        call = call or f'"{name.split("/")[0]}", weights="clip-weights/{filename}"'
         broke_off = f"the download broke off ({type(e).__name__}: {e})"
         raise FileNotFoundError(
             f"{name}: the weights are not on this machine (looked in {looked}) and "
             f"{e if isinstance(e, Obstacle) else broke_off}. "
             f"On a machine with network run `{how}`, copy the folder here, and call "
-            f'encoders.load("{name.split("/")[0]}", weights="clip-weights/{filename}").'
+            f"encoders.load({call})."
         ) from e
 
 

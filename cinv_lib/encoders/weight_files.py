@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from open_clip.convert import convert_state_dict
+from open_clip.model import convert_to_custom_text_state_dict
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ DTYPES = (
 _array = np._core.multiarray  # type: ignore[attr-defined]  # numpy's stubs leave it out
 BESIDE = (_array.scalar, _array._reconstruct, np.ndarray, np.dtype, *DTYPES, argparse.Namespace)
 COUNTER = "num_batches_tracked"
+POSITIONS = "text.transformer.embeddings.position_ids"  # kept by old transformers, read by none
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and torch.compile
 
 
@@ -110,6 +113,23 @@ def is_torchscript(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def as_built(clip: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a CLIP under the names and in the shapes that this open_clip builds.
+
+    Older versions, and other programs, have other ones; these are open_clip's own conversions.
+    """
+    state = convert_state_dict(clip, state)  # MobileCLIP's own names
+    if "positional_embedding" in state and not hasattr(clip, "positional_embedding"):
+        state = convert_to_custom_text_state_dict(state)
+    own = clip.state_dict()
+    for key in ("logit_scale", "logit_bias"):  # a number, or a vector of one
+        if key in state and key in own and state[key].numel() == own[key].numel():
+            state = state | {key: state[key].reshape(own[key].shape)}
+    if POSITIONS not in own:
+        state = {key: value for key, value in state.items() if key != POSITIONS}
+    return state
 
 
 def load_into(module: nn.Module, state: dict[str, Tensor], path: Path, shape_name: str) -> None:

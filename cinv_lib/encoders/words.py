@@ -1,5 +1,6 @@
 """The embedded CLIP's tokenizer: one token a word, over the few hundred words of its captions."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -63,3 +64,51 @@ def tokenize(texts: str | Sequence[str], context_length: int) -> Int64[Tensor, "
 def tokenizer(context_length: int) -> Callable[[Sequence[str]], Int64[Tensor, "B L"]]:
     """`tokenize` with the context length filled in, as open_clip's tokenizers are called."""
     return lambda texts: tokenize(texts, context_length)
+
+
+def tokenizer_files(context_length: int) -> dict[str, str]:
+    """The same tokenizer as the two files in which the Hugging Face hub and open_clip expect one.
+
+    Written without the library that reads them. What differs there: too long a text is cut, and
+    open_clip first mends typography and HTML ("&amp;" becomes "&").
+    """
+    marks = {"<pad>": PADDING, "<unk>": UNKNOWN, "<start>": START, "<end>": end()}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    marked = [{"SpecialToken": {"id": mark, "type_id": 0}} for mark in ("<start>", "<end>")]
+    ends = {mark: {"id": mark, "ids": [marks[mark]], "tokens": [mark]} for mark in marks}
+    flags = ("single_word", "lstrip", "rstrip", "normalized")
+    model = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": i, "content": mark, "special": True} | dict.fromkeys(flags, False)
+            for mark, i in marks.items()
+        ],
+        "normalizer": {"type": "Lowercase"},
+        # WORD, in the words of the other program
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": r"[^\p{L}\p{N}]+"},
+            "behavior": "Removed",
+            "invert": False,
+        },
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [marked[0], text, marked[1]],
+            "pair": [marked[0], text, marked[1]],
+            "special_tokens": {mark: ends[mark] for mark in ("<start>", "<end>")},
+        },
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": marks | vocabulary(), "unk_token": "<unk>"},
+    }
+    about = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context_length,
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "bos_token": "<start>",
+        "eos_token": "<end>",
+    }
+    named = {"tokenizer.json": model, "tokenizer_config.json": about}
+    return {name: json.dumps(what, indent=1) + "\n" for name, what in named.items()}

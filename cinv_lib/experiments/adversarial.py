@@ -214,6 +214,7 @@ class Adversarial(Experiment):
     template: str = TEMPLATE
     name, lessons, apart = "adversarial", ("14",), True
     tables = MappingProxyType({"adversarial": "%.4f"})
+    in_words = True
 
     def measure(
         self,

@@ -89,6 +89,7 @@ class Entry:
     version: ClassVar[int] = 1  # raised when the code changes the results, with a line in CHANGELOG
     lessons: ClassVar[tuple[str, ...]] = ()  # that ask for it
     apart: ClassVar[bool] = False  # `make course` gives it a process of its own
+    in_words: ClassVar[bool] = False  # it asks the teacher in words, and needs its text tower
     shown: ClassVar[str] = ""  # the lesson whose cells `make course` runs to make it
     only_at: ClassVar[str] = ""  # the one operator it is made at, whatever is asked for
     # These fields only choose what is made; on every other one, a setting, its results depend.

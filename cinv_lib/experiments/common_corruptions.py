@@ -128,6 +128,7 @@ class CommonCorruptions(Experiment):
     template: str = TEMPLATE
     name, lessons = "common_corruptions", ("13",)
     tables = MappingProxyType({"common_corruptions": "%.4f"})
+    in_words = True
 
     def needs(self, task: Task) -> Needs:
         clean = Task("baseline", str(Identity()), task.seed)  # it has seen clean pictures only

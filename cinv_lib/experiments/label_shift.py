@@ -102,6 +102,7 @@ class LabelShift(Experiment):
     template: str = TEMPLATE
     name, lessons = "label_shift", ("10",)
     tables = MappingProxyType({"label_shift": "%.4f"})
+    in_words = True
 
     def measure(
         self,

@@ -52,6 +52,7 @@ class TunedTeacher(Compared):
 
     name = "tuned_teacher"
     tables = MappingProxyType({"tuned_teacher": "%.5f"})
+    in_words = True
 
     def measure(
         self,

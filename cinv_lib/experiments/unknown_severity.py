@@ -101,6 +101,7 @@ class UnknownSeverity(Experiment):
     name = "unknown_severity"
     lessons, apart = ("07", "08"), True
     tables = MappingProxyType({"unknown_severity": "%.4f"})
+    in_words = True
 
     def measure(
         self,

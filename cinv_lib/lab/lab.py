@@ -20,6 +20,7 @@ from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders import encoder as encoders
+from cinv_lib.encoders.captions import need_words
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task, training_seeds
@@ -198,6 +199,8 @@ class Lab:
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
         lab = self.working()
+        if self.profile[task.kind].in_words:
+            need_words(lab.teacher)  # before anything is trained for it
         if not folders.in_checkout():
             missing.say_cost(lab.profile)
         needed = {name: lab._get(need) for name, need in self.profile.needs(task).items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cinv_lib.data import linked, prepared
 from cinv_lib.encoders import config as encoder_config
-from cinv_lib.encoders import published
+from cinv_lib.encoders import folder, published
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.machine.folders import home, runs
 
@@ -67,14 +67,30 @@ def command(name: str) -> str | None:
 
 def _unfetched(name: str) -> str | None:
     """Why an encoder's weights cannot be had, with what to do; None once they are here."""
-    if name in encoder_config.EMBEDDED or Path(name).exists():
+    if name in encoder_config.EMBEDDED:
         return None
-    shape, _, tag = name.partition("/")
     try:
+        if found := folder.files(name):
+            return _wrapped(name, found[0])
+        if Path(name.removeprefix(folder.LOCAL)).exists():
+            return None
+        shape, _, tag = name.partition("/")
         record = encoder_config.published(shape, tag, encoder_config.named(shape))
         published.open_clip_weights(name, record, None)
-    except FileNotFoundError as e:
+    except (FileNotFoundError, ImportError) as e:
         return str(e)
+    return None
+
+
+def _wrapped(name: str, shape: Path) -> str | None:
+    """Why a lab cannot make a module of a reader's own again."""
+    if not shape.is_file() or encoder_config.read(shape).get("kind") != encoder_config.WRAPPED:
+        return None
+    return (
+        f"the module whose weights are in {name}: a lab makes its encoders again from their names, "
+        f"and only you can make yours. `ci.distill`, `ci.fit_probe` and `ci.evaluate` take it: "
+        f"`ci.load_encoder({name!r}, tower=module)`"
+    )
 
 
 def check(p: Profile) -> None:

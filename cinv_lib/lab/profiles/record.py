@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cinv_lib.encoders import config
+from cinv_lib.encoders import config, folder
 from cinv_lib.experiments.base import LOSS, Entry, Task
 from cinv_lib.machine.store import address
 from cinv_lib.operators.base import described as operator_described
@@ -174,16 +174,11 @@ def side_of(name: str) -> int:
 
 
 def _own_files(name: str) -> list[Path]:
-    """Of an encoder that was saved by a reader: its configuration and its weights; else nothing."""
-    path = Path(name)
-    if name in config.EMBEDDED or not (path.is_dir() or name.endswith(".safetensors")):
-        return []
-    folder = path if path.is_dir() else path.parent
-    for shape, weights in (config.CLIP_FILES, config.TOWER_FILES):
-        files = [folder / shape, folder / weights if path.is_dir() else path]
-        if all(file.is_file() for file in files):
-            return files
-    return []  # `encoders.load` says what is not there
+    """Of an encoder that was saved by a reader, or is on the hub: its configuration and its
+    weights; else nothing."""
+    files = folder.files(name) or ()
+    # where one is absent, `encoders.load` says what is not there
+    return list(files) if all(file.is_file() for file in files) else []
 
 
 @functools.cache  # a description is asked for often, and a file of weights may be of half a GB
