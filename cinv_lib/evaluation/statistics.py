@@ -1,16 +1,44 @@
-"""A difference, its standard errors, and the verdict that they allow.
+"""A difference over trainings: its interval, and the verdict that it allows.
 
-The error that counts is the largest of those that are known: over realisations of the corruption,
-over training seeds, over the choice of pictures or classes where these are few.
+The replicate is a training seed. Each gives one number, the mean over its draws, severities and
+sets, and of two methods the difference (a paired design). Draws say how sure we are of one trained
+network; only other trainings say what another one would change.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
-ERRORS = ["se realisations", "se seeds", "se choice"]
+LEVEL = 0.05  # of verdicts that nothing decides, the share that may be false
 NOTHING = pd.DataFrame(columns=["seed", "realisation", "difference"])  # where nothing decides
+
+
+def over_trainings(
+    each: Sequence[float], margin: float = 0.0, choice: float = 0.0, units: float = math.inf
+) -> tuple[float, float, float]:
+    """(mean, half-width of its 95 % interval, two-sided p against the margin) of one number a
+    training: Student's t with n - 1 degrees of freedom.
+
+    choice: where all trainings share few `units` (classes, pictures), the standard error of the
+        mean of the units' own means. Its square is added, and the degrees of freedom are those of
+        the fewer of trainings and units.
+
+    The half-width and p are NaN, which decides nothing, for one training, or if none differs.
+    """
+    n, mean = len(each), float(np.mean(each)) if len(each) else math.nan
+    error = math.sqrt(np.var(each, ddof=1) / n + choice**2) if n > 1 else 0.0
+    if error < 1e-9:  # of numbers with four digits: a difference that small is one of rounding
+        return mean, math.nan, math.nan
+    df = min(n, units) - 1
+    return (
+        mean,
+        stats.t.ppf(1 - LEVEL / 2, df) * error,
+        2 * stats.t.sf(abs(mean - margin) / error, df),
+    )
 
 
 def difference(scores: pd.DataFrame, better: str, worse: str, metric: str = "top1") -> pd.DataFrame:
@@ -27,38 +55,31 @@ def difference(scores: pd.DataFrame, better: str, worse: str, metric: str = "top
     return (wide[better] - wide[worse]).dropna().rename("difference").reset_index()
 
 
-def standard_errors(pairs: pd.DataFrame) -> tuple[float, float]:
-    """Standard errors of the mean difference: over realisations, and over training seeds.
+def by_training(rows: pd.DataFrame, column: str = "difference") -> pd.Series:
+    """One number a training seed, by seed: the mean of its rows of a column."""
+    return rows.dropna(subset=column).groupby("seed")[column].mean()
 
-    NaN where there is one realisation only (a deterministic operator), or one seed only.
-    """
-    by_seed = pairs.groupby("seed").difference
+
+def over_draws(rows: pd.DataFrame, column: str = "difference") -> float:
+    """The standard error that the paper prints, over draws of the corruption: that of the mean of
+    these networks. NaN where there is one draw (a deterministic operator)."""
+    by_seed = rows.groupby("seed")[column]
     within = (by_seed.var(ddof=1) / by_seed.count()).mean()
-    seeds = by_seed.mean()
-    return math.sqrt(within / len(seeds)), seeds.std(ddof=1) / math.sqrt(len(seeds))
+    return math.sqrt(within / by_seed.ngroups)
 
 
-def verdict(value: float, error: float, margin: float) -> str:
-    """The rule of this module's first lines."""
-    if math.isnan(error):
-        return "not decided (one measurement)"
-    if value - margin > 2 * error:
+def verdict(value: float, half_width: float, margin: float = 0.0) -> str:
+    """Of the row's own interval: "holds" if all of it is above the margin, "does not hold" if all
+    is below, else, or where there is no interval, "not decided"."""
+    if value - half_width > margin:
         return "holds"
-    return "does not hold" if margin - value > 2 * error else "not decided"
-
-
-def largest(errors: pd.Series | tuple[float, ...]) -> float:
-    """The largest of the errors that are known, NaN where none is."""
-    return max((e for e in errors if not math.isnan(e)), default=math.nan)
+    return "does not hold" if value + half_width < margin else "not decided"
 
 
 def estimate(rows: pd.DataFrame, column: str = "top1") -> tuple[float, float]:
-    """Mean of a column, seeds weighing alike, and the larger of its standard errors over
-    realisations and over seeds; NaN where neither is known, both where nothing is."""
-    rows = rows.assign(difference=rows[column]).dropna(subset="difference")
-    if rows.empty:
-        return math.nan, math.nan
-    return rows.groupby("seed").difference.mean().mean(), largest(standard_errors(rows))
+    """Mean of a column, seeds weighing alike, and the half-width of its 95 % interval over
+    trainings; NaN for that where there is one, and for both where nothing is."""
+    return over_trainings(by_training(rows, column))[:2]
 
 
 def compare(
@@ -66,13 +87,15 @@ def compare(
     better: str,
     worse: str,
     metric: str = "top1",
-    choice: float = math.nan,
+    choice: float = 0.0,
+    units: float = math.inf,
 ) -> dict[str, Any]:
-    """`better` minus `worse`: difference, in points of `metric`; error, the largest that is known
-    (`choice`: that of the choice of pictures); verdict on "better is better", with no margin."""
-    value, error = estimate(difference(scores, better, worse, metric), "difference")
-    error = largest((error, choice))
-    return {"difference": value, "error": error, "verdict": verdict(value, error, 0.0)}
+    """`better` minus `worse`: difference, in points of `metric`; half_width of its 95 % interval
+    over trainings (choice, units: of what all trainings share, as in `over_trainings`); verdict on
+    "better is better", with no margin."""
+    each = by_training(difference(scores, better, worse, metric))
+    value, half_width, _ = over_trainings(each, choice=choice, units=units)
+    return {"difference": value, "half_width": half_width, "verdict": verdict(value, half_width)}
 
 
 def leads(
@@ -81,7 +104,8 @@ def leads(
     """`better` minus `worse` in points of `metric`, decided for each value of the column `by`.
 
     Returns:
-        Indexed by `by`: difference, error and verdict, as in `compare`.
+        Indexed by `by`: difference, half_width and verdict, as in `compare`. Each row is decided
+        by its own interval; `paper.verdict.judged` decides many rows together.
     """
     rows = {here: compare(part, better, worse, metric) for here, part in scores.groupby(by)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(by)

@@ -89,8 +89,7 @@ def compare(
     its types alike, and a type its severities.
 
     Returns:
-        Indexed by `by`: difference, error (over seeds) and verdict as in `statistics.compare`;
-        seeds.
+        Indexed by `by`: difference, half_width and verdict as in `statistics.compare`; seeds.
 
     Raises:
         ValueError: a method that the scores do not have, with those that they have.

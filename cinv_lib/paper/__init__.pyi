@@ -1,5 +1,6 @@
 from . import claims as claims
 from . import export as export
+from . import replication as replication
 from . import results as results
 from . import tables as tables
 from . import verdict as verdict

@@ -14,7 +14,7 @@ import pandas as pd
 
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.store import Store, provenance
-from cinv_lib.paper.verdict import decide
+from cinv_lib.paper.verdict import judged, measured
 from cinv_lib.paper.verdicts import CLAIMS, Tables, named, places
 
 READ = sorted({table for claim in CLAIMS for table in claim.reads})
@@ -59,11 +59,11 @@ def ledger(tables: Tables) -> list[dict[str, Any]]:
         there = {kind: tuple(op for k, op in tables if k == kind) for kind in claim.reads}
         for op in places(claim, there):
             try:
-                found = decide(claim, {kind: tables[kind, op] for kind in claim.reads}, op)
+                rows += measured(claim, {kind: tables[kind, op] for kind in claim.reads}, op)
             except ValueError:
                 continue
-            rows += [row | {"sentence": claim.sentence, "source": claim.source} for row in found]
-    return rows
+    said = {claim.number: {"sentence": claim.sentence, "source": claim.source} for claim in CLAIMS}
+    return [row | said[row["claim"]] for row in judged(rows).to_dict("records")]
 
 
 def record(operator: str, seed: int, folder: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Scores as a reader wants them: means with standard errors, the paper's value beside each.
+"""Scores as a reader wants them: means with their errors, the paper's value beside each.
 
-Every row carries a label. *reproduced*: the paper's own setting. *reduced scale*: the same
-experiment on smaller data and models. *quoted*: the paper's number, nothing measured here.
+Ours has the half-width of the 95 % interval over trainings, the paper's a standard error over
+draws: it trained once. Every row carries a label. *reproduced*: the paper's own setting. *reduced
+scale*: the same experiment on smaller data and models. *quoted*: the paper's number, nothing
+measured here.
 """
 
 import math
@@ -34,8 +36,8 @@ def label(profile: str) -> str:
 def measured(
     lab: Lab, operators: Sequence[str] | None = None, seeds: int = 1, metric: str = "top1"
 ) -> pd.DataFrame:
-    """operator, method, value, se (over realisations), se_seeds (over training seeds), seeds,
-    label: one row for each of METHODS on each operator.
+    """operator, method, value, error (the half-width of its 95 % interval over trainings), se (the
+    standard error over draws), seeds, label: one row for each of METHODS on each operator.
 
     Raises ValueError for a metric other than "top1" or "top5".
     """
@@ -45,23 +47,25 @@ def measured(
     for op in operators or lab.profile.operators:
         scores = lab.table("known_operator", op, seeds)
         for method in METHODS:
-            mine = scores[scores.method == method].assign(difference=lambda d: d[metric])
-            se, se_seeds = statistics.standard_errors(mine)
-            value, _ = statistics.estimate(mine, metric)
-            rows.append((op, method, value, se, se_seeds, mine.seed.nunique()))
-    columns = ["operator", "method", "value", "se", "se_seeds", "seeds"]
+            mine = scores[scores.method == method]
+            value, error = statistics.estimate(mine, metric)
+            se = statistics.over_draws(mine, metric)
+            rows.append((op, method, value, error, se, mine.seed.nunique()))
+    columns = ["operator", "method", "value", "error", "se", "seeds"]
     return pd.DataFrame(rows, columns=columns).assign(label=label(lab.profile.name))
 
 
 def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
-    """The paper's numbers for the same methods, under the names of the lab's operators."""
+    """The paper's numbers for the same methods, under the names of the lab's operators; error is
+    its standard error over draws."""
     back = {numbers.counterpart(op): op for op in lab.profile.operators}
     rows = []
     for method, number in TABLES[metric].items():
         table = numbers.table(number)
         mine = (table.method == method) & (table.metric == metric) & table.operator.isin(back)
         rows.append(table[mine])
-    found = pd.concat(rows)[["operator", "method", "value", "se", "source"]]
+    found = pd.concat(rows).rename(columns={"se": "error"})
+    found = found[["operator", "method", "value", "error", "source"]]
     return found.assign(operator=found.operator.map(back), label="quoted").reset_index(drop=True)
 
 
@@ -104,7 +108,7 @@ def layout(frame: pd.DataFrame, paper_rows: pd.DataFrame) -> pd.DataFrame:
         for where, rows in (("here", frame), ("paper", paper_rows)):
             mine = rows[rows.operator == op].set_index("method")
             columns[op, where] = [
-                number(*mine.loc[m, ["value", "se"]]) if m in mine.index else "" for m in methods
+                number(*mine.loc[m, ["value", "error"]]) if m in mine.index else "" for m in methods
             ]
     return pd.DataFrame(columns, index=[METHODS[m] for m in methods])
 
@@ -115,7 +119,7 @@ def number(value: float, error: float) -> str:
 
 
 def stated(rows: pd.DataFrame, column: str = "top1", scale: float | int = 1) -> str:
-    """The mean of a column as `number` has it, with the larger of the errors over realisations and
-    over seeds; "" where nothing was measured."""
+    """The mean of a column as `number` has it, with the half-width of its 95 % interval over
+    trainings; "" where nothing was measured."""
     value, error = statistics.estimate(rows, column)
     return "" if math.isnan(value) else number(scale * value, scale * error)

@@ -38,8 +38,8 @@ def tables(lab: Lab, seeds: int = 1) -> dict[int, pd.DataFrame]:
     """By the number of the table: a row an operator (and set of pictures), for each method ours and
     the paper's. What a lab has not finished is not measured for it.
 
-    Ours have the larger of the standard errors over realisations and over seeds, the paper's that
-    over realisations. In percent; of Table 6 the area under the curve, times 100.
+    Ours have the half-width of the 95 % interval over trainings, the paper's the standard error
+    over draws. In percent; of Table 6 the area under the curve, times 100.
     """
     found = verdicts.finished(lab, seeds)
     ours = pd.DataFrame(

@@ -8,7 +8,8 @@ The ledger makes nothing. It is decided by what a lab has finished, and says whi
 what is not there.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -16,9 +17,10 @@ from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.paper.claims import known, losses, open_problems, shifted
-from cinv_lib.paper.verdict import Claim, decide, undecided
+from cinv_lib.paper.verdict import Claim, judged, measured, undecided
 
 Tables = Mapping[tuple[str, str], pd.DataFrame]  # by name and operator
+DIGITS = {"points": 1, "cosine": 3}
 
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted(
@@ -43,7 +45,7 @@ def operators(p: Profile) -> dict[str, tuple[str, ...]]:
     }
 
 
-def finished(lab: Lab, seeds: int = 1) -> dict[tuple[str, str], pd.DataFrame]:
+def finished(lab: Lab, seeds: int | Iterable[int] = 1) -> dict[tuple[str, str], pd.DataFrame]:
     """The tables that are there, of the seeds that are there: nothing is trained or measured.
 
     With the columns "operator" and "loss"; those of several losses one below the other.
@@ -72,18 +74,16 @@ def verdicts(
     expected: the operators of each table, as `operators` gives them. A claim with a table that is
         not among `tables` is "not measured here", with the lesson that measures it.
 
-    Returns:
-        claim, operator, where (which of several comparisons), difference, margin, unit, the
-        standard errors `statistics.ERRORS`, seeds, verdict.
+    Returns what `verdict.judged` does: all rows that were measured are decided together.
     """
     rows = []
     for claim in claims:
         for op in places(claim, expected):
             if all((kind, op) in tables for kind in claim.reads):
-                rows += decide(claim, {kind: tables[kind, op] for kind in claim.reads}, op)
+                rows += measured(claim, {kind: tables[kind, op] for kind in claim.reads}, op)
             else:
                 rows.append(undecided(claim, op, f"not measured here (lesson {claim.lesson})"))
-    return pd.DataFrame(rows)
+    return judged(rows)
 
 
 def places(claim: Claim, expected: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -94,6 +94,33 @@ def places(claim: Claim, expected: Mapping[str, tuple[str, ...]]) -> list[str]:
     return [op for op in first if op.startswith(claim.on) and all(op in of for of in others)]
 
 
-def ledger(lab: Lab, seeds: int = 1, claims: tuple[Claim, ...] = CLAIMS) -> pd.DataFrame:
-    """Every claim, decided by what `lab` has finished for the first `seeds` seeds: `verdicts`."""
+def ledger(
+    lab: Lab, seeds: int | Iterable[int] = 1, claims: tuple[Claim, ...] = CLAIMS
+) -> pd.DataFrame:
+    """Every claim, decided by what `lab` has finished for these seeds: `verdicts`."""
     return verdicts(finished(lab, seeds), operators(lab.profile), claims)
+
+
+def shown(found: pd.DataFrame) -> pd.DataFrame:
+    """A ledger to read, indexed by claim, operator and where: the difference ± the half-width of
+    its 95 % interval over trainings, margin, unit, seeds, verdict; "also by Holm" where that is so."""
+    text = [_number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
+    columns = {
+        "difference": text,
+        "margin": [f"{margin:g}" for margin in found.margin],
+        "unit": found.unit,
+        "trainings": found.seeds,
+        "verdict": found.verdict,
+        "": found.surely.map({True: "also by Holm", False: ""}),
+    }
+    index = pd.MultiIndex.from_frame(found[["claim", "operator", "where"]])
+    return pd.DataFrame(columns).set_axis(index)
+
+
+def _number(value: float, half_width: float, unit: str) -> str:
+    if math.isnan(value):
+        return ""
+    if unit not in DIGITS:  # computed, with no chance in it
+        return "0 (to rounding)" if abs(value) < 1e-9 else f"{value:.2g}"
+    text = f"{value:.{DIGITS[unit]}f}"
+    return text if math.isnan(half_width) else f"{text} ± {half_width:.{DIGITS[unit]}f}"

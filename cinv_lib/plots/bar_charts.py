@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cinv_lib.evaluation.statistics import ERRORS
 from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, finished, single
 
 _VERDICTS = {"holds": ("green", "o"), "does not hold": ("vermilion", "X")}  # others: not decided
@@ -67,17 +66,17 @@ def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
 def _marked(
     measured: pd.DataFrame, labels: Sequence[str], size: tuple[float, float]
 ) -> tuple[Figure, Axes]:
-    """Differences with two standard errors from top to bottom, marked by their verdicts, in a
+    """Differences with their 95 % intervals from top to bottom, marked by their verdicts, in a
     figure of this size in inches."""
     fig, ax = single(*size)
-    for place, (difference, error, verdict) in enumerate(
-        measured[["difference", "error", "verdict"]].itertuples(index=False)
+    for place, (difference, half_width, verdict) in enumerate(
+        measured[["difference", "half_width", "verdict"]].itertuples(index=False)
     ):
         name, marker = _VERDICTS.get(verdict, ("black", "o"))
         ax.errorbar(
             difference,
             -place,
-            xerr=0 if pd.isna(error) else 2 * error,
+            xerr=0 if pd.isna(half_width) else half_width,
             marker=marker,
             color=OKABE_ITO[name],
             markerfacecolor=OKABE_ITO[name] if verdict in _VERDICTS else "white",
@@ -88,11 +87,11 @@ def _marked(
 
 
 def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Figure:
-    """Differences with two standard errors, one below the other, beside the paper's.
+    """Differences with their 95 % intervals, one below the other, beside the paper's.
 
     Args:
-        measured: rows with a `difference`, its `error` and its `verdict`, which marks it as in
-            `margins`.
+        measured: rows with a `difference`, the `half_width` of its interval and its `verdict`,
+            which marks it as in `margins`.
         quoted: the paper's differences by the same index, drawn as hollow diamonds.
     """
     fig, ax = _marked(measured, list(measured.index), (6.0, 0.6 + 0.22 * len(measured)))
@@ -102,10 +101,11 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
 
 
 def margins(ledger: pd.DataFrame) -> Figure:
-    """Rows of `verdicts.ledger` that have a difference, with two standard errors (lesson 15).
+    """Rows of `verdicts.ledger` that have a difference, with their 95 % intervals (lesson 15).
 
-    A bar is the margin that the difference has to clear. A claim that holds is a green circle, one
-    that does not is a red cross, and one that is not decided is hollow.
+    A bar is the margin that the difference has to clear, a dot what one training gave. A claim
+    that holds is a green circle, one that does not is a red cross, and one that is not decided is
+    hollow.
 
     Raises ValueError if none has, or if their units differ.
     """
@@ -114,11 +114,11 @@ def margins(ledger: pd.DataFrame) -> Figure:
     if len(units) != 1:
         raise ValueError(f"rows in {', '.join(units) or 'no unit'}; expected some, all in one unit")
     labels = [f"{row.claim}. {row.operator} {row.where}" for row in ledger.itertuples()]
-    measured = ledger.assign(error=ledger[ERRORS].max(axis=1))
-    fig, ax = _marked(measured, labels, (6.5, 0.5 + 0.26 * len(ledger)))
-    for place, margin in enumerate(ledger.margin):
+    fig, ax = _marked(ledger, labels, (6.5, 0.5 + 0.26 * len(ledger)))
+    for place, (margin, each) in enumerate(zip(ledger.margin, ledger.each, strict=True)):
         ax.plot([margin] * 2, [-place - 0.35, -place + 0.35], color="black", lw=2)
-    ax.set(xlabel=f"difference ({units[0]}), with two standard errors")
+        ax.plot([*each.values()], [-place + 0.25] * len(each), ".", color="grey", ms=3)
+    ax.set(xlabel=f"difference ({units[0]}), with its 95 % interval over trainings")
     ax.axvline(0, color="black", lw=0.5)
     return fig
 
@@ -130,7 +130,7 @@ def result_bars(
     names: Mapping[str, str] | None = None,
     ylabel: str = "top-1 accuracy (%)",
 ) -> Figure:
-    """Bars of `value` with error bars `se`, grouped by `operator`, one bar for each `method`.
+    """Bars of `value` with error bars `error`, grouped by `operator`, one bar for each `method`.
 
     Args:
         paper: the same columns (see `cinv_lib.paper`), its operators renamed to those of `results`;
@@ -139,9 +139,9 @@ def result_bars(
     """
     order = {"index": results["operator"].unique(), "columns": results["method"].unique()}
     wide = results.pivot(index="operator", columns="method")
-    value, se = (wide[column].reindex(**order) for column in ("value", "se"))
+    value, error = (wide[column].reindex(**order) for column in ("value", "error"))
     fig, ax = single(max(5.0, 0.5 + 0.42 * value.size), 3.4)
-    places = grouped(ax, value, se.fillna(0), names=names)
+    places = grouped(ax, value, error.fillna(0), names=names)
     if paper is not None:
         for method, at in zip(value, places, strict=True):
             quoted = paper[paper["method"] == method].set_index("operator").reindex(value.index)

@@ -56,9 +56,9 @@ def fraction_curves(
     """Accuracy over the labels used (lesson 06, Fig. 3).
 
     Args:
-        results: columns `fraction` (or a number of labels), `value`, `se`, `method`. A method with
-            a single fraction (the baseline, which uses all labels) is a dashed level.
-        paper: the same columns, drawn hollow and dotted.
+        results: columns `fraction` (or a number of labels), `value`, `error`, `method`. A method
+            with a single fraction (the baseline, which uses all labels) is a dashed level.
+        paper: `fraction`, `value` and `method` of the paper, drawn hollow and dotted.
         names: labels of methods.
     """
     fig, ax = single(5.5, 3.4)
@@ -71,8 +71,8 @@ def fraction_curves(
             ax.axhline(rows["value"].item(), ls=next(levels), label=label, **style)
         else:
             marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
-            x, y, se = rows["fraction"], rows["value"], rows["se"].fillna(0)
-            ax.errorbar(x, y, se, marker=marker, capsize=2, label=label, **style)
+            x, y, error = rows["fraction"], rows["value"], rows["error"].fillna(0)
+            ax.errorbar(x, y, error, marker=marker, capsize=2, label=label, **style)
         if paper is not None:
             quoted = paper[paper["method"] == method].sort_values("fraction")
             ax.plot(quoted["fraction"], quoted["value"], ls=":", **style)

@@ -304,7 +304,7 @@ PREDICTIONS = (
     Prediction(
         "12.C",
         "And who is ahead at 90 % missing: the student, or a Gaussian mean of the known pixels with "
-        "a clean classifier behind it? (Two standard errors decide.)",
+        "a clean classifier behind it? (The 95 % interval decides.)",
         options=("the student", "the Gaussian mean", "not decided"),
     ),
 )

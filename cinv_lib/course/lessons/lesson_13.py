@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy import stats
 
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.evaluation import statistics
@@ -224,24 +225,31 @@ def contests(generator: torch.Generator) -> list[Case]:
 
 
 def my_count(differences):
+    n = len(differences)
     mean = differences.mean(dim=0)
-    error = differences.std(dim=0) / len(differences) ** 0.5
-    wins = int((mean > 2 * error).sum())
-    losses = int((mean < -2 * error).sum())
+    half_width = stats.t.ppf(0.975, n - 1) * differences.std(dim=0) / n**0.5
+    wins = int((mean > half_width).sum())
+    losses = int((mean < -half_width).sum())
     return wins, losses, len(mean) - wins - losses
 
 
-def _counted(mean, error):
-    """(holds, does not hold, not decided), by the rule of the ledger."""
+def _counted(mean, half_width):
+    """(holds, does not hold, not decided), by each type's own interval."""
     verdicts = [
-        statistics.verdict(float(m), float(e), 0.0) for m, e in zip(mean, error, strict=True)
+        statistics.verdict(float(m), float(h)) for m, h in zip(mean, half_width, strict=True)
     ]
     wins, losses = (verdicts.count(verdict) for verdict in ("holds", "does not hold"))
     return wins, losses, len(verdicts) - wins - losses
 
 
 def _count(differences):
-    return _counted(differences.mean(0), differences.std(0) / len(differences) ** 0.5)
+    found = [statistics.over_trainings(each.tolist())[:2] for each in differences.T]
+    return _counted(*zip(*found, strict=True))
+
+
+def _t(differences):
+    """How many standard errors the 95 % interval reaches to either side."""
+    return stats.t.ppf(0.975, len(differences) - 1)
 
 
 COUNT = Exercise(
@@ -252,8 +260,8 @@ COUNT = Exercise(
     stub="""
     def my_count(differences):
         # differences: (seeds, types), student minus baseline, in points. How many types are won, lost
-        # and not decided: won where the mean over seeds exceeds twice its standard error, lost
-        # where it is as far below 0.
+        # and not decided: won where all of the 95 % interval over seeds is above 0, lost where all
+        # is below. Its half-width: stats.t.ppf(0.975, n - 1) standard errors.
         return TODO
     """,
     reference=_count,
@@ -266,26 +274,28 @@ COUNT = Exercise(
             "no error is used: a lead that another training would turn round is counted as won.",
         ),
         Wrong(
-            lambda differences: _counted(differences.mean(0), differences.std(0)),
+            lambda differences: _counted(differences.mean(0), _t(differences) * differences.std(0)),
             "this is how much *one* training varies. The mean of n varies less, by the root of n.",
         ),
         Wrong(
             lambda differences: _counted(
                 differences.mean(0),
-                differences.std(0, correction=0) / len(differences) ** 0.5,
+                _t(differences) * differences.std(0, correction=0) / len(differences) ** 0.5,
             ),
             "the standard deviation divides by n. With the mean taken from the same few seeds it has "
             "to be n - 1 (`correction=1`, the default).",
         ),
         Wrong(
             lambda differences: _counted(
-                differences.mean(0), differences.std(0) / (2 * len(differences) ** 0.5)
+                differences.mean(0), 2 * differences.std(0) / len(differences) ** 0.5
             ),
-            "one standard error is asked for, and not two.",
+            "two standard errors are right for many seeds. Of three seeds the standard deviation is "
+            "itself a guess, and t is 4.3.",
         ),
         Wrong(
             lambda differences: _counted(
-                differences.mean(0), differences.std(1).mean() + 0 * differences.mean(0)
+                differences.mean(0),
+                _t(differences) * differences.std(1).mean() + 0 * differences.mean(0),
             ),
             "this is the spread over types, from fog to noise. The error of a type is over seeds "
             "(dim 0).",
@@ -297,20 +307,22 @@ COUNT = Exercise(
     ),
     hints=(
         "First the mean and the standard deviation of each column: `dim=0`.",
-        "The standard error of a mean of n values is the standard deviation over the root of n.",
-        "`(mean > 2 * error).sum()` are won, `(mean < -2 * error).sum()` lost, the rest undecided.",
+        "The standard error of a mean of n values is the standard deviation over the root of n; the "
+        "half-width is `stats.t.ppf(0.975, n - 1)` of them.",
+        "`(mean > half_width).sum()` are won, `(mean < -half_width).sum()` lost, the rest undecided.",
     ),
     solution=my_count,
-    why="Nineteen contests are counted, so chance decides some: with three seeds, of 19 types "
-    "without any difference one or two would look won, and as many lost. The common wrong turn is to count signs. And with one seed "
-    "there is no error, nothing exceeds NaN, and nothing is decided.",
+    why="Nineteen contests are counted, so chance decides some: of 19 types without any difference "
+    "one would look won or lost, on average. With two standard errors in place of t it would be three "
+    "or four. The common wrong turn is to count signs. And with one seed there is no interval: "
+    "nothing exceeds NaN, and nothing is decided.",
 )
 
 
 def _clear(differences):
     squares = (differences - differences.mean(0)).square().sum(0)
     n = len(differences)
-    return differences.mean(0).square() > 4 * squares / (n * (n - 1))
+    return differences.mean(0).square() > _t(differences) ** 2 * squares / (n * (n - 1))
 
 
 # -- 13.4 --------------------------------------------------------------------------------------

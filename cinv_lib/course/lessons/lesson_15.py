@@ -1,7 +1,9 @@
-"""Exercises of lesson 15: a verdict, the error of a difference, the label of a number."""
+"""Exercises of lesson 15: a verdict, the error of a difference, the label of a number, and how often
+a rule decides what nothing decides."""
 
 import pandas as pd
 import torch
+from scipy import stats
 
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.evaluation import statistics
@@ -10,83 +12,118 @@ from cinv_lib.paper import results
 
 # -- 15.1 --------------------------------------------------------------------------------------
 def measurements(generator: torch.Generator) -> list[Case]:
-    """Differences above, near and below a margin; in whole tenths of a point."""
+    """Differences of a few trainings, so many of their standard errors above or below a margin."""
     cases = []
-    for margin, errors_away in (
-        (0.0, 3.0), (0.0, 1.5), (0.0, 0.5), (0.0, -3.0),
-        (20.0, 3.0), (20.0, -3.0), (-10.0, 3.0), (-10.0, -1.5),
+    for n, margin, errors_away in (
+        (3, 0.0, 6.0), (3, 0.0, 3.7), (3, 0.0, 3.35), (3, 0.0, 3.0), (3, 0.0, -6.0), (1, 0.0, 0.0),
+        (5, 20.0, 3.5), (5, 20.0, -3.5), (5, -10.0, -1.0), (10, 0.0, 2.1),
     ):  # fmt: skip
-        error = round(0.6 + torch.rand(1, generator=generator).item(), 1)
-        value = round(margin + errors_away * error, 1)
-        words = f"{value:+.1f} ± {error:.1f}, margin {margin:g}"
-        cases.append(Case(words, (value, error, margin)))
+        z = torch.randn(n, generator=generator, dtype=torch.float64)
+        scale = 0.5 + torch.rand(1, generator=generator, dtype=torch.float64)
+        if n > 1:  # mean 0, standard error 1
+            z = (z - z.mean()) / z.std() * n**0.5
+        away = errors_away if n > 1 else 9.0
+        words = f"{n} trainings" if n > 1 else "one training"
+        cases.append(Case(f"{words}, margin {margin:g}", (margin + scale * (z + away), margin)))
     return cases
 
 
-def my_verdict(value, error, margin):
-    above = value - margin
-    if above > 2 * error:
+def my_verdict(each, margin):
+    n = len(each)
+    if n == 1:
+        return "not decided"
+    above = each.mean() - margin
+    half_width = stats.t.ppf(0.975, n - 1) * each.std() / n**0.5
+    if above > half_width:
         return "holds"
-    if above < -2 * error:
+    if above < -half_width:
         return "does not hold"
     return "not decided"
 
 
-def _ruled(away, width):
-    """The rule for a difference that is so far above the margin, with so wide a middle."""
-    return "holds" if away > width else "does not hold" if away < -width else "not decided"
+def _verdict(each, margin):
+    value, half_width, _ = statistics.over_trainings(each.tolist(), margin)
+    return statistics.verdict(value, half_width, margin)
+
+
+def _ruled(away, half_width):
+    """The rule for a mean that is so far above the margin, with so wide a middle."""
+    return statistics.verdict(float(away), float(half_width))
+
+
+def _t(n):
+    return stats.t.ppf(0.975, n - 1)
 
 
 VERDICT = Exercise(
     id="15.1",
     title="the rule",
-    minutes=4,
-    difficulty=1,
+    minutes=6,
+    difficulty=2,
     stub="""
-    def my_verdict(value, error, margin):
-        # "holds", "does not hold" or "not decided". Two standard errors from the margin decide.
+    def my_verdict(each, margin):
+        # each: (n,), what each training measured. "holds" if all of the 95 % interval of their mean
+        # is above the margin, "does not hold" if all is below, else "not decided". Its half-width
+        # is stats.t.ppf(0.975, n - 1) standard errors. One training decides nothing.
         return TODO
     """,
-    reference=statistics.verdict,
+    reference=_verdict,
     cases=measurements,
     wrong=(
         Wrong(
-            lambda value, error, margin: _ruled(value - margin, error),
-            "one standard error is not enough: pure chance is further off in every third measurement. "
-            "The rule has two, and chance is further off in one of twenty.",
+            lambda each, margin: _ruled(each.mean() - margin, 2 * _error(each)),
+            "two standard errors are right for many trainings. With three, the standard deviation is "
+            "itself a guess: chance is further off than that in 18 of 100 cases, and t is 4.3.",
         ),
         Wrong(
-            lambda value, error, margin: _ruled(value, 2 * error),
+            lambda each, margin: _ruled(
+                each.mean() - margin, stats.t.ppf(0.975, len(each)) * _error(each)
+            ),
+            "one degree of freedom too many: n numbers around their own mean have n - 1.",
+        ),
+        Wrong(
+            lambda each, margin: _ruled(each.mean() - margin, _t(len(each)) * each.std()),
+            "this is the interval of *one more training*. The mean of n is surer, by the root of n.",
+        ),
+        Wrong(
+            lambda each, margin: _ruled(each.mean(), _t(len(each)) * _error(each)),
             "the margin is missing: a claim of 'by more than 20' is not decided by comparing with 0.",
         ),
         Wrong(
-            lambda value, error, margin: _ruled(value - margin, 0),
+            lambda each, margin: _ruled(each.mean() - margin, 0),
             "the error is not used, so every claim is decided, also those that chance decides.",
         ),
         Wrong(
-            lambda value, error, margin: "holds" if value - margin > 2 * error else "does not hold",
-            "what has not been shown is not thereby refuted: within two errors of the margin, on either "
-            "side, it is 'not decided'.",
+            lambda each, margin: (
+                "holds" if each.mean() - margin > _t(len(each)) * _error(each) else "does not hold"
+            ),
+            "what has not been shown is not thereby refuted: with the margin in the interval it is "
+            "'not decided'.",
         ),
         Wrong(
-            lambda value, error, margin: (
-                "holds" if abs(value - margin) > 2 * error else "not decided"
+            lambda each, margin: (
+                "holds"
+                if abs(each.mean() - margin) > _t(len(each)) * _error(each)
+                else "not decided"
             ),
             "the sign is lost: a clear difference in the other direction refutes the claim.",
         ),
     ),
-    alternative=lambda value, error, margin: ("does not hold", "not decided", "holds")[
-        1 + (value - 2 * error > margin) - (value + 2 * error < margin)
-    ],
+    alternative=lambda each, margin: (
+        "not decided"
+        if len(each) == 1 or stats.ttest_1samp(each, margin).pvalue > 0.05
+        else ("holds" if each.mean() > margin else "does not hold")
+    ),
     hints=(
-        "How far above the margin is the difference? And how many errors is that?",
-        "More than two errors above: it holds. More than two below: it does not.",
-        "Everything between is 'not decided', on both sides of the margin.",
+        "How far above the margin is the mean? And how far does the interval reach?",
+        "The standard error is `each.std() / n**0.5`; the interval reaches t of these to either side.",
+        "Above the margin by more than that: it holds. Below by more: it does not. Else, and with one "
+        "training, it is not decided.",
     ),
     solution=my_verdict,
-    why="The interval of two errors on either side of the difference is above the margin, below it, or "
-    "has it inside. The common wrong turn is to have two verdicts only: then a measurement that is too "
-    "coarse to tell counts as evidence against the claim.",
+    why="The interval is above the margin, below it, or has it inside. The common wrong turn is to "
+    "take the quantile of a normal distribution, about 2, for that of Student's t: with three "
+    "trainings the standard deviation is guessed from three numbers and is often far too small.",
 )
 
 
@@ -123,8 +160,8 @@ def _claimed(better, worse):
 
 
 def _difference(better, worse):
-    pairs = _claimed(better, worse)
-    return pairs.groupby("seed").difference.mean().mean(), statistics.standard_errors(pairs)[1]
+    each = statistics.by_training(_claimed(better, worse))
+    return each.mean(), each.sem()
 
 
 def _error(values, correction=1):
@@ -172,7 +209,7 @@ PAIRED = Exercise(
         Wrong(
             lambda better, worse: (
                 (better - worse).mean(),
-                statistics.standard_errors(_claimed(better, worse))[0],
+                statistics.over_draws(_claimed(better, worse)),
             ),
             "this is the error over draws of the corruption, for the networks that were trained. Here "
             "it is asked what another training would change.",
@@ -220,7 +257,7 @@ LABELS = Exercise(
         "a": TODO,  # in the table above, the student on mask:0.9, under "here"
         "b": TODO,  # 83.0, beside it under "paper"
         "c": TODO,  # 62.3, the student asked in words: the authors' result files, not in the paper
-        "d": TODO,  # what the student has over the baseline on mask:0.9: claim 1, which holds
+        "d": TODO,  # what the student has over the baseline on noise:0.5, where claim 1 holds
         "e": TODO,  # your own run on ImageNet-100 at 224 pixels, 25 epochs, one training seed
     }
     """,
@@ -271,12 +308,133 @@ LABELS = Exercise(
     "contradict the paper. The common wrong turn is to call 'reproduced' whatever agrees with it.",
 )
 
-EXERCISES = (VERDICT, PAIRED, LABELS)
+# -- 15.4 --------------------------------------------------------------------------------------
+EXPERIMENTS, DRAWS = 4000, 10
+
+
+def two_standard_errors(d):
+    """The larger of the errors over draws and over trainings, as far as there are several."""
+    n = d.shape[1]
+    error = (d.var(dim=2).mean(dim=1) / d.shape[2] / n).sqrt()
+    if n > 1:
+        error = torch.maximum(error, d.mean(dim=2).std(dim=1) / n**0.5)
+    return d.mean(dim=(1, 2)).abs() > 2 * error
+
+
+def students_t(d):
+    """The 95 % interval over trainings."""
+    each, n = d.mean(dim=2), d.shape[1]
+    if n == 1:
+        return torch.zeros(len(d), dtype=torch.bool)
+    return each.mean(dim=1).abs() > _t(n) * each.std(dim=1) / n**0.5
+
+
+def rules(generator: torch.Generator) -> list[Case]:
+    """Two rules, each for several numbers of trainings."""
+    cases = []
+    for words, rule in (("two standard errors", two_standard_errors), ("t", students_t)):
+        for n in (1, 3, 10):
+            seed = int(torch.randint(2**31, (1,), generator=generator))
+            drawn = torch.Generator().manual_seed(seed)
+            cases.append(Case(f"{words}, trainings: {n}", (rule, n, drawn)))
+    return cases
+
+
+def my_false_share(rule, n, generator):
+    luck = torch.randn(4000, n, 1, generator=generator)
+    draws = torch.randn(4000, n, 10, generator=generator)
+    return 100 * rule(luck + 0.3 * draws).double().mean()
+
+
+def _share(d, rule):
+    return 100 * rule(d).double().mean()
+
+
+def _lucky(n, generator):
+    return torch.randn(EXPERIMENTS, n, 1, generator=generator)
+
+
+def _drawn(n, generator):
+    return 0.3 * torch.randn(EXPERIMENTS, n, DRAWS, generator=generator)
+
+
+def _experiments(n, generator):
+    return _lucky(n, generator) + _drawn(n, generator)
+
+
+FALSE = Exercise(
+    id="15.4",
+    title="how often a rule decides where nothing is to decide",
+    minutes=9,
+    difficulty=3,
+    stub="""
+    def my_false_share(rule, n, generator):
+        # 4000 experiments of n trainings with 10 draws each, where two methods are alike. What a
+        # training measures: its luck, torch.randn(4000, n, 1, generator=generator), drawn first,
+        # and for each draw 0.3 times torch.randn(4000, n, 10, generator=generator).
+        # rule: (4000, n, 10) -> (4000,), True where it decides. In how many percent does it?
+        return TODO
+    """,
+    reference=lambda rule, n, generator: _share(_experiments(n, generator), rule),
+    cases=rules,
+    wrong=(
+        Wrong(
+            lambda rule, n, generator: _share(
+                0 * _lucky(n, generator) + _drawn(n, generator), rule
+            ),
+            "the luck of the trainings is missing: only draws vary, as if all networks were one. Then "
+            "the error over draws would be the whole error, which it is not.",
+        ),
+        Wrong(
+            lambda rule, n, generator: _share(
+                _lucky(n, generator)[:1] + _drawn(n, generator), rule
+            ),
+            "all experiments share one luck. Each of the 4000 is a new one, with n new trainings.",
+        ),
+        Wrong(
+            lambda rule, n, generator: _share(
+                _lucky(n, generator)[:, :1] + _drawn(n, generator), rule
+            ),
+            "the n trainings of an experiment share their luck, as if one network were scored n "
+            "times; each training has its own.",
+        ),
+        Wrong(
+            lambda rule, n, generator: _share(_experiments(n, generator), rule) / 100,
+            "this is a share between 0 and 1; in percent it is a hundred times that.",
+        ),
+        Wrong(
+            lambda rule, n, generator: 100 - _share(_experiments(n, generator), rule),
+            "this is how often the rule rightly says 'not decided'; asked is how often it decides.",
+        ),
+    ),
+    alternative=lambda rule, n, generator: torch.tensor(
+        [100.0 * bool(one) for one in rule(_experiments(n, generator))], dtype=torch.float64
+    ).mean(),
+    hints=(
+        "Draw all 4000 experiments at once: luck of shape (4000, n, 1), draws of (4000, n, 10).",
+        "Their sum broadcasts: the ten draws of a training share its luck. Do not forget the 0.3.",
+        "`rule(luck + 0.3 * draws)` is True where it decides; its mean as floats, times 100.",
+    ),
+    solution=my_false_share,
+    why="Where nothing is to decide, every decision is false, so the share is the rule's own error. A "
+    "95 % interval promises 5 %. The common wrong turn is to simulate without the trainings' luck: "
+    "then every rule looks honest, for the very reason for which the rule is not.",
+)
+
+EXERCISES = (VERDICT, PAIRED, LABELS, FALSE)
 
 PREDICTIONS = (
     Prediction(
         "15.A",
-        'Which of claims 1 to 6 will not hold for all three operators? Give its number, as "1".',
-        options=("1", "2", "3", "4", "5", "6", "none"),
+        "Claim 1, with 90 % of the pixels missing: three trainings each, and the student is 5.2 points "
+        "ahead of the baseline in the mean. What is the verdict?",
+        options=("holds", "does not hold", "not decided"),
+    ),
+    Prediction(
+        "15.B",
+        "Three trainings of each of two methods that are alike. In how many percent of such experiments "
+        "does the rule of two standard errors find one of them better?",
+        tolerance=3.0,
+        digits=0,
     ),
 )

@@ -55,7 +55,7 @@ def wrong_specialist(blind: pd.DataFrame) -> dict[str, Pairs]:
     return {op: difference(rows, "specialist", "wrong") for op, rows in blind.groupby("operator")}
 
 
-@claim(43, source="ours", lesson="14", margin=-5.0)
+@claim(43, source="ours", lesson="14", margin=-5.0, every=True)
 def blind_student(blind: pd.DataFrame) -> dict[str, Pairs]:
     """A student that is not told the operator is at most 5 points below each specialist."""
     return {op: difference(rows, "blind", "specialist") for op, rows in blind.groupby("operator")}

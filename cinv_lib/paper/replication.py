@@ -1,0 +1,112 @@
+"""A reader's own run beside the recorded one.
+
+Own trainings decide nothing, and need not: as a rule there is one of each. What can be asked is
+whether each value lies where the recorded ones say that another training would: within the recorded
+mean ± t s sqrt(1/n + 1/k), for n recorded and k own seeds. By chance one of twenty does not, and
+since values share trainings, many may be outside together. How many, the recorded run says of
+itself: each of its seeds in turn is taken for a reader's own.
+"""
+
+import copy
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cinv_lib.evaluation.statistics import LEVEL
+from cinv_lib.lab.lab import RECORDED, Lab
+from cinv_lib.machine.store import Store
+
+KEYS = ["claim", "operator", "where"]
+
+
+def recorded(lab: Lab) -> tuple[Lab, list[int]]:
+    """A lab that has the recorded run of this profile and nothing else, and the seeds of that run;
+    no seeds where there is no such run."""
+    record = copy.copy(lab)
+    record.store, record.archive = Store(RECORDED / lab.profile.name), None
+    entries = record.store.listing()
+    scored = entries[entries.kind == "known_operator"]
+    return record, sorted({spec["seed"] for spec in scored.spec})
+
+
+def own(lab: Lab) -> Lab:
+    """A lab that has what was made on this machine and nothing else."""
+    mine = copy.copy(lab)
+    mine.archive = None
+    return mine
+
+
+def beside(record: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:
+    """Rows of two ledgers (`verdicts.ledger`) where both measured.
+
+    Returns:
+        KEYS; recorded, own: the means; reach: how far from the recorded mean the own one may be;
+        inside: whether it is.
+    """
+    both = record.merge(mine, on=KEYS, suffixes=("", " own"))
+    both = both[(both.seeds > 1) & (both["seeds own"] > 0)]
+    reach = [
+        _reach([*row.each.values()], k)
+        for row, k in zip(both.itertuples(), both["seeds own"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            **{key: both[key] for key in KEYS},
+            "recorded": both.difference,
+            "own": both["difference own"],
+            "reach": reach,
+            # rounded: a value that no training changes has no reach
+            "inside": (both.difference - both["difference own"]).abs() <= np.add(reach, 1e-9),
+        }
+    ).reset_index(drop=True)
+
+
+def _reach(each: list[float], k: int) -> float:
+    n = len(each)
+    t = stats.t.ppf(1 - LEVEL / 2, n - 1)
+    return float(t * np.std(each, ddof=1) * math.sqrt(1 / n + 1 / k))
+
+
+def left_out(record: pd.DataFrame) -> dict[int, int]:
+    """Of each recorded seed, how many of its values are outside what the others say: the yardstick
+    for one own training. Needs three seeds; {} where there are fewer."""
+    rows = record[record.seeds > 2]
+    seeds = sorted({seed for each in rows.each for seed in each})
+    found = {}
+    for out in seeds:
+        two = [
+            pd.DataFrame(
+                {
+                    **{key: rows[key] for key in KEYS},
+                    "each": part,
+                    "seeds": [len(each) for each in part],
+                    "difference": [np.mean([*each.values()]) for each in part],
+                }
+            )
+            for part in (
+                [{s: d for s, d in each.items() if s != out} for each in rows.each],
+                [{s: d for s, d in each.items() if s == out} for each in rows.each],
+            )
+        ]
+        found[out] = int((~beside(*two).inside).sum())
+    return found
+
+
+def said(record: pd.DataFrame, mine: pd.DataFrame) -> str:
+    """What a reader's own run says, in words: how many values lie outside, and what to expect."""
+    compared = beside(record, mine)
+    if compared.empty:
+        return "No value of your own to compare: `make course` makes them."
+    there, here = ({seed for each in rows.each for seed in each} for rows in (record, mine))
+    outside = int((~compared.inside).sum())
+    seeds = ", ".join(map(str, sorted(here)))
+    text = f"{len(compared)} values of your own run (seeds {seeds}), {outside} outside."
+    if here & there:
+        return f"{text} Its seeds are recorded ones: differences are the machine's, not chance's."
+    yardstick = ", ".join(f"{count} of seed {seed}" for seed, count in left_out(record).items())
+    return (
+        f"{text} Expected: {LEVEL * len(compared):.1f} on average; "
+        f"left out in turn, of the recorded seeds: {yardstick or 'too few seeds'}."
+    )
