@@ -25,8 +25,10 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     finished = {task: lab.finished(task) for task in asked}
     for task in (task for task, done in finished.items() if not done):
         print(f"WARN  not finished, so not kept: {p.task_name(task)}")
+    # of a reader's own run, lesson 18 shows tables only
+    own = p.name.startswith("own/")
     shown = [(kind, op) for op in (p.operators[0], p.slider) for kind in ("student", "baseline")]
-    models = [p[kind].task(op) for kind, op in [*shown, ("probe", p.slider)]]
+    models = [p[kind].task(op) for kind, op in [*shown, ("probe", p.slider)] if not own]
     entries = [lab.folder(task) for task in [*(t for t, done in finished.items() if done), *models]]
     archive = labs.RECORDED / p.name
     kept = [archive / entry.parent.name / entry.name for entry in entries]

@@ -92,7 +92,9 @@ def _from_files(name: str, split: str, n: int | None) -> ImageSet:
     from cinv_lib.data.stickers import drawing, files
 
     found = image_files.ImageFiles.from_folder(files.folder())
-    whole = found.subset(torch.tensor([i for i, p in enumerate(found.paths) if files.CUT not in p], device="cpu"))
+    whole = found.subset(
+        torch.tensor([i for i, p in enumerate(found.paths) if files.CUT not in p], device="cpu")
+    )
     share, seed = files.SPLIT
     chosen = whole.split(share, seed)[("train", "val").index(split)]
     chosen = chosen if n is None else chosen.per_class(n)

@@ -33,7 +33,7 @@ CUT = "cut-short.jpg"
 
 
 def folder() -> Path:
-    """Where the pictures are: `PER_CLASS` readable ones in the folder of each class, and the others.
+    """Where the pictures are: `PER_CLASS` in the folder of each class, and what lies beside.
 
     They are drawn and written the first time, in a second folder that is then renamed.
     """
