@@ -4,6 +4,8 @@ what will it cost, and are the pictures fit to measure it on? (lesson 18)
 
 import copy
 import math
+import resource
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -113,3 +115,12 @@ def thumbnails(images: Pictures, side: int = 16) -> Float[Tensor, "N d"]:
         to_float(images.images[:]), (side, side), mode="bilinear", antialias=True
     ).flatten(1)
     return small - small.mean(dim=1, keepdim=True)
+
+
+def peak_memory() -> float:
+    """The most memory that this process has had at once, in GB: on the GPU, or without one its
+    whole memory, Python and its libraries with it."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -151,6 +151,82 @@ CONTRACT = Exercise(
 
 
 # -- 18.2 --------------------------------------------------------------------------------------
+def my_near_copies(train, val, limit):
+    train, val = F.normalize(train, dim=1), F.normalize(val, dim=1)
+    return (val @ train.T).max(dim=1).values.ge(limit).double().mean()
+
+
+def halves(generator: torch.Generator) -> list[Case]:
+    """Vectors of pictures, some of which are in both halves, a little changed, some of them often."""
+    cases = []
+    for n, m, copies in ((30, 10, 3), (12, 20, 5), (40, 8, 0)):
+        train = torch.randn(n, 24, generator=generator)
+        val = torch.randn(m, 24, generator=generator)
+        if copies:
+            noise = 0.02 * torch.randn(copies, 24, generator=generator)
+            val[:copies] = 3 * (train[:copies] + noise)  # brighter, which a cosine does not see
+            train[copies : copies + 4] = train[0] + 0.01  # a burst: one picture four times more
+        cases.append(Case(f"{n} and {m} pictures, {copies} copies", (train, val, 0.95)))
+    return cases
+
+
+def _cosines(train, val):
+    return F.normalize(val, dim=1) @ F.normalize(train, dim=1).T
+
+
+COPIES = Exercise(
+    id="18.2",
+    title="near copies on both sides of a split",
+    minutes=8,
+    difficulty=2,
+    stub="""
+    def my_near_copies(train, val, limit):
+        # train: (N, d), val: (M, d), a vector for each picture, of any length. The share, in
+        # [0, 1], of the *validation* pictures that have a training picture with a cosine of
+        # `limit` or more.
+        return TODO
+    """,
+    reference=beforehand.near_copies,
+    cases=halves,
+    wrong=(
+        Wrong(
+            lambda train, val, limit: (val @ train.T).max(1).values.ge(limit).double().mean(),
+            "you did not divide by the lengths: this is no cosine.",
+        ),
+        Wrong(
+            lambda train, val, limit: beforehand.near_copies(val, train, limit),
+            "that is the share of the *training* pictures that have a copy. Scores are counted on the "
+            "others.",
+        ),
+        Wrong(
+            lambda train, val, limit: _cosines(train, val).ge(limit).sum() / len(val),
+            "you counted pairs. A validation picture with five copies counts once.",
+        ),
+        Wrong(
+            lambda train, val, limit: _cosines(train, val).mean(1).ge(limit).double().mean(),
+            "you took the mean over the training pictures; one copy is enough: the largest cosine.",
+        ),
+        Wrong(
+            lambda train, val, limit: _cosines(train, val).max(1).values.lt(limit).double().mean(),
+            "that is the share without a copy.",
+        ),
+    ),
+    alternative=lambda train, val, limit: (
+        sum(bool((F.cosine_similarity(v[None], train) >= limit).any()) for v in val) / len(val)
+    ),
+    hints=(
+        "`torch.nn.functional.normalize(train, dim=1)` has rows of length one.",
+        "`val @ train.T`, of such rows, has all cosines: a row for each validation picture.",
+        "`(val @ train.T).max(dim=1).values >= limit`, then the mean of these truths.",
+    ),
+    solution=my_near_copies,
+    why="A burst of photographs is one picture. Where it lies on both sides of a split the score "
+    "measures memory, and the lead of whoever remembers best looks like a result. The common wrong turn "
+    "is to look for equal files: a camera never writes the same file twice.",
+)
+
+
+# -- 18.3 --------------------------------------------------------------------------------------
 def my_advice(clean, corrupted, again, chance):
     if clean - chance < 5:
         return "hopeless"
@@ -172,6 +248,7 @@ def teachers(generator: torch.Generator) -> list[Case]:
         (70.0, 3.0 + near, 4.0, 5.0),
         (60.0, 58.0, 59.0, 57.0 + near / 4),
         (80.0, 90.0, 85.0, 1.0),
+        (90.0, 3.0, 90.0 - near, 10.0),
     )
     return [
         Case("clean {:.1f}, corrupted {:.1f}, again {:.1f}, chance {:.1f}".format(*r), r)
@@ -184,7 +261,7 @@ def _other_order(clean, corrupted, again, chance):
 
 
 ADVICE = Exercise(
-    id="18.2",
+    id="18.3",
     title="hopeless, needless, or worth a training",
     minutes=6,
     difficulty=1,
@@ -255,7 +332,7 @@ ADVICE = Exercise(
 )
 
 
-# -- 18.3 --------------------------------------------------------------------------------------
+# -- 18.4 --------------------------------------------------------------------------------------
 def my_minutes(seconds, epochs, pictures, batch_size):
     steps = epochs * math.ceil(pictures / batch_size)
     return steps * seconds[10:].mean() / 60
@@ -273,7 +350,7 @@ def timed(generator: torch.Generator) -> list[Case]:
 
 
 MINUTES = Exercise(
-    id="18.3",
+    id="18.4",
     title="minutes, from fifty steps",
     minutes=6,
     difficulty=1,
@@ -331,83 +408,7 @@ MINUTES = Exercise(
     "hopeless.",
 )
 
-
-# -- 18.4 --------------------------------------------------------------------------------------
-def my_near_copies(train, val, limit):
-    train, val = F.normalize(train, dim=1), F.normalize(val, dim=1)
-    return (val @ train.T).max(dim=1).values.ge(limit).double().mean()
-
-
-def halves(generator: torch.Generator) -> list[Case]:
-    """Vectors of pictures, some of which are in both halves, a little changed, some of them often."""
-    cases = []
-    for n, m, copies in ((30, 10, 3), (12, 20, 5), (40, 8, 0)):
-        train = torch.randn(n, 24, generator=generator)
-        val = torch.randn(m, 24, generator=generator)
-        if copies:
-            noise = 0.02 * torch.randn(copies, 24, generator=generator)
-            val[:copies] = 3 * (train[:copies] + noise)  # brighter, which a cosine does not see
-            train[copies : copies + 4] = train[0] + 0.01  # a burst: one picture four times more
-        cases.append(Case(f"{n} and {m} pictures, {copies} copies", (train, val, 0.95)))
-    return cases
-
-
-def _cosines(train, val):
-    return F.normalize(val, dim=1) @ F.normalize(train, dim=1).T
-
-
-COPIES = Exercise(
-    id="18.4",
-    title="near copies on both sides of a split",
-    minutes=8,
-    difficulty=2,
-    stub="""
-    def my_near_copies(train, val, limit):
-        # train: (N, d), val: (M, d), a vector for each picture, of any length. The share, in
-        # [0, 1], of the *validation* pictures that have a training picture with a cosine of
-        # `limit` or more.
-        return TODO
-    """,
-    reference=beforehand.near_copies,
-    cases=halves,
-    wrong=(
-        Wrong(
-            lambda train, val, limit: (val @ train.T).max(1).values.ge(limit).double().mean(),
-            "you did not divide by the lengths: this is no cosine.",
-        ),
-        Wrong(
-            lambda train, val, limit: beforehand.near_copies(val, train, limit),
-            "that is the share of the *training* pictures that have a copy. Scores are counted on the "
-            "others.",
-        ),
-        Wrong(
-            lambda train, val, limit: _cosines(train, val).ge(limit).sum() / len(val),
-            "you counted pairs. A validation picture with five copies counts once.",
-        ),
-        Wrong(
-            lambda train, val, limit: _cosines(train, val).mean(1).ge(limit).double().mean(),
-            "you took the mean over the training pictures; one copy is enough: the largest cosine.",
-        ),
-        Wrong(
-            lambda train, val, limit: _cosines(train, val).max(1).values.lt(limit).double().mean(),
-            "that is the share without a copy.",
-        ),
-    ),
-    alternative=lambda train, val, limit: (
-        sum(bool((F.cosine_similarity(v[None], train) >= limit).any()) for v in val) / len(val)
-    ),
-    hints=(
-        "`torch.nn.functional.normalize(train, dim=1)` has rows of length one.",
-        "`val @ train.T`, of such rows, has all cosines: a row for each validation picture.",
-        "`(val @ train.T).max(dim=1).values >= limit`, then the mean of these truths.",
-    ),
-    solution=my_near_copies,
-    why="A burst of photographs is one picture. Where it lies on both sides of a split the score "
-    "measures memory, and the lead of whoever remembers best looks like a result. The common wrong turn "
-    "is to look for equal files: a camera never writes the same file twice.",
-)
-
-EXERCISES = (CONTRACT, ADVICE, MINUTES, COPIES)
+EXERCISES = (CONTRACT, COPIES, ADVICE, MINUTES)
 
 PREDICTIONS = (
     Prediction(
