@@ -76,9 +76,9 @@ def _said(name: str) -> bool:
     for split in prepared.SPLITS[name]:
         if not prepared.file_of(name, split).is_file():
             return False
-        images, labels, names, _ = prepared.read(name, split)
-        size = f"{len(images):,} pictures of {images.shape[-1]} px"
-        lines.append(f"OK  {name}/{split}: {size}, {len(names)} classes")
-        del images, labels
+        kept = prepared.read(name, split)
+        size = f"{len(kept):,} pictures of {kept.images.shape[-1]} px"
+        lines.append(f"OK  {name}/{split}: {size}, {len(kept.class_names)} classes")
+        del kept
     print("\n".join(lines))
     return True

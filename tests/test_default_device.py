@@ -63,7 +63,13 @@ TASKS = {
     "a baseline": lambda _: baseline.finetune(SMALL, PICTURES, MASK, ONE, 0, progress=False)[0],
     "a probe": lambda _: probe.train(SMALL, PICTURES, MASK, probe.ProbeRecipe(epochs=2), 0),
     "scores": lambda _: torch.tensor(
-        scores.evaluate({"m": lambda z: z[:, :2, 0, 0]}, PICTURES, MASK, 2, progress=False).top1,
+        scores.evaluate_heads(
+            [(lambda z: z[:, :2, 0, 0], {"m": torch.nn.Identity()})],
+            PICTURES,
+            MASK,
+            2,
+            progress=False,
+        ).top1,
         device="cpu",
     ),
     "an area": lambda _: torch.tensor(

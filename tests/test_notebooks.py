@@ -6,11 +6,13 @@ nbval, and the outputs that are committed come from such a run.
 
 import ast
 import json
+import sys
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from cinv_lib.course.excerpt import excerpt
 from cinv_lib.course.workbook import exercise as book
@@ -48,6 +50,26 @@ def parameters_of(path: Path) -> set[str]:
     (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     assigned = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign)]
     return {target.id for node in assigned for target in node.targets}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_another_kernel_is_told_which_to_choose(path, monkeypatch, capsys):
+    """Its first cell fails, and what is shown of it says so."""
+    cells = nbformat.read(path, as_version=4).cells
+    first = next(cell.source for cell in cells if cell.cell_type == "code")
+    monkeypatch.setitem(sys.modules, "cinv_lib", None)  # as if it were not installed
+    InteractiveShell(colors="nocolor").run_cell(first)
+    said = capsys.readouterr().out
+    assert "ModuleNotFoundError" in said and 'make kernel` once, then choose "Contr' in said
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_a_seed_that_is_none_is_refused_where_the_lesson_begins(path):
+    if "seed" not in parameters_of(path):
+        pytest.skip("has no seed")
+    sources = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    *_, line = [line for line in sources[1].split("\n") if "(seed)" in line][:1]
+    assert line == "seed = checked_seed(seed)", "something uses it before"
 
 
 def execute(path: Path, out: Path, **parameters) -> nbformat.NotebookNode:

@@ -1,22 +1,20 @@
 """Small sets of real pictures that come with installed packages: nothing is downloaded (lesson 09).
 
-Each function takes "train" or "val" and returns (images uint8 RGB, labels, class names). The splits
-are fixed and share no picture.
+Each function takes "train" or "val". The splits are fixed and share no picture.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from cinv_lib.data.image_set import ImageSet
+
 SIZE = 64
-Parts = tuple[UInt8[Tensor, "N 3 64 64"], Int64[Tensor, " N"], tuple[str, ...]]
 
 
-def digits(split: str) -> Parts:
+def digits(split: str) -> ImageSet:
     """Ten classes, 1,437 train and 360 validation pictures of 8 x 8 pixels, enlarged to 64.
 
     The set is in the order of its collection, so the last fifth is largely by other writers than
@@ -29,10 +27,12 @@ def digits(split: str) -> Parts:
     rows = slice(0, cut) if split == "train" else slice(cut, None)
     grey = torch.from_numpy(np.asarray(found.images[rows], dtype=np.float32) / 16)
     names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return _rgb(grey), torch.from_numpy(found.target[rows].astype(np.int64)), names
+    source = "scikit-learn's load_digits (UCI optical recognition of handwritten digits)"
+    labels = torch.from_numpy(found.target[rows].astype(np.int64))
+    return ImageSet(_rgb(grey), labels, names, "digits", source)
 
 
-def faces(split: str) -> Parts:
+def faces(split: str) -> ImageSet:
     """Two classes, "background" and "face": 140 train and 60 validation pictures of 25 x 25."""
     from skimage.data import lfw_subset
 
@@ -40,7 +40,9 @@ def faces(split: str) -> Parts:
     first, last = (0, 70) if split == "train" else (70, 100)
     rows = torch.arange(first, last, device="cpu")
     rows = torch.stack([rows, rows + 100], dim=1).flatten()  # face, background, face, ...
-    return _rgb(grey[rows]), (rows < 100).long(), ("background", "face")
+    source = "scikit-image's lfw_subset (Labeled Faces in the Wild, and crops without faces)"
+    names = ("background", "face")
+    return ImageSet(_rgb(grey[rows]), (rows < 100).long(), names, "faces", source)
 
 
 def _rgb(grey: Float[Tensor, "N h w"]) -> UInt8[Tensor, "N 3 64 64"]:
@@ -49,8 +51,4 @@ def _rgb(grey: Float[Tensor, "N h w"]) -> UInt8[Tensor, "N 3 64 64"]:
     return (big.clamp(0, 1) * 255).round().to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
 
 
-SETS: dict[str, Callable[[str], Parts]] = {"digits": digits, "faces": faces}
-FROM = {
-    "digits": "scikit-learn's load_digits (UCI optical recognition of handwritten digits)",
-    "faces": "scikit-image's lfw_subset (Labeled Faces in the Wild, and crops without faces)",
-}
+SETS = {"digits": digits, "faces": faces}

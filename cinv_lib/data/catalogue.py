@@ -9,11 +9,13 @@ from dataclasses import replace
 import torch
 
 from cinv_lib.data import bundled, image_files, linked, prepared
-from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import resized
 
+OWN = "folder:"  # how the name of a folder of a reader's own begins: "folder:/home/me/pictures"
+SHARE = 0.8  # of its pictures that train
 LARGEST = 8  # GB of pictures that `load` decodes into memory
 
 
@@ -23,8 +25,9 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
     Args:
         name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
             "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse
-            labels), "stickers-files" (written as files, lesson 18, and read from there), "digits" (scikit-learn), "faces" (scikit-image). Of the sets that data_prep
-            makes: "cifar10", "cifar100", "stl10", "stl10-unlabelled" in their own size, and
+            labels), "stickers-files" (written as files and read again, lesson 18), "digits"
+            (scikit-learn), "faces" (scikit-image). Of the sets that data_prep makes: "cifar10",
+            "cifar100", "stl10", "stl10-unlabelled" in their own size, and
             "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY",
             "covid", decoded to 224 pixels (short side 256, centre).
         split: "train" or "val", always the same pictures.
@@ -41,12 +44,8 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         raise ValueError(f"unknown split {split!r}: expected train or val")
     if n is not None and n < 1:
         raise ValueError(f"{n} pictures of each class asked for; expected at least 1")
-    if name in bundled.SETS:
-        whole = ImageSet(*bundled.SETS[name](split), name=name, provenance=bundled.FROM[name])
-        return whole if n is None else whole.per_class(n)
-    if name in prepared.COMMAND:
-        images, labels, class_names, provenance = prepared.read(name, split)
-        whole = ImageSet(images, labels, class_names, name, provenance)
+    if name in bundled.SETS or name in prepared.COMMAND:
+        whole = bundled.SETS[name](split) if name in bundled.SETS else prepared.read(name, split)
         return whole if n is None else whole.per_class(n)
     if name.partition("/")[0] in linked.COMMAND:
         return _decoded(linked.load(name, split), n)
@@ -71,10 +70,28 @@ def to_train(name: str, n: int | None = None) -> Pictures:
     """The training pictures of a set, n of each class or all of them. Unlike `load` it leaves files
     on disk: a random crop is cut from the whole picture, and a hundred thousand pictures do not fit
     in memory."""
+    if name.startswith(OWN):
+        return own(name, "train")
     if name.partition("/")[0] not in linked.COMMAND:
         return load(name, "train", n)
     files = linked.load(name, "train")
     return files if n is None else files.per_class(n)
+
+
+def to_look_at(name: str, n: int | None = None) -> Pictures:
+    """The validation pictures of a set, n of each class or all: in memory, or of a reader's own as
+    files, which every encoder sees in its own way."""
+    return own(name, "val") if name.startswith(OWN) else load(name, "val", n)
+
+
+def own(name: str, split: str) -> ImageFiles:
+    """Of the pictures of a folder, "folder:PATH", those that train ("train", 80 % of each class),
+    or the others ("val").
+
+    Raises FileNotFoundError for no such folder, ValueError for one without two pictures.
+    """
+    files = ImageFiles.from_folder(name.removeprefix(OWN))
+    return files.split(SHARE, seed=0)[("train", "val").index(split)]
 
 
 def at_side(images: ImageSet, side: int) -> ImageSet:
@@ -91,7 +108,7 @@ def _from_files(name: str, split: str, n: int | None) -> ImageSet:
     once. Nothing is said of files that cannot be read: it has one on purpose."""
     from cinv_lib.data.stickers import drawing, files
 
-    found = image_files.ImageFiles.from_folder(files.folder())
+    found = ImageFiles.from_folder(files.folder())
     whole = found.subset(
         torch.tensor([i for i, p in enumerate(found.paths) if files.CUT not in p], device="cpu")
     )

@@ -12,6 +12,7 @@ from jaxtyping import Int64, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cinv_lib.data.image_set import ImageSet
 from cinv_lib.machine.files import whole
 from cinv_lib.machine.folders import home
 
@@ -24,7 +25,6 @@ COMMAND = {
     "stl10-unlabelled": "python -m data_prep stl10",
 }
 SPLITS = {name: ("train", "val") for name in COMMAND} | {"stl10-unlabelled": ("train",)}
-Parts = tuple[UInt8[Tensor, "N 3 H W"], Int64[Tensor, " N"], tuple[str, ...], str]
 
 
 def file_of(name: str, split: str) -> Path:
@@ -32,8 +32,8 @@ def file_of(name: str, split: str) -> Path:
     return home() / name / f"{split}.safetensors"
 
 
-def read(name: str, split: str) -> Parts:
-    """Images, labels, class names and provenance of a split.
+def read(name: str, split: str) -> ImageSet:
+    """A split, as it was written.
 
     Raises ValueError (no such split; a damaged file) or FileNotFoundError, with the command that
     makes it.
@@ -47,11 +47,12 @@ def read(name: str, split: str) -> Parts:
         with safetensors.safe_open(path, framework="pt") as saved:
             known = saved.metadata() or {}
             images, labels = saved.get_tensor("images"), saved.get_tensor("labels")
-        return images, labels, tuple(json.loads(known["class_names"])), known["provenance"]
+        names, source = tuple(json.loads(known["class_names"])), known["provenance"]
     except (safetensors.SafetensorError, KeyError) as e:
         raise ValueError(
             f"{path} is damaged ({e}): delete it, and run `{COMMAND[name]}` again"
         ) from e
+    return ImageSet(images, labels, names, name, source)
 
 
 def write(

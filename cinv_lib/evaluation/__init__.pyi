@@ -19,7 +19,6 @@ from .scores import Contestant as Contestant
 from .scores import Group as Group
 from .scores import Head as Head
 from .scores import Model as Model
-from .scores import evaluate as evaluate
 from .scores import evaluate_heads as evaluate_heads
 from .scores import summary as summary
 from .scores import sweep as sweep

@@ -25,28 +25,6 @@ Group = tuple[Callable, Mapping[str, Head]]  # an encoder, and its heads by name
 Contestant = tuple[Callable, Callable]  # an encoder and its head
 
 
-def evaluate(
-    models: Mapping[str, Model],
-    images: Pictures,
-    op: Operator,
-    realisations: int = 10,
-    seed: int = 0,
-    batch_size: int = 256,
-    progress: bool = True,
-    precision: str = "auto",
-    device: torch.device | str | None = None,
-) -> pd.DataFrame:
-    """Scores of whole models (corrupted images to logits); see `evaluate_heads`."""
-    groups = [(model, {name: _itself}) for name, model in models.items()]
-    return evaluate_heads(
-        groups, images, op, realisations, seed, batch_size, progress, precision, device
-    )
-
-
-def _itself(logits: Tensor) -> Tensor:
-    return logits
-
-
 @torch.no_grad()  # of the heads
 def evaluate_heads(
     groups: Sequence[Group],
@@ -86,8 +64,8 @@ def evaluate_heads(
     >>> from cinv_lib.operators import parse
     >>> def brightness(x): return x.mean((1, 2, 3))[:, None] * torch.arange(10.0)
     >>> digits = load("digits", "val", 10)
-    >>> scores = evaluate({"brightness": brightness}, digits, parse("noise:0.5"), realisations=3,
-    ...                   progress=False)
+    >>> groups = [(brightness, {"brightness": lambda logits: logits})]
+    >>> scores = evaluate_heads(groups, digits, parse("noise:0.5"), 3, progress=False)
     >>> scores.columns.tolist(), len(scores)
     (['model', 'realisation', 'top1', 'top5'], 3)
     """

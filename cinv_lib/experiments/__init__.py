@@ -1,4 +1,4 @@
-"""The experiments of the paper, and ours: a module each."""
+"""The experiments of the paper, and ours: a module each, and in it the class that a profile has."""
 
 import lazy_loader as lazy
 

@@ -20,16 +20,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, looking, side_of
 from cinv_lib.evaluation.attack import Model, noise, pgd, slope
 from cinv_lib.evaluation.draws import batches
 from cinv_lib.evaluation.metrics import top_k
-from cinv_lib.evaluation.probe import Probe, zero_shot
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.evaluation.probe import Probe
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import labels
-from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training.baseline import Classifier
 
@@ -111,49 +109,6 @@ class Target:
         return self.top1(noise(self.x, budget, generator, self.where))
 
 
-def measure(
-    groups: Mapping[str, tuple[Callable, Callable]],
-    val: Pictures,
-    op: Operator,
-    protocol: Protocol,
-    seed: int,
-) -> pd.DataFrame:
-    """Attack each model at each budget: through the pixels that are known, and through all.
-
-    Args:
-        groups: an encoder and its head for each of METHODS, with frozen weights. CLIP sees the
-            clean picture; the "known" pixels are the same as for the others.
-        val: of which `protocol.per_class` a class are attacked, under the first draw of `op`.
-
-    Returns:
-        COLUMNS, a row for each method, pixels ("known", "all") and budget. top1, and in percent
-        too: noise, under random signs of the budget; at the budget `protocol.checked` also longer,
-        after twice the steps, and transfer, on pictures that were made against the rival. At
-        budget 0, slope and flat as in `slope`. NaN where nothing was measured.
-    """
-    device, val = device_of([e for e, _ in groups.values()]), val.per_class(protocol.per_class)
-    side, labels = side_of([e for e, _ in groups.values()]), val.labels.to(device)
-    clean, seen = (
-        torch.cat([x.clone() for *_, x in batches(o, val, 1, seed, "evaluation", 64, device, side)])
-        for o in (Identity(), op.at(protocol.severity))
-    )
-    shown = {name: clean if name == "clip_zero_shot" else seen for name in METHODS}
-    everywhere = torch.ones_like(seen[:, :1], dtype=torch.bool)
-    rows, bounded = [], [b for b in protocol.budgets if 0 < b < UNBOUNDED]
-    asked = {"known": (known(seen), protocol.budgets), "all": (everywhere, bounded)}
-    bar = tqdm(total=sum(len(b) for _, b in asked.values()), desc=f"attacks, {op}", leave=False)
-    with bar, looking([part for pair in groups.values() for part in pair]):
-        for pixels, (where, budgets) in asked.items():
-            targets = {
-                name: Target(_joined(*pair), shown[name], labels, where, seed)
-                for name, pair in groups.items()
-            }
-            for budget in budgets:
-                rows += _rows(targets, budget, protocol, pixels)
-                bar.update()
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
-
-
 def _rows(
     targets: Mapping[str, Target], budget: int, protocol: Protocol, pixels: str
 ) -> list[dict[str, object]]:
@@ -180,7 +135,7 @@ def _joined(encoder: Callable, head: Callable) -> Model:
 
 
 def checks(scores: pd.DataFrame) -> pd.DataFrame:
-    """Signs of a bad attack, in the mean over the seeds of `scores`, which `measure` gave.
+    """Signs of a bad attack, in the mean over the seeds of `scores`, as `Adversarial` has them.
 
     Returns:
         Indexed by method and check: value; low and high, between which it should be; passes.
@@ -207,11 +162,10 @@ def checks(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adversarial(Experiment):
+class Adversarial(AskedInWords):
     """Student and baseline of a range, and CLIP on clean pictures, under attack (lesson 14)."""
 
     protocol: Protocol
-    template: str = TEMPLATE
     name, lessons, apart = "adversarial", ("14",), True
     tables = MappingProxyType({"adversarial": "%.4f"})
     in_words = True
@@ -225,12 +179,44 @@ class Adversarial(Experiment):
         baseline: Classifier,
         val: Pictures,
     ) -> dict[str, pd.DataFrame]:
-        """COLUMNS, a row for each of METHODS, pixels and budget."""
-        words = zero_shot(teacher, val.class_names, (self.template,)).requires_grad_(False)
+        """Attack each model at each budget: through the pixels that are known, and through all.
+
+        CLIP sees the clean picture; the "known" pixels are the same as for the others. Attacked are
+        `protocol.per_class` pictures per class, under the first draw of the operator.
+
+        Returns:
+            COLUMNS, a row for each method, pixels ("known", "all") and budget. top1, and in percent
+            too: noise, under random signs of the budget; at the budget `protocol.checked` also
+            longer, after twice the steps, and transfer, on pictures that were made against the
+            rival. At budget 0, slope and flat as in `slope`. NaN where nothing was measured.
+        """
+        words = self.words(teacher, val).requires_grad_(False)
         groups = {
             "student": (student, probe),
             "baseline": (baseline.encoder, baseline.head),
             "clip_zero_shot": (teacher, words),
         }
-        frame = measure(groups, val, parse(task.operator), self.protocol, task.seed)
-        return {"adversarial": frame}
+        op, seed, budgets = parse(task.operator), task.seed, self.protocol.budgets
+        encoders, val = [e for e, _ in groups.values()], val.per_class(self.protocol.per_class)
+        device, side = device_of(encoders), side_of(encoders)
+        clean, seen = (
+            torch.cat(
+                [x.clone() for *_, x in batches(o, val, 1, seed, "evaluation", 64, device, side)]
+            )
+            for o in (Identity(), op.at(self.protocol.severity))
+        )
+        shown = {name: clean if name == "clip_zero_shot" else seen for name in METHODS}
+        everywhere = torch.ones_like(seen[:, :1], dtype=torch.bool)
+        rows, bounded = [], [b for b in budgets if 0 < b < UNBOUNDED]
+        asked = {"known": (known(seen), budgets), "all": (everywhere, bounded)}
+        bar = tqdm(total=len(budgets) + len(bounded), desc=f"attacks, {op}", leave=False)
+        with bar, looking([part for pair in groups.values() for part in pair]):
+            for pixels, (where, at) in asked.items():
+                targets = {
+                    name: Target(_joined(*pair), shown[name], val.labels.to(device), where, seed)
+                    for name, pair in groups.items()
+                }
+                for budget in at:
+                    rows += _rows(targets, budget, self.protocol, pixels)
+                    bar.update()
+        return {"adversarial": pd.DataFrame(rows).reindex(columns=COLUMNS)}

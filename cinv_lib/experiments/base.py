@@ -16,8 +16,10 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.evaluation.scores import Group
 from cinv_lib.losses import equations
 from cinv_lib.operators import basic
@@ -34,7 +36,7 @@ class Task:
     The texts are brought to one form, so that "mask:.9" and "mask:0.90" are one task. loss: "" for
     an entry without a student in it.
 
-    Raises ValueError where a text names no operator or loss, or the seed is no whole number from 0.
+    Raises ValueError where a text names no operator or loss, or the seed is none.
     """
 
     kind: str
@@ -43,12 +45,22 @@ class Task:
     loss: str = ""
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.seed, Integral) and not isinstance(self.seed, bool)
-        if not whole or self.seed < 0:
-            raise ValueError(f"seed {self.seed!r}: expected a whole number, 0 or more")
-        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "seed", checked_seed(self.seed))
         object.__setattr__(self, "operator", str(basic.parse(self.operator)))
         object.__setattr__(self, "loss", self.loss and str(equations.parse(self.loss)))
+
+
+def checked_seed(seed: Any) -> int:
+    """A seed, of a training or of a lesson's draws, that every generator takes.
+
+    Raises ValueError for anything but a whole number from 0; those of torch end at 2**63.
+
+    >>> checked_seed(3)
+    3
+    """
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed {seed!r}: expected a whole number, 0 or more and below 2**63")
+    return int(seed)
 
 
 def training_seeds(seeds: Any) -> list[int]:
@@ -131,7 +143,11 @@ class Entry:
 
     def needs(self, task: Task) -> Needs:
         """What has to be there: the names of the parameters of the method that makes it."""
-        return {name: name for name in self._parameters() if name not in ("folder", "task")}
+        return {name: name for name in self.parameters() if name not in ("folder", "task")}
+
+    def loads(self) -> Iterable[str]:
+        """Sets of pictures, by name, that it loads itself beside those that a lab gives it."""
+        return ()
 
     def settings(self, task: Task) -> dict[str, Any]:
         """What its result depends on besides its operator, seed, loss and needs."""
@@ -142,7 +158,7 @@ class Entry:
     def make(self, folder: Path, task: Task, **needed: Any) -> None:
         """Make it in a folder of the store, from what it `needs`."""
         given = {"folder": folder, "task": task} | needed
-        self.keep(folder, self.maker()(**{name: given[name] for name in self._parameters()}))
+        self.keep(folder, self.maker()(**{name: given[name] for name in self.parameters()}))
 
     def maker(self) -> Callable[..., Any]:
         """The method that makes it; `folder` and `task` are handed to it if it names them."""
@@ -151,7 +167,8 @@ class Entry:
     def keep(self, folder: Path, made: Any) -> None:
         """Write what the maker returned."""
 
-    def _parameters(self) -> list[str]:
+    def parameters(self) -> list[str]:
+        """The names of what its maker is handed."""
         return list(inspect.signature(self.maker()).parameters)
 
 
@@ -192,15 +209,33 @@ class Experiment(Entry):
             made[name].to_csv(folder / f"{name}.csv", index=False, float_format=digits)
 
 
-def contestants(
-    teacher: Encoder, baseline: Classifier, student: Encoder, head: Probe, words: Probe
-) -> list[Group]:
-    """METHODS as groups for `evaluate`: CLIP first, each encoder with its heads.
+@dataclass(frozen=True, kw_only=True)
+class AskedInWords(Experiment):
+    """An experiment that also asks for the classes in words.
 
-    head: the student's probe, fitted within the range; words: the teacher's, `probe.zero_shot`.
+    Args:
+        template: the sentence in which a class is asked for; {} stands for its name.
     """
-    return [
-        (teacher, {"clip_zero_shot": words}),
-        (baseline.encoder, {"baseline": baseline.head}),
-        (student, {"student": head, "zero_shot": words}),
-    ]
+
+    template: str = TEMPLATE
+
+    def words(self, teacher: Encoder, pictures: Pictures) -> Probe:
+        """The classes of these pictures in the words of `teacher`, as a probe."""
+        return zero_shot(teacher, pictures.class_names, (self.template,))
+
+    def contestants(
+        self,
+        teacher: Encoder,
+        baseline: Classifier,
+        student: Encoder,
+        probe: Probe,
+        pictures: Pictures,
+    ) -> list[Group]:
+        """`unknown_severity.METHODS` as groups for `evaluate`: CLIP first, each encoder with its
+        heads. probe: the student's, fitted within the range."""
+        words = self.words(teacher, pictures)
+        return [
+            (teacher, {"clip_zero_shot": words}),
+            (baseline.encoder, {"baseline": baseline.head}),
+            (student, {"student": probe, "zero_shot": words}),
+        ]

@@ -1,6 +1,5 @@
 """The baseline from another start: a tower that knows only the labelled classes (Tables 11, 12)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,7 +10,6 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.experiments.methods import labels
 from cinv_lib.experiments.unknown_severity import COLUMNS
-from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
@@ -19,26 +17,6 @@ METHODS = {  # one more than elsewhere: the other start
     "baseline": "from the full world",
     "baseline100": "from 100 classes",
 } | labels("student")
-
-
-def measure(
-    baseline: Classifier,
-    val: ImageSet,
-    op: Operator,
-    severities: Sequence[float],
-    realisations: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Scores of the baseline at each severity of `op`, on the draws that `known_operator` and
-    `unknown_severity` have for the same pictures and seed: differences to theirs are paired.
-
-    Returns:
-        `unknown_severity.COLUMNS`; the method is "baseline100"; top1 and top5 in percent.
-    """
-    groups = [(baseline.encoder, {"baseline100": baseline.head})]
-    draws = {"realisations": realisations, "seed": seed, "progress": False}
-    scores = evaluation.sweep(groups, val, op, severities, **draws)
-    return scores.rename(columns={"model": "method"})[COLUMNS]
 
 
 @dataclass(frozen=True)
@@ -65,10 +43,16 @@ class BaselineStarts(Experiment):
     def measure(
         self, task: Task, baseline100: Classifier, val: ImageSet
     ) -> dict[str, pd.DataFrame]:
-        """The columns of `unknown_severity`; the method is "baseline100"."""
+        """Scores of the baseline at each severity, on the draws that `known_operator` and
+        `unknown_severity` have for the same pictures and seed: differences to theirs are paired.
+
+        Returns:
+            `unknown_severity.COLUMNS`; the method is "baseline100"; top1 and top5 in percent.
+        """
         here = self.operators[task.operator]
-        frame = measure(
-            baseline100, val.per_class(here.val_per_class), parse(task.operator), here.severities,
-            here.realisations, task.seed,
+        scores = evaluation.sweep(
+            [(baseline100.encoder, {"baseline100": baseline100.head})],
+            val.per_class(here.val_per_class), parse(task.operator), here.severities,
+            realisations=here.realisations, seed=task.seed, progress=False,
         )  # fmt: skip
-        return {"baseline_starts": frame}
+        return {"baseline_starts": scores.rename(columns={"model": "method"})[COLUMNS]}

@@ -16,11 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from cinv_lib import evaluation, operators
+from cinv_lib import evaluation
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, side_of
-from cinv_lib.evaluation import probe
+from cinv_lib.evaluation import probe as probes
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.scores import Contestant
 from cinv_lib.experiments.base import Experiment, Needs, Task
@@ -33,7 +33,7 @@ METHODS = {
     "wrong": "another operator's specialist",
 }
 COLUMNS = ["method", "operator", "model", "realisation", "top1", "top5", "sent"]
-RECIPE = probe.ProbeRecipe(epochs=20, lr=0.1, batch_size=256)  # of the router: three numbers in
+RECIPE = probes.ProbeRecipe(epochs=20, lr=0.1, batch_size=256)  # of the router: three numbers in
 
 
 class Signs(nn.Module):
@@ -70,15 +70,15 @@ def fit_router(
     """
     signs = Signs(side)
     views = (
-        probe.features(signs, train, operators.parse(op), 1, seed, precision="fp32", device=device)
+        probes.features(signs, train, parse(op), 1, seed, precision="fp32", device=device)
         for op in names
     )
     x = torch.cat([v[0] for v in views])
     of = torch.arange(len(names), device="cpu").repeat_interleave(len(train))
     mean, std = x.mean(dim=0), x.std(dim=0) + 1e-6  # of one scale for the fit; undone after it
-    head = probe.fit(((x - mean) / std)[None], of, len(names), RECIPE, seed)
+    head = probes.fit(((x - mean) / std)[None], of, len(names), RECIPE, seed)
     weight = head.weight.detach() / std
-    fitted = probe.Probe(weight, head.bias.detach() - weight @ mean)
+    fitted = Probe(weight, head.bias.detach() - weight @ mean)
     return nn.Sequential(signs, fitted).eval().requires_grad_(False)
 
 
@@ -102,46 +102,6 @@ def routed(router: nn.Module, specialists: Sequence[Contestant]) -> evaluation.M
         return logits
 
     return model
-
-
-def measure(
-    blind: Contestant,
-    specialists: Mapping[str, Contestant],
-    train: Pictures,
-    val: Pictures,
-    realisations: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Scores of METHODS under each operator that has a specialist, all on the same draws.
-
-    Args:
-        specialists: by operator; the order does not matter.
-        train: what the router is fitted to.
-
-    Returns:
-        COLUMNS, a row for each method, operator and realisation, and of "wrong" for each other
-        specialist; model: the operator that the encoder was trained on, or the method. top1, top5
-        and sent in percent; sent, of "routed": pictures that went to the right specialist.
-    """
-    names = list(specialists)
-    towers = [encoder for encoder, _ in (blind, *specialists.values())]
-    router = fit_router(train, names, seed, side_of(towers), device_of(towers))
-    groups = [(encoder, {op: head}) for op, (encoder, head) in specialists.items()]
-    groups += [(blind[0], {"blind": blind[1]})]
-    groups += [(routed(router, list(specialists.values())), {"routed": lambda logits: logits})]
-    draws = {"realisations": realisations, "seed": seed, "progress": False}
-    parts = []
-    for k, name in enumerate(tqdm(names, desc="blind", unit=" operators", leave=False)):
-        op = operators.parse(name)
-        scores = evaluation.evaluate_heads(groups, val, op, **draws)
-        methods = dict.fromkeys(names, "wrong") | {name: "specialist"}
-        scores["method"] = [methods.get(model, model) for model in scores.model]
-        # the router's own task: the same pictures, and the operator is their label
-        of = replace(val, labels=torch.full_like(val.labels, k), class_names=tuple(names))
-        sent = evaluation.evaluate_heads([(router[0], {"routed": router[1]})], of, op, **draws)
-        right = sent.set_index(["model", "realisation"]).top1.rename("sent")
-        parts.append(scores.join(right, on=[*right.index.names]).assign(operator=name))
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
 def break_even(
@@ -185,7 +145,31 @@ class Blind(Experiment):
         train: Pictures,
         val: Pictures,
     ) -> dict[str, pd.DataFrame]:
-        """COLUMNS, a row for each of METHODS, operator and realisation."""
+        """Scores of METHODS under each operator that has a specialist, all on the same draws. The
+        router is fitted to the training pictures.
+
+        Returns:
+            COLUMNS, a row for each method, operator and realisation, and of "wrong" for each other
+            specialist; model: the operator that the encoder was trained on, or the method. top1,
+            top5 and sent in percent; sent, of "routed": pictures that went to the right specialist.
+        """
         pairs = {op: (of["student"], of["probe"]) for op, of in specialists.items()}
-        frame = measure((student, probe), pairs, train, val, self.realisations, task.seed)
-        return {"blind": frame}
+        names = list(pairs)
+        towers = [student, *(encoder for encoder, _ in pairs.values())]
+        router = fit_router(train, names, task.seed, side_of(towers), device_of(towers))
+        groups = [(encoder, {op: head}) for op, (encoder, head) in pairs.items()]
+        groups += [(student, {"blind": probe})]
+        groups += [(routed(router, list(pairs.values())), {"routed": lambda logits: logits})]
+        draws = {"realisations": self.realisations, "seed": task.seed, "progress": False}
+        parts = []
+        for k, name in enumerate(tqdm(names, desc="blind", unit=" operators", leave=False)):
+            op = parse(name)
+            scores = evaluation.evaluate_heads(groups, val, op, **draws)
+            methods = dict.fromkeys(names, "wrong") | {name: "specialist"}
+            scores["method"] = [methods.get(model, model) for model in scores.model]
+            # the router's own task: the same pictures, and the operator is their label
+            of = replace(val, labels=torch.full_like(val.labels, k), class_names=tuple(names))
+            sent = evaluation.evaluate_heads([(router[0], {"routed": router[1]})], of, op, **draws)
+            right = sent.set_index(["model", "realisation"]).top1.rename("sent")
+            parts.append(scores.join(right, on=[*right.index.names]).assign(operator=name))
+        return {"blind": pd.concat(parts, ignore_index=True)[COLUMNS]}

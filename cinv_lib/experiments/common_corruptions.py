@@ -16,11 +16,10 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation, operators
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import statistics
-from cinv_lib.evaluation.probe import Probe, zero_shot
-from cinv_lib.experiments.base import Experiment, Needs, Task
+from cinv_lib.evaluation.probe import Probe
+from cinv_lib.experiments.base import AskedInWords, Needs, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import Identity
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES, corrupt_set
@@ -115,7 +114,7 @@ def mean_corruption_error(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonCorruptions(Experiment):
+class CommonCorruptions(AskedInWords):
     """The student of a mixture, a baseline of clean pictures and CLIP on the common corruptions
     (Table 14, App. D.8; lesson 13).
 
@@ -124,7 +123,6 @@ class CommonCorruptions(Experiment):
 
     severities: tuple[int, ...]
     val_per_class: int
-    template: str = TEMPLATE
     name, lessons = "common_corruptions", ("13",)
     tables = MappingProxyType({"common_corruptions": "%.4f"})
     in_words = True
@@ -144,9 +142,8 @@ class CommonCorruptions(Experiment):
         val: ImageSet,
     ) -> dict[str, pd.DataFrame]:
         """The columns of `score`."""
-        words = zero_shot(teacher, val.class_names, (self.template,))
         groups = [
-            (student, {"student": probe, "zero_shot": words}),
+            (student, {"student": probe, "zero_shot": self.words(teacher, val)}),
             (baseline.encoder, {"baseline": baseline.head}),
             (teacher, {"clip_clean": clean_probe}),
         ]

@@ -11,12 +11,11 @@ import pandas as pd
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import few_labels
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
@@ -34,7 +33,7 @@ METHODS = full(
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownOperator(Experiment):
+class KnownOperator(AskedInWords):
     """Every method on one operator, whose models were trained on it (Tables 1, 4, 9, 13; Figures 3
     and 7; lesson 06). Each encoder embeds a corrupted picture once, for all the heads that want it.
 
@@ -45,7 +44,6 @@ class KnownOperator(Experiment):
     probe: ProbeRecipe
     fractions: tuple[float, ...]
     realisations: int
-    template: str = TEMPLATE
     name = "known_operator"
     lessons, apart = ("06", "07", "15"), True
     tables = MappingProxyType({"known_operator": "%.4f", "few_labels": "%.4f"})
@@ -78,7 +76,7 @@ class KnownOperator(Experiment):
             heads = few_labels.fit(encoder, train, op, asked, self.probe, task.seed)
             return {few_labels.name(method, share): head for share, head in heads.items()}
 
-        words = zero_shot(teacher, train.class_names, (self.template,))
+        words = self.words(teacher, train)
         of_R = {"clip_clean": clean_probe, "clip_zero_shot": words}
         of_S = {"clean_classifier": clean_probe, "zero_shot": words}
         groups = [

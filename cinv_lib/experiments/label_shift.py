@@ -6,7 +6,6 @@ one the other has understood more than one that says "umbrella".
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -19,48 +18,13 @@ from tqdm.auto import tqdm
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe, zero_shot
-from cinv_lib.experiments.base import Experiment, Task, contestants
-from cinv_lib.operators.base import Operator
+from cinv_lib.evaluation.probe import Probe
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
 COLUMNS = ["pictures", "label", "method", "severity", "realisation", "top1", "top5"]
-
-
-def measure(
-    groups: Sequence[evaluation.Group],
-    twins: ImageSet,
-    own: ImageSet,
-    op: Operator,
-    severities: Sequence[float | int],
-    realisations: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Scores of heads under the stand-in labels of `twins`, a pair of classes at a time; beside
-    them those of the same labels' own pictures, which are in `own`: what there is to lose.
-
-    Returns:
-        COLUMNS: pictures is "twin" or "own", label the name that counts as right; top1 and top5
-        in percent. A row for each of these, method, severity and realisation; realisation r is
-        the same draw for every pair.
-
-    Raises:
-        ValueError: the two sets do not have the same class names.
-    """
-    if twins.class_names != own.class_names:
-        raise ValueError(f"{twins.name} and {own.name} number their classes differently")
-    parts = []
-    for label in tqdm(twins.labels.unique().tolist(), f"label shift, {op}", leave=False):
-        for pictures, images in (("twin", twins), ("own", own)):
-            shown = images.subset((images.labels == label).nonzero()[:, 0])
-            scores = evaluation.sweep(
-                groups, shown, op, severities, realisations=realisations, seed=seed, progress=False
-            )
-            parts.append(scores.assign(pictures=pictures, label=own.class_names[label]))
-    return pd.concat(parts, ignore_index=True).rename(columns={"model": "method"})[COLUMNS]
 
 
 def errors(scores: Float[Tensor, "pairs realisations"]) -> tuple[float, float]:
@@ -92,14 +56,13 @@ def stand_in(
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelShift(Experiment):
+class LabelShift(AskedInWords):
     """The models of a range on near twins of classes (Sec. 4.4; Figures 5 and 9; lesson 10).
 
     operators: the severities at which the models of that range see the twins.
     """
 
     realisations: int
-    template: str = TEMPLATE
     name, lessons = "label_shift", ("10",)
     tables = MappingProxyType({"label_shift": "%.4f"})
     in_words = True
@@ -114,10 +77,27 @@ class LabelShift(Experiment):
         twins: ImageSet,
         val: ImageSet,
     ) -> dict[str, pd.DataFrame]:
-        """COLUMNS, a row for twins and for their labels' own pictures, method, severity, draw."""
-        words = zero_shot(teacher, val.class_names, (self.template,))
-        frame = measure(
-            contestants(teacher, baseline, student, probe, words), twins, val, parse(task.operator),
-            self.operators[task.operator], self.realisations, task.seed,
-        )  # fmt: skip
-        return {"label_shift": frame}
+        """Scores under the stand-in labels of `twins`, a pair of classes at a time; beside them
+        those of the same labels' own pictures, which are in `val`: what there is to lose.
+
+        Returns:
+            COLUMNS: pictures is "twin" or "own", label the name that counts as right; top1 and top5
+            in percent. A row for each of these, method, severity and realisation; realisation r is
+            the same draw for every pair.
+
+        Raises:
+            ValueError: the two sets do not have the same class names.
+        """
+        if twins.class_names != val.class_names:
+            raise ValueError(f"{twins.name} and {val.name} number their classes differently")
+        op, severities = parse(task.operator), self.operators[task.operator]
+        draws = {"realisations": self.realisations, "seed": task.seed, "progress": False}
+        groups = self.contestants(teacher, baseline, student, probe, val)
+        parts = []
+        for label in tqdm(twins.labels.unique().tolist(), f"label shift, {op}", leave=False):
+            for pictures, images in (("twin", twins), ("own", val)):
+                shown = images.subset((images.labels == label).nonzero()[:, 0])
+                scores = evaluation.sweep(groups, shown, op, severities, **draws)
+                parts.append(scores.assign(pictures=pictures, label=val.class_names[label]))
+        frame = pd.concat(parts, ignore_index=True).rename(columns={"model": "method"})
+        return {"label_shift": frame[COLUMNS]}

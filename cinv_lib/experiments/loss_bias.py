@@ -16,15 +16,14 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
-from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.probe import train as train_probe
 from cinv_lib.evaluation.scores import Head
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 
@@ -84,13 +83,12 @@ def keys_first(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtSeverities(Experiment):
+class AtSeverities(AskedInWords):
     """Encoders of one range, looked at by `measure` at some severities of it (lesson 14)."""
 
     severities: tuple[float, ...]
     val_per_class: int
     realisations: int
-    template: str = TEMPLATE
     lessons = ("14",)
 
     def where(self, task: Task, val: ImageSet) -> Where:
@@ -136,6 +134,5 @@ class LossBias(AtSeverities):
     ) -> dict[str, pd.DataFrame]:
         """The columns of `measure`, the function, with the heads "probe" and "words"."""
         where = self.where(task, val)
-        words = zero_shot(teacher, val.class_names, (self.template,))
-        heads = {"probe": probe, "words": words}
+        heads = {"probe": probe, "words": self.words(teacher, val)}
         return {"loss_bias": measure(student, heads, clean(teacher, where.val), where)}

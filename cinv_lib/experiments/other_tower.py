@@ -1,6 +1,5 @@
 """Another teacher, whose image tower is a transformer, and its student (lesson 14)."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -9,34 +8,9 @@ import pandas as pd
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe, zero_shot
+from cinv_lib.evaluation.probe import Probe
 from cinv_lib.experiments.base import Task
-from cinv_lib.experiments.loss_bias import Compared, Fit, Where, clean, keys_first, measure
-
-
-def towers(
-    pairs: Mapping[str, tuple[Encoder, Encoder]],
-    words: Callable[[Encoder], Probe],
-    fit: Fit,
-    where: Where,
-) -> pd.DataFrame:
-    """Teachers and their students, each by a probe fitted under the range and by words.
-
-    pairs: by the name of the tower, (teacher, student). words: of a teacher.
-
-    Returns:
-        tower; model, "clip" or "student"; and the columns of `measure`, with the heads "probe" and
-        "words" (the teacher's), compared with the teacher's embeddings of the clean pictures.
-    """
-    frames = []
-    for tower, (teacher, student) in pairs.items():
-        R = clean(teacher, where.val)
-        asked = words(teacher)
-        for model, encoder in (("clip", teacher), ("student", student)):
-            heads = {"probe": fit(encoder, where.op), "words": asked}
-            frame = measure(encoder, heads, R, where)
-            frames.append(frame.assign(tower=tower, model=model))
-    return keys_first(frames, ["tower", "model"])
+from cinv_lib.experiments.loss_bias import Compared, clean, keys_first, measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +32,19 @@ class OtherTower(Compared):
         train: Pictures,
         val: ImageSet,
     ) -> dict[str, pd.DataFrame]:
-        """The columns of `towers`."""
+        """Teachers and their students, each by a probe fitted under the range and by words.
 
-        def words(of: Encoder) -> Probe:
-            return zero_shot(of, train.class_names, (self.template,))
-
-        pairs = {"resnet": (teacher, student), "vit": (vit, vit_student)}
-        fit = self.fit(task, student, probe, train)
-        return {"other_tower": towers(pairs, words, fit, self.where(task, val))}
+        Returns:
+            tower; model, "clip" or "student"; and the columns of `loss_bias.measure`, with the
+            heads "probe" and "words" (the teacher's), compared with the teacher's embeddings of the
+            clean pictures.
+        """
+        fit, where = self.fit(task, student, probe, train), self.where(task, val)
+        frames = []
+        for tower, (R, S) in {"resnet": (teacher, student), "vit": (vit, vit_student)}.items():
+            seen_by_R, words = clean(R, where.val), self.words(R, train)
+            for model, encoder in {"clip": R, "student": S}.items():
+                heads = {"probe": fit(encoder, where.op), "words": words}
+                frame = measure(encoder, heads, seen_by_R, where)
+                frames.append(frame.assign(tower=tower, model=model))
+        return {"other_tower": keys_first(frames, ["tower", "model"])}

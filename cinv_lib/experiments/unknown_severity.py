@@ -14,10 +14,9 @@ from torch import Tensor
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe, zero_shot
-from cinv_lib.experiments.base import Experiment, Task, contestants
+from cinv_lib.evaluation.probe import Probe
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
@@ -35,7 +34,7 @@ def measure(
     realisations: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Scores of `contestants` at each severity of `op`, all on the same draws.
+    """Scores of `AskedInWords.contestants` at each severity of `op`, all on the same draws.
 
     CLIP, the first group, gets one draw: it is there to show where it loses the picture, and a
     third of the time would go into it. So has everybody at severity 0, where nothing is drawn.
@@ -89,7 +88,7 @@ def crossing(
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnknownSeverity(Experiment):
+class UnknownSeverity(AskedInWords):
     """Models of a range at fixed severities (Sec. 4.2; Figures 4 and 8, Table 10; lesson 08).
 
     operators: the severities at which the models of that range are scored.
@@ -97,7 +96,6 @@ class UnknownSeverity(Experiment):
 
     realisations: int
     val_per_class: int
-    template: str = TEMPLATE
     name = "unknown_severity"
     lessons, apart = ("07", "08"), True
     tables = MappingProxyType({"unknown_severity": "%.4f"})
@@ -113,9 +111,8 @@ class UnknownSeverity(Experiment):
         val: ImageSet,
     ) -> dict[str, pd.DataFrame]:
         """COLUMNS, a row for each of METHODS, severity and realisation."""
-        words = zero_shot(teacher, val.class_names, (self.template,))
         frame = measure(
-            contestants(teacher, baseline, student, probe, words),
+            self.contestants(teacher, baseline, student, probe, val),
             val.per_class(self.val_per_class), parse(task.operator),
             self.operators[task.operator], self.realisations, task.seed,
         )  # fmt: skip

@@ -22,6 +22,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.captions import need_words
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import preprocess_of
 from cinv_lib.evaluation.probe import Probe, zero_shot
 from cinv_lib.experiments.base import Experiment, Task, training_seeds
 from cinv_lib.lab import missing
@@ -70,10 +71,11 @@ class Lab:
         return self._sized(catalogue.to_train(more)) if more else self.train
 
     @cached_property
-    def val(self) -> ImageSet:
-        """The validation pictures: other stickers, on parts of photographs not seen in training."""
+    def val(self) -> Pictures:
+        """The validation pictures: other stickers, on parts of photographs not seen in training. Of
+        a reader's own as files."""
         p = self.profile
-        return self._sized(catalogue.load(p.data, "val", n=p.val_per_class))
+        return self._sized(catalogue.to_look_at(p.data, p.val_per_class))
 
     @cached_property
     def twins(self) -> ImageSet:
@@ -163,16 +165,13 @@ class Lab:
     ) -> pd.DataFrame | None:
         """What is finished of a table, of those seeds; None where none is. Makes nothing."""
         entry = self._making(name)
-        there = [
-            seed for seed in training_seeds(seeds) if self.finished(entry.task(op, seed, loss))
-        ]
+        there = [seed for seed in training_seeds(seeds) if self._kept(entry.task(op, seed, loss))]
         return self.table(name, op, there, loss) if there else None
 
     # -- where it is ---------------------------------------------------------------------------
     def task(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Task:
         """One thing that this lab makes: the entry `kind` of its profile, at an operator."""
-        if kind in missing.OF_NARROW and kind not in self.profile:
-            missing.end(self.profile, [missing.NARROW])
+        missing.refuse_narrow(self.profile, kind)
         return self.profile[kind].task(op, seed, loss)
 
     def finished(self, task: Task) -> bool:
@@ -190,11 +189,14 @@ class Lab:
 
     def folder(self, task: Task) -> Path:
         """From this machine's store, else from the recorded run, else made now."""
+        made = self._kept(task)
+        return made or self.store.make(**self.place(task), build=lambda at: self.build(task, at))
+
+    def _kept(self, task: Task) -> Path | None:
+        """The folder of a result that is there, intact: it is about to be read."""
         place = self.place(task)
-        here = self.store.finished(**place)
-        if not here and self.archive and self.archive.finished(**place):
-            return self.archive.path(**place)
-        return self.store.make(**place, build=lambda folder: self.build(task, folder))
+        there = (s for s in (self.store, self.archive) if s and s.intact(**place))
+        return next((s.path(**place) for s in there), None)
 
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
@@ -217,8 +219,7 @@ class Lab:
         return other
 
     def _making(self, table: str) -> Experiment:
-        if table in missing.OF_NARROW and "baseline100" not in self.profile:
-            missing.end(self.profile, [missing.NARROW])
+        missing.refuse_narrow(self.profile, table)
         return self.profile.making(table)
 
     def _get(self, need: Any) -> Any:
@@ -238,7 +239,8 @@ class Lab:
         return model.to(self.device).eval().requires_grad_(False)
 
     def _sized(self, pictures: Pictures) -> Pictures:
-        """At the size that the teacher takes, if they are in memory and fit there so."""
+        """At the size that the teacher takes, if they are in memory and fit there so; of a reader's
+        own files those that can be read."""
         if isinstance(pictures, ImageSet):
             return catalogue.at_side(pictures, self.teacher.image_size)
-        return pictures
+        return pictures.readable(preprocess_of([self.teacher]))

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cinv_lib.data import linked, prepared
+from cinv_lib.data import catalogue, linked, prepared
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import folder, published
+from cinv_lib.experiments.base import Entry
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.machine.folders import home, runs
 
@@ -27,21 +28,29 @@ class Absent(FileNotFoundError):
 
 def sets(p: Profile, lesson: str = "") -> list[str]:
     """Sets of pictures that the profile needs: always, and for a lesson ("09")."""
-    named = [p.data, *([p.unlabelled] if p.unlabelled else [])]
-    named += [*p["transfer"].sets] if lesson == "09" else []
-    return named + ([p.twins] if lesson == "10" and p.twins else [])
+    named = [p.data, p.unlabelled, *(name for e in _of(p, lesson) for name in e.loads())]
+    return [name for name in (*named, p.twins if _asked(p, lesson, "twins") else "") if name]
 
 
 def missing(p: Profile, lesson: str = "") -> list[str]:
     """What the profile needs, for a lesson ("09") or for any, and is not there: a line each, with
     the command that makes it. Published weights are fetched, if the data are there."""
     lines = [f"the pictures {name}: `{how}`" for name in sets(p, lesson) if (how := command(name))]
-    if lesson == "10" and not p.twins:
+    if _asked(p, lesson, "twins") and not p.twins:
         lines.append("a set of near twins, which this profile does not have")
     if not lines:
-        names = (p.teacher, p.supervised, *([p.vit] if lesson == "14" else []))
-        lines = [why for name in names if (why := _unfetched(name))]
+        names = (p.teacher, p.supervised, *([p.vit] if _asked(p, lesson, "vit") else []))
+        lines = [why for name in names if name and (why := _unfetched(name))]
     return lines
+
+
+def _of(p: Profile, lesson: str) -> list[Entry]:
+    return [entry for entry in p.entries if lesson in entry.lessons]
+
+
+def _asked(p: Profile, lesson: str, given: str) -> bool:
+    """Whether an entry of the lesson names this among what a lab gives it."""
+    return any(given in entry.parameters() for entry in _of(p, lesson))
 
 
 def second_start(p: Profile) -> list[str]:
@@ -56,6 +65,9 @@ def second_start(p: Profile) -> list[str]:
 
 def command(name: str) -> str | None:
     """The command that makes a set of pictures; None where it is there, or drawn when asked for."""
+    if name.startswith(catalogue.OWN):
+        folder = name.removeprefix(catalogue.OWN)
+        return None if Path(folder).is_dir() else f"put the folder back: {folder}"
     if name in prepared.COMMAND:
         files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
         return None if all(file.is_file() for file in files) else prepared.COMMAND[name]
@@ -103,6 +115,12 @@ def end(p: Profile, lines: Sequence[str]) -> None:
     """Raises Absent for these lines; `course.ending` shows it as the end of a lesson."""
     needs = "\n".join(f"- {line}" for line in lines)
     raise Absent(f"The profile {p.name!r} needs what is not on this machine:\n\n{needs}")
+
+
+def refuse_narrow(p: Profile, name: str) -> None:
+    """Ends as `end` where an entry or a table needs the second start, and the profile has none."""
+    if name in OF_NARROW and "baseline100" not in p:
+        end(p, [NARROW])
 
 
 def say_cost(p: Profile) -> None:

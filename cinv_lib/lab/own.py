@@ -13,11 +13,13 @@ The words are make's. CODE is a Python file that defines operators; TEACHER (sti
 import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
@@ -81,13 +83,13 @@ def bill(teacher: Encoder, train: ImageFiles, run: Own) -> list[str]:
     op, loss = parse(run.operator), parse_loss(run.loss)
     _, history = distill(teacher, few, op, loss, once, seed=0, progress=False)
     rate = history.images_per_s.iloc[-1]
-    pictures = run.epochs * len(train)
-    steps = run.epochs * math.ceil(len(train) / run.batch_size)
+    steps, pictures = (run.epochs * n for n in (math.ceil(len(train) / run.batch_size), len(train)))
+    device = hardware.accelerator().device.type
     weights = sum(p.numel() for p in teacher.parameters()) * 2 / 1e6
     return [
         f"one training: {run.epochs} epochs of {len(train):,} pictures, {steps:,} steps",
-        f"{pictures:,} pictures at {rate:.0f} a second on this machine "
-        f"({hardware.accelerator().name}): {pictures / rate / 60:.0f} min",
+        f"{pictures:,} pictures, of which this machine ({device}) trains {rate:.0f} a second: "
+        f"{pictures / rate / 60:.1f} min",
         f"disk: {2 * weights:.0f} MB for the student and its export",
     ]
 
@@ -99,8 +101,9 @@ def main(words: list[str]) -> int:
         name = f"own/{found['NAME']}"
         own.file_of(name)
         run = made(found)
-        run, train = looked_at(run)
         teacher = encoders.load(run.teacher)
+        train = catalogue.own(f"{catalogue.OWN}{run.pictures}", "train")
+        run = replace(run, labelled=len(train.class_names) > 1)
         path = own.write(name, run)
         print(*bill(teacher, train, run), sep="\n")
     except (ValueError, OSError) as error:

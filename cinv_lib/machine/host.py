@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
 
-ROOT = Path(__file__).resolve().parents[2]
+from cinv_lib.machine.folders import ROOT
+
 GIB = 2**30
 JOB = 1.5 * GIB  # what a training, or an executed notebook, holds in memory
 SPARE = 1 * GIB  # for everything else on the machine

@@ -112,9 +112,14 @@ class Store:
         return self.root / kind / f"{readable}{address(spec)}"
 
     def finished(self, kind: str, spec: Mapping[str, Any], label: str = "") -> bool:
-        """Whether the entry is there, whole: its provenance is readable, is of this spec, and
-        every file that it lists has its recorded size and digest."""
-        return _flaw(self.path(kind, spec, label), canonical(spec)) is None
+        """Whether the entry is there: its provenance is readable, is of this spec, and every file
+        that it lists has its recorded size. Quick, whatever the files hold."""
+        return flaw(self.path(kind, spec, label), canonical(spec), digests=False) is None
+
+    def intact(self, kind: str, spec: Mapping[str, Any], label: str = "") -> bool:
+        """The same, and every file has its recorded digest. To be asked before a file is read: it
+        takes about as long as to read them all."""
+        return flaw(self.path(kind, spec, label), canonical(spec)) is None
 
     def make(
         self,
@@ -123,7 +128,7 @@ class Store:
         build: Callable[[Path], None],
         label: str = "",
     ) -> Path:
-        """The folder of the finished entry, built first if it is not there.
+        """The folder of the intact entry, built first if it is not there.
 
         `build(folder)` is called under a lock (another process that asks for the same entry waits
         and then finds it), in a folder beside the final one that *stays when the process is
@@ -135,17 +140,17 @@ class Store:
             DiskFull: no space was left. What is finished is intact, the partial folder is kept.
         """
         final, plain = self.path(kind, spec, label), canonical(spec)
-        if _flaw(final, plain) is None:
+        if flaw(final, plain) is None:
             return final
         partial = final.with_name(final.name + ".partial")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             with _locked(final.with_name(f".{final.name}.lock"), f"{kind} {final.name}"):
-                flaw = _flaw(final, plain)
-                if flaw is None:  # another process has built it while this one waited
+                wrong = flaw(final, plain)
+                if wrong is None:  # another process has built it while this one waited
                     return final
                 if final.exists():
-                    _set_aside(final, flaw)
+                    _set_aside(final, wrong)
                 partial.mkdir(exist_ok=True)
                 attempts = _open_attempt(partial)
                 build(partial)
@@ -165,13 +170,13 @@ class Store:
         return final
 
     def listing(self) -> pd.DataFrame:
-        """Every entry, oldest first: kind, address, state ("finished", "partial", "damaged"),
-        date, minutes, mb, spec, path."""
+        """Every entry, oldest first: kind, address, state ("finished", "partial", "damaged"; by
+        names and sizes, as in `finished`), date, minutes, mb, spec, path."""
         rows = []
         for folder in sorted(folder for folder in self.root.glob("*/*") if folder.is_dir()):
             name, left = NAME.fullmatch(folder.name).groups()
-            state = left or ("damaged" if _flaw(folder) else "finished")
-            megabytes = sum(file.stat().st_size for file in _files(folder)) / 1e6
+            state = left or ("damaged" if flaw(folder, digests=False) else "finished")
+            megabytes = sum(_sizes(folder).values()) / 1e6
             here = {"kind": folder.parent.name, "address": name, "state": state}
             here |= {"mb": round(megabytes, 2), "path": str(folder)}
             rows.append({"date": "", "minutes": np.nan, "spec": {}} | _provenance(folder) | here)
@@ -200,12 +205,13 @@ def _provenance(folder: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _flaw(folder: Path, plain: Any = None) -> str | None:
+def flaw(folder: Path, plain: Any = None, digests: bool = True) -> str | None:
     """Why the folder is not a finished entry, or None. `plain`: the canonical spec to expect.
+    digests: read all files, too, for what a disk has changed by itself; entries from before digests
+    were kept have none.
 
     This also stands in for fsync: after a power cut a renamed folder may hold empty files, and is
-    then found out here by their sizes. The digests find what a disk has changed by itself; entries
-    from before they were kept have none."""
+    then found out here by their sizes."""
     if not folder.is_dir():
         return "it is not there"
     known = _provenance(folder)
@@ -214,33 +220,26 @@ def _flaw(folder: Path, plain: Any = None) -> str | None:
         return f"its {PROVENANCE} is absent or unreadable"
     if plain is not None and known["spec"] != plain:
         return f"its {PROVENANCE} is of another spec, {known['spec']}"
-    for name, size in known["files"].items():
-        file = folder / name
-        if not _is_file(file):
+    there = _sizes(folder)
+    for name in {**kept[0], **kept[1]}:
+        if name not in there:
             return f"its file {name} is missing"
-        if file.stat().st_size != size:
-            return f"its file {name} has {file.stat().st_size} bytes, not {size}"
-    for name, digest in known.get("sha256", {}).items():
+    for name, size in kept[0].items():
+        if there[name] != size:
+            return f"its file {name} has {there[name]} bytes, not {size}"
+    for name, digest in kept[1].items() if digests else ():
         if _digest(folder / name) != digest:
             return f"its file {name} has other bytes than when it was written"
     return None
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every file in a folder, those in folders of it too."""
-    return sorted(file for file in folder.rglob("*") if file.is_file())
-
-
-def _is_file(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except OSError:  # a name that no file can have
-        return False
+def _sizes(folder: Path) -> dict[str, int]:
+    """Every file in a folder, those in folders of it too, by its name there; and its bytes."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}
 
 
 def _digest(file: Path) -> str:
-    if not _is_file(file):
-        return ""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
@@ -268,7 +267,7 @@ def _open_attempt(partial: Path) -> list[dict[str, float]]:
     """Notes the start of this attempt. An earlier one that was killed could not note its end: the
     newest file that it left tells it, to within a checkpoint's interval."""
     try:
-        left = [file.stat().st_mtime for file in _files(partial)]
+        left = [(partial / name).stat().st_mtime for name in _sizes(partial)]
         known = read_json(partial / ATTEMPTS)
         times = [(float(a["start"]), float(a.get("end", max(left)))) for a in known]
         attempts = [{"start": start, "end": end} for start, end in times]
@@ -290,7 +289,7 @@ def _finish(partial: Path, kind: str, plain: Any, name: str, attempts: list[dict
     seconds += time.monotonic() - attempts[-1]["began"]
     for own in (ATTEMPTS, PROVENANCE):
         (partial / own).unlink(missing_ok=True)
-    files = {file.relative_to(partial).as_posix(): file.stat().st_size for file in _files(partial)}
+    files = _sizes(partial)
     entry = {"kind": kind, "address": name, "spec": plain} | describe()
     entry |= {"minutes": round(seconds / 60, 3), "attempts": len(attempts), "files": files}
     entry["sha256"] = {name: _digest(partial / name) for name in files}

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cinv_lib.machine.files import write_text
-from cinv_lib.machine.store import Store, provenance
+from cinv_lib.machine.store import Store, flaw, provenance
 from cinv_lib.paper.verdict import judged, measured
 from cinv_lib.paper.verdicts import CLAIMS, Tables, named, places
 
@@ -35,8 +35,10 @@ def results(run: Path) -> list[Path]:
         operator = entry.spec["operator"]
         if isinstance(operator, list):  # one from outside the library: its text and a fingerprint
             operator = operator[0]
-        asked = (entry.kind, operator, entry.spec.get("loss"), entry.spec["seed"])
-        latest[asked] = Path(entry.path)
+        folder = Path(entry.path)
+        measured = any((folder / f"{table}.csv").exists() for table in READ)
+        if measured and not flaw(folder):  # weights are not read here, nor their digests made
+            latest[entry.kind, operator, entry.spec.get("loss"), entry.spec["seed"]] = folder
     files, tables = [], {}
     for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
         for table in (table for table in READ if (folder / f"{table}.csv").exists()):

@@ -20,8 +20,6 @@ from pathlib import Path
 
 import pandas as pd
 
-AUTHORS = "authors' result files"
-
 # Our name of a method, and how the paper calls it.
 METHODS = {
     "baseline": "Supervised baseline",

@@ -4,7 +4,7 @@ Each value is labelled by its column: "quoted" is the paper's; "reduced scale" o
 measured here (see `results`). A cell of ours is empty where nothing has been measured.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ TITLES = {  # Tables 3, 15 and 16 are lists of classes
     13: "probes on towers that never saw a corruption",
     14: "common corruptions, none announced",
 }
-PROBED = {"baseline": "baseline", "student": "student", "student_10": "student_10"}
+PROBED = ("baseline", "student", "student_10")
 KEYS = ["table", "operator", "dataset", "method"]
 Cell = tuple[int, str, str, str, str, pd.DataFrame]  # KEYS, the metric, its rows
 
@@ -70,44 +70,43 @@ def cells(found: verdicts.Tables, p: Profile) -> Iterator[Cell]:
 
 
 def _by_method(
-    number: int, rows: pd.DataFrame, operator: str, methods: Mapping[str, str],
+    number: int, rows: pd.DataFrame, operator: str, *methods: str,
     metric: str = "top1", dataset: str = "ImageNet-100",
 ) -> Iterator[Cell]:  # fmt: skip
-    """methods: our name -> the paper's."""
-    for mine, theirs in methods.items():
-        own = rows[rows.method == mine]
+    for method in methods:
+        own = rows[rows.method == method]
         if len(own):
-            yield number, operator, dataset, theirs, metric, own
+            yield number, operator, dataset, method, metric, own
 
 
 def _scores(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     theirs = numbers.counterpart(op)
-    yield from _by_method(1, rows, theirs, PROBED)
-    yield from _by_method(4, rows, theirs, PROBED, "top5")
-    clean = {"clean_classifier": "clean_classifier", "student": "student"}
-    yield from _by_method(9, rows, theirs, clean)
-    yield from _by_method(11, rows, theirs, {"baseline": "baseline"})
-    yield from _by_method(13, rows, theirs, {"clip": "clip"})
+    yield from _by_method(1, rows, theirs, *PROBED)
+    yield from _by_method(4, rows, theirs, *PROBED, metric="top5")
+    yield from _by_method(9, rows, theirs, "clean_classifier", "student")
+    yield from _by_method(11, rows, theirs, "baseline")
+    yield from _by_method(13, rows, theirs, "clip")
 
 
 def _labels(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     every = rows[rows.per_class == rows.per_class.max()]
-    yield from _by_method(13, every, numbers.counterpart(op), {"resnet": "resnet"})
+    yield from _by_method(13, every, numbers.counterpart(op), "resnet")
 
 
 def _starts(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
-    methods = {"baseline100": "baseline_imagenet100"}
+    theirs = "baseline_imagenet100"  # the paper's name of the other start
+    rows = rows.replace({"method": {"baseline100": theirs}})
     if op in p.operators:
-        yield from _by_method(11, rows, numbers.counterpart(op), methods)
+        yield from _by_method(11, rows, numbers.counterpart(op), theirs)
     else:
         for name, part in _fixed(rows, op):
-            yield from _by_method(12, part, name, methods)
+            yield from _by_method(12, part, name, theirs)
 
 
 def _severity(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     for name, part in _fixed(rows, op):
-        yield from _by_method(10, part, name, {"baseline": "baseline", "student": "student"})
-        yield from _by_method(12, part, name, {"baseline": "baseline"})
+        yield from _by_method(10, part, name, "baseline", "student")
+        yield from _by_method(12, part, name, "baseline")
 
 
 def _fixed(rows: pd.DataFrame, op: str) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -117,26 +116,23 @@ def _fixed(rows: pd.DataFrame, op: str) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _transfer(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
-    methods = {"baseline": "baseline", "student": "student"}
     for number, metric in ((2, "top1"), (5, "top5"), (6, "auc")):
         for mine, theirs in (STANDS_FOR | THE_PAPERS).items():
+            named = {"metric": metric, "dataset": theirs}
             part = rows[rows.dataset == mine]
-            yield from _by_method(number, part, op, methods, metric, theirs)
+            yield from _by_method(number, part, op, "baseline", "student", **named)
 
 
 def _pixels(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
     few = rows[rows.pictures == rows.pictures.min()]  # the same pictures for all methods
     number, other = (7, "denoising") if op.startswith("noise") else (8, "inpainting")
-    yield from _by_method(
-        number, few, numbers.counterpart(op), {other: other, "student": "student"}
-    )
+    yield from _by_method(number, few, numbers.counterpart(op), other, "student")
 
 
 def _corruptions(rows: pd.DataFrame, op: str, p: Profile) -> Iterator[Cell]:
-    methods = {"baseline": "baseline", "student": "student"}
     for name, part in rows.assign(realisation=0).groupby("corruption"):
         means = part.groupby(["method", "seed", "realisation"])[["top1"]].mean().reset_index()
-        yield from _by_method(14, means, name, methods, dataset="ImageNet-100C")
+        yield from _by_method(14, means, name, "baseline", "student", dataset="ImageNet-100C")
 
 
 FILLED = {

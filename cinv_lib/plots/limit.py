@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from cinv_lib.plots.style import colour, legend, single
+from cinv_lib.plots.curves import marked_lines
+from cinv_lib.plots.style import colour, finished, single
 
-_MARKERS = "osD^"
 _HATCHES = ("", "//", "..")
 
 
@@ -15,11 +15,8 @@ def limit_curves(
 ) -> Figure:
     """Values in [0, 1] over the noise, a line a name."""
     fig, ax = single(5.5, 3.2)
-    for k, (name, values) in enumerate(curves.items()):
-        ax.plot(sigmas, values, marker=_MARKERS[k % 4], ms=4, color=colour(name, k), label=name)
-    ax.set(xlabel="noise σ", ylabel=ylabel, ylim=(0, 1.02))
-    legend(fig, ax)
-    return fig
+    marked_lines(ax, sigmas, curves)
+    return finished(fig, ax, xlabel="noise σ", ylabel=ylabel, ylim=(0, 1.02))
 
 
 def split_bars(parts: Mapping[str, Mapping[str, float]]) -> Figure:
@@ -34,7 +31,5 @@ def split_bars(parts: Mapping[str, Mapping[str, float]]) -> Figure:
             edgecolor="white", label=part,
         )  # fmt: skip
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    ax.set(xlabel="1 - cosine to R(x)")
     ax.invert_yaxis()
-    legend(fig, ax)
-    return fig
+    return finished(fig, ax, xlabel="1 - cosine to R(x)")

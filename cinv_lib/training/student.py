@@ -3,6 +3,7 @@ the teacher R gives to the same images clean. No labels are used. Both start as 
 """
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -58,18 +59,12 @@ def distill(
         )
     device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student = student_of(teacher).to(device)
-    frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
-    frozen.eval().requires_grad_(False)
     source = feed.of(images, teacher.image_size, recipe, seed, device)
-    targets = fixed_targets(frozen, source, recipe, device)
+    R = frozen(teacher, source, recipe, device)
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         x = source.view(indices, generator)
-        if targets is None:
-            with torch.no_grad():
-                r = frozen(x[:, :3])
-        else:
-            r = targets[indices.to(device)]
+        r = R(indices, x[:, :3])
         s = student(x[:, 3:] if isinstance(images, Pairs) else op(x, generator))
         with torch.autocast(device.type, enabled=False):
             return loss(gathered(s.float()), gathered(r.float()))
@@ -81,6 +76,24 @@ def distill(
         ahead=source.ahead, least=loss.least,
     )  # fmt: skip
     return student.eval(), history
+
+
+def frozen(
+    teacher: Encoder, source: feed.Resident | feed.Decoded, recipe: Recipe, device: torch.device
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """R as a training asks it: from the image numbers of a batch, and its view, to embeddings.
+
+    It is a frozen copy of `teacher` in eval mode, or what `fixed_targets` has of it.
+    """
+    R = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
+    R.eval().requires_grad_(False)
+    targets = fixed_targets(R, source, recipe, device)
+
+    @torch.no_grad()
+    def embedded(indices: Tensor, x: Tensor) -> Tensor:
+        return R(x) if targets is None else targets[indices.to(device)]
+
+    return embedded
 
 
 def gathered(rows: Float[Tensor, "b d"]) -> Float[Tensor, "N d"]:

@@ -9,7 +9,6 @@ it is the same when S and T turn together, while the words of R stay where they 
 what holds T there.
 """
 
-import copy
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +24,7 @@ from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.training import feed, loop
 from cinv_lib.training.recipe import Recipe
-from cinv_lib.training.student import fixed_targets, gathered
+from cinv_lib.training.student import frozen, gathered
 
 
 def tune(
@@ -59,23 +58,19 @@ def tune(
         raise ValueError(f"pace {pace} and anchor {anchor}: expected finite numbers, 0 or more")
     device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student, tuned = (student_of(teacher).to(device) for _ in range(2))
-    frozen = copy.deepcopy(teacher).to(device=device, memory_format=torch.channels_last)
-    frozen.eval().requires_grad_(False)
     source = feed.of(images, teacher.image_size, recipe, seed, device)
-    targets = fixed_targets(frozen, source, recipe, device) if anchor else None
+    R = frozen(teacher, source, recipe, device) if anchor else None
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         tuned.eval()  # `loop.run` has put all that learns into train mode
         x = source.view(indices, generator)
         t = tuned(x)
         s = student(op(x, generator))
-        if anchor:
-            with torch.no_grad():
-                r = frozen(x) if targets is None else targets[indices.to(device)]
+        r = R(indices, x) if R else None
         with torch.autocast(device.type, enabled=False):
             s, t = gathered(s.float()), gathered(t.float())
             value = loss(s, t)
-            return value + anchor * losses.alignment(t, gathered(r.float())) if anchor else value
+            return value if r is None else value + anchor * losses.alignment(t, gathered(r.float()))
 
     both = nn.ModuleDict({"student": student.tower, "teacher": tuned.tower})
     paced = {"params": tuned.tower.parameters(), "pace": pace}

@@ -150,9 +150,8 @@ def links(folder: Path) -> None:
 
 
 def corruptions(folder: Path) -> None:
-    """data_prep imagenet100c, two corruptions."""
-    if not (folder / "home" / "imagenet100" / "set.json").is_file():
-        links(folder)
+    """data_prep imagenet100c, two corruptions; of the links, which may be half made."""
+    links(folder)
     kinds = ("--corruptions", "brightness", "gaussian_noise", "--severities", "1", "3")
     prepare(folder, "imagenet100c", *kinds)
 

@@ -274,7 +274,10 @@ PARTS = (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.tensor([1, 0]), ("a",
 
 def test_a_stored_set_comes_back_and_a_damaged_one_says_so(home):
     path = prepared.write("cifar10", "val", *PARTS)
-    pictures, labels, names, provenance = prepared.read("cifar10", "val")
+    kept = prepared.read("cifar10", "val")
+    pictures, labels, names, provenance = (
+        kept.images, kept.labels, kept.class_names, kept.provenance
+    )  # fmt: skip
     assert torch.equal(pictures, PARTS[0]) and torch.equal(labels, PARTS[1])
     assert (names, provenance) == PARTS[2:]
     assert image_sets.load("cifar10", "val", n=1).labels.tolist() == [1, 0]

@@ -14,7 +14,7 @@ from cinv_lib import encoders
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.evaluation.draws import BLOCK, corrupted, draw_blocks
 from cinv_lib.evaluation.metrics import auc, top_k
-from cinv_lib.evaluation.scores import evaluate, evaluate_heads, summary, sweep
+from cinv_lib.evaluation.scores import evaluate_heads, summary, sweep
 from cinv_lib.operators.basic import Identity, parse
 
 BATCHES = [1, 7, 64, 100, 256]
@@ -47,7 +47,8 @@ class Small(nn.Module):
 
 def run(models, images=None, op="noise:0.3", **named):
     named = {"realisations": 3, "progress": False, "precision": "fp32"} | named
-    return evaluate(models, image_set() if images is None else images, parse(op), **named)
+    groups = [(model, {name: nn.Identity()}) for name, model in models.items()]
+    return evaluate_heads(groups, image_set() if images is None else images, parse(op), **named)
 
 
 # -- the draws -----------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from cinv_lib import evaluation, operators
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe
-from cinv_lib.experiments import adversarial
+from cinv_lib.experiments import adversarial, base
 from cinv_lib.experiments.adversarial import UNBOUNDED, Protocol
 from cinv_lib.lab.lab import Lab
+from cinv_lib.training.baseline import Classifier
 
 OP = "mask:0.5..0.95"
 
@@ -20,25 +22,41 @@ def lab(folders):
     return Lab("smoke", recorded=False)
 
 
-def channels(x):
-    return x.mean(dim=(2, 3))
+class Channels(torch.nn.Module):
+    """The mean of each channel."""
 
-
-def times(factor):
-    return lambda means: factor * means
-
-
-def groups(**heads):
-    return {name: (channels, heads.get(name, times(5))) for name in adversarial.METHODS}
+    def forward(self, x):
+        return x.mean(dim=(2, 3))
 
 
 PROTOCOL = Protocol(severity=0.9, per_class=4, budgets=(0, 32, 128, UNBOUNDED), checked=128)
+ENTRY = adversarial.Adversarial(operators={OP: None}, protocol=PROTOCOL)
 
 
-def test_a_model_of_means_falls_where_it_must(image_set):
+@pytest.fixture
+def attacked(image_set, monkeypatch):
+    """Scores of models that name a picture by the mean of each channel, times a factor."""
+
+    def times(factor):
+        return probe.Probe(factor * torch.eye(3), torch.zeros(3)).requires_grad_(False)
+
+    def measured(of_baseline=5.0):
+        encoder = Encoder.wrap(Channels(), image_size=64, mean=(0, 0, 0), std=(1, 1, 1))
+        monkeypatch.setattr(base, "zero_shot", lambda *_: times(5.0))
+        baseline = Classifier(encoder, 3, seed=0).requires_grad_(False)
+        baseline.head.load_state_dict(
+            {"weight": of_baseline * torch.eye(3), "bias": torch.zeros(3)}
+        )
+        made = ENTRY.measure(ENTRY.task(OP), encoder, encoder, times(5.0), baseline, image_set)
+        return made["adversarial"]
+
+    return measured
+
+
+def test_a_model_of_means_falls_where_it_must(attacked):
     """Bright channels are 180 to 240, the others below 60: in what a mask leaves, no mean can
     overtake another under 32 grey levels, and all can under 128."""
-    scores = adversarial.measure(groups(), image_set, operators.parse(OP), PROTOCOL, 0)
+    scores = attacked()
     assert list(scores.columns) == adversarial.COLUMNS
     asked = scores.groupby("pixels").budget.unique().map(list).to_dict()
     assert asked == {"known": [0, 32, 128, UNBOUNDED], "all": [32, 128]}
@@ -60,11 +78,9 @@ def test_a_model_of_means_falls_where_it_must(image_set):
     assert scores.slope.notna().sum() == 3
 
 
-def test_transfer_is_the_rival_s_attack_on_this_model(image_set):
+def test_transfer_is_the_rival_s_attack_on_this_model(attacked):
     """Of two models that name by opposite rules, neither is harmed by what harms the other."""
-    scores = adversarial.measure(
-        groups(baseline=times(-5)), image_set, operators.parse(OP), PROTOCOL, 0
-    ).set_index(["pixels", "budget", "method"])
+    scores = attacked(of_baseline=-5.0).set_index(["pixels", "budget", "method"])
     assert scores.top1["known", 0, "baseline"] == 0 and scores.top1["known", 0, "student"] == 100
     assert scores.top1["known", 128, "student"] == 0
     # to be worse still, the baseline's attacker makes the right channel brighter

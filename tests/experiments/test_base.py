@@ -171,7 +171,7 @@ def test_a_text_written_otherwise_is_the_same_task(op, loss):
     assert Task("student", op, 0, loss) == Task("student", "mask:0.9", 0, "st:0.1")
 
 
-@pytest.mark.parametrize("seed", [-1, "0", 1.5, True, None])
+@pytest.mark.parametrize("seed", [-1, "0", 1.5, True, None, 2**63])
 def test_a_seed_that_is_no_whole_number_is_refused(seed):
     with pytest.raises(ValueError, match="expected a whole number, 0 or more"):
         Task("student", MAIN, seed)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cinv_lib import encoders, evaluation, operators, paper
-from cinv_lib.experiments import baseline_starts, trainings
+from cinv_lib.experiments import trainings
 from cinv_lib.experiments.base import Task
 from cinv_lib.experiments.baseline_starts import Scored
 from cinv_lib.lab import plan
@@ -132,9 +132,8 @@ def test_scores_are_of_the_second_baseline_on_the_draws_of_the_other_tables(lab)
     found = evaluation.evaluate_heads(groups, val, at, here.realisations, 0, progress=False)
     assert kept[kept.severity == severities[1]].top1.tolist() == pytest.approx(found.top1.tolist())
 
-    first = baseline_starts.measure(
-        lab.baseline(RANGE), val, given, severities, here.realisations, 0
-    )
+    entry = lab.profile["baseline_starts"]
+    first = entry.measure(entry.task(RANGE), lab.baseline(RANGE), lab.val)["baseline_starts"]
     beside = lab.table("unknown_severity", RANGE)
     paired = beside.query("method == 'baseline' and severity in @severities")
     assert first.top1.tolist() == pytest.approx(paired.top1.tolist(), abs=1e-3)
@@ -146,8 +145,7 @@ def test_a_fixed_operator_is_scored_on_all_validation_pictures():
     lab = Lab(SMOKE.changed({"baseline_starts": {"operators": {FIXED: here}}}), recorded=False)
     kept = lab.table("baseline_starts")
     assert len(kept) == 1, "a blur is drawn once"
-    one = baseline_starts.measure(
-        lab.baseline(FIXED), lab.val, given, here.severities, here.realisations, 0
-    )
+    entry = lab.profile["baseline_starts"]
+    one = entry.measure(entry.task(FIXED), lab.baseline(FIXED), lab.val)["baseline_starts"]
     scores = lab.table("known_operator", FIXED).query("method == 'baseline'")
     assert one.top5.tolist() == pytest.approx(scores.top5.tolist(), abs=1e-3)

@@ -116,8 +116,13 @@ def test_a_router_that_is_never_wrong_costs_nothing(lab):
     """Two encoders of the embedded world, without any training of them."""
     words = probe.zero_shot(lab.teacher, lab.val.class_names)
     turned = probe.Probe(words.weight.flip(0), words.bias, normalise=True)
-    specialists = {"mask:0.3": (lab.teacher, words), "noise:0.5": (lab.teacher, turned)}
-    found = blind.measure((lab.teacher, words), specialists, lab.train, lab.val, 2, 0)
+    specialists = {
+        op: {"student": lab.teacher, "probe": head}
+        for op, head in {"mask:0.3": words, "noise:0.5": turned}.items()
+    }
+    entry = blind.Blind(operators={"mask:0.3|noise:0.5": None}, realisations=2)
+    task = entry.task("mask:0.3|noise:0.5")
+    found = entry.measure(task, lab.teacher, words, specialists, lab.train, lab.val)["blind"]
     assert (found.sent.dropna() == 100).all()
     mean = found.groupby(["operator", "method"]).top1.mean()
     for name in specialists:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import sem
 
-from cinv_lib import data, operators
+from cinv_lib import data
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.stickers import sets
 from cinv_lib.experiments import label_shift, unknown_severity
@@ -34,12 +34,16 @@ def reads(batch):
     return -(batch.mean((1, 2, 3))[:, None] * 255 / 20 - torch.arange(8.0)).abs()
 
 
-def test_right_is_the_stand_in_and_own_pictures_stand_beside():
+def test_right_is_the_stand_in_and_own_pictures_stand_beside(lab, monkeypatch):
     own = shades(torch.arange(8).repeat(3), [20 * k for k in range(8)], "own")
     # The twin of class 2 looks like it, the twin of class 5 like class 6: top-5, not top-1.
     twins = shades(torch.tensor([2, 5, 2, 5]), [0, 0, 44, 0, 0, 118, 0, 0], "twins")
-    groups = [(lambda x: x, {"reads": reads})]
-    scores = label_shift.measure(groups, twins, own, operators.parse("noise:0.1"), (0, 0.01), 3, 0)
+    monkeypatch.setattr(
+        label_shift.LabelShift, "contestants", lambda *_: [(lambda x: x, {"reads": reads})]
+    )
+    entry = label_shift.LabelShift(operators={"noise:0.1": (0, 0.01)}, realisations=3)
+    models = (lab.teacher, lab.student(OP), lab.probe(OP), lab.baseline(OP))  # not looked at
+    scores = entry.measure(entry.task("noise:0.1"), *models, twins, own)["label_shift"]
     assert list(scores.columns) == label_shift.COLUMNS
     assert len(scores) == 2 * 2 * (1 + 3)  # pairs; twin and own; one clean draw and three
     means = scores.groupby(["pictures", "label"])[["top1", "top5"]].mean()
@@ -47,8 +51,8 @@ def test_right_is_the_stand_in_and_own_pictures_stand_beside():
     assert means.loc[("twin", "f")].tolist() == [0, 100]
     assert means.loc[("own", "f")].tolist() == [100, 100]
     with pytest.raises(ValueError, match=r"twins and own number"):
-        label_shift.measure(groups, twins, replace(own, class_names=tuple("hgfedcba")),
-                            operators.parse("noise:0.1"), (0.1,), 1, 0)  # fmt: skip
+        other = replace(own, class_names=tuple("hgfedcba"))
+        entry.measure(entry.task("noise:0.1"), *models, twins, other)
 
 
 def test_the_lab_scores_the_five_pairs_of_table_3(lab):

@@ -31,10 +31,13 @@ def where(pictures, severities=(0.0, 0.5)):
     return Where(pictures, MASK, severities, realisations=2, seed=3)
 
 
-def fits(train):
-    """A fit of short probes to these pictures."""
+def entry(kind, severities):
+    """With short probes."""
     recipe = ProbeRecipe(epochs=1, lr=1e-3, batch_size=64)
-    return lambda encoder, seen: probe.train(encoder, train, seen, recipe, seed=3)
+    return kind(
+        operators={str(MASK): None}, severities=severities, val_per_class=2, realisations=2,
+        recipe=recipe,
+    )  # fmt: skip
 
 
 def turned(encoder, Q):
@@ -77,31 +80,38 @@ def test_a_teacher_that_has_only_turned_gets_its_words_back(teacher, pictures):
     Q, _ = torch.linalg.qr(torch.randn(teacher.dim, teacher.dim, generator=generator))
     other = turned(teacher, Q)
     train = data.load("stickers-100", "train", n=2)
-    arms = {"frozen": (teacher, teacher), "turned": (other, other)}
-    words = probe.zero_shot(teacher, train.class_names, (TEMPLATE,))
-    looked = where(pictures, (0.5,))
-    frame = tuned_teacher.tuning(teacher, arms, train, words, fits(train), looked)
+    short = entry(tuned_teacher.TunedTeacher, (0.5,))
+    head = probe.zero_shot(teacher, train.class_names)
+    frame = short.measure(
+        short.task(str(MASK)), teacher, copy.deepcopy(teacher), head,
+        (other, other), (other, other), train, pictures,
+    )["tuned_teacher"]  # fmt: skip
     assert frame.columns[:2].tolist() == ["method", "model"]
     row = frame[frame.model == "teacher"].set_index("method")
-    frozen, moved = row.loc["frozen"], row.loc["turned"]
+    frozen, moved = row.loc["frozen"], row.loc["tuned"]
     assert frozen.severity == 0 and frozen.words == frozen.turned > 90
     assert moved.words < 10 and moved.turned == pytest.approx(frozen.words, abs=1)
     assert moved.cosine < 0.2 and moved.matched == pytest.approx(1, abs=1e-3)
     students = frame[frame.model == "student"]
-    assert len(students) == 4 and (students.severity == 0.5).all()  # two arms, two draws
+    assert len(students) == 6 and (students.severity == 0.5).all()  # three arms, two draws
 
 
 def test_towers_have_a_row_for_each_model_severity_and_draw(teacher, pictures):
     train = data.load("stickers-100", "train", n=1)
-    looked = where(pictures)
-
-    def words(encoder):
-        return probe.zero_shot(encoder, train.class_names, (TEMPLATE,))
-
-    frame = other_tower.towers({"a": (teacher, teacher)}, words, fits(train), looked)
+    short, one, other = (
+        entry(other_tower.OtherTower, (0.0, 0.5)),
+        *map(copy.deepcopy, [teacher] * 2),
+    )
+    head = probe.zero_shot(teacher, train.class_names)
+    frame = short.measure(
+        short.task(str(MASK)), teacher, one, head, teacher, other, train, pictures
+    )["other_tower"]
     assert frame.columns[:4].tolist() == ["tower", "model", "severity", "realisation"]
-    assert frame.groupby("model").size().to_dict() == {"clip": 3, "student": 3}
-    clip, student = (frame[frame.model == m].iloc[:, 2:] for m in ("clip", "student"))
+    assert (frame.groupby(["tower", "model"]).size() == 3).all()
+    given = frame[(frame.tower == "resnet") & (frame.model == "student")]
+    assert (given.probe == given.words).all(), "the student's own probe is not fitted again"
+    vit = frame[frame.tower == "vit"]
+    clip, student = (vit[vit.model == m].iloc[:, 2:] for m in ("clip", "student"))
     torch.testing.assert_close(torch.tensor(clip.values), torch.tensor(student.values))
 
 

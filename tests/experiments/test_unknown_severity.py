@@ -14,7 +14,6 @@ from scipy.optimize import brentq
 
 from cinv_lib import evaluation, operators, paper
 from cinv_lib.evaluation import probe, statistics
-from cinv_lib.experiments import base as experiments_base
 from cinv_lib.experiments import unknown_severity
 from cinv_lib.lab import profiles
 from cinv_lib.lab.lab import Lab
@@ -66,13 +65,14 @@ def test_the_probe_is_fitted_within_the_range_under_the_same_seed(lab):
 
 def test_contestants_put_clip_first_with_the_words_of_the_student(lab):
     op = RANGES[0]
-    words = probe.zero_shot(lab.teacher, lab.train.class_names)
-    groups = experiments_base.contestants(
-        lab.teacher, lab.baseline(op), lab.student(op), lab.probe(op), words
+    groups = lab.profile["unknown_severity"].contestants(
+        lab.teacher, lab.baseline(op), lab.student(op), lab.probe(op), lab.val
     )
     assert [name for _, heads in groups for name in heads] == list(unknown_severity.METHODS)
     assert groups[0][0] is lab.teacher
-    assert groups[2][1]["zero_shot"] is groups[0][1]["clip_zero_shot"] is words
+    words = groups[0][1]["clip_zero_shot"]
+    assert groups[2][1]["zero_shot"] is words
+    assert torch.equal(words.weight, lab.words().weight)
 
 
 @pytest.mark.parametrize("p", [profiles.STICKERS, profiles.SMOKE], ids=lambda p: p.name)

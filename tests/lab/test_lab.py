@@ -14,7 +14,7 @@ from cinv_lib.lab import profiles
 from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.machine import hardware
 from cinv_lib.machine.store import Store
-from cinv_lib.paper import results
+from cinv_lib.paper import export, results
 
 OP = "mask:0.9"
 
@@ -51,6 +51,20 @@ def test_what_was_made_is_found_again(lab, scores, monkeypatch):
     assert len(other.history("student", OP)) == len(other.history("baseline", OP)) == 4
     with pytest.raises(AssertionError, match="second time"):
         other.student(OP, loss="mse")  # another loss is another student
+
+
+def test_a_table_that_the_disk_has_changed_is_not_handed_out(lab, scores):
+    """Not by the lab, which measures again, nor among what was there; and not in the JSON."""
+    folder = lab.folder(lab.task("known_operator", OP))
+    file = folder / "known_operator.csv"
+    text = file.read_text()
+    assert export.results(lab.store.root.parent)
+    file.write_text(text.replace("1", "7"))
+    assert lab.so_far("known_operator", OP) is None
+    assert export.results(lab.store.root.parent) == []
+    with pytest.warns(UserWarning, match=r"known_operator\.csv has other bytes"):
+        pd.testing.assert_frame_equal(lab.table("known_operator", OP), scores)
+    assert file.read_text() == text
 
 
 def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch, tmp_path):

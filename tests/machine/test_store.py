@@ -614,11 +614,22 @@ def test_a_byte_that_the_disk_has_changed_is_found_out(tmp_path):
         (folder / "weights.bin").write_bytes(b"abc")
 
     folder = store.make("example", SPEC, build)
+    assert store.intact("example", SPEC)
     (folder / "weights.bin").write_bytes(b"abd")  # as long as before
-    assert not store.finished("example", SPEC)
+    assert not store.intact("example", SPEC)
     with pytest.warns(UserWarning, match=r"weights\.bin has other bytes .* kept as .*damaged-1"):
         assert store.make("example", SPEC, build) == folder
     assert (folder / "weights.bin").read_bytes() == b"abc"
+
+
+def test_what_is_only_asked_for_is_not_read(tmp_path, monkeypatch):
+    """Weights have hundreds of megabytes, and a plan asks for all of them."""
+    kept = Store(tmp_path)
+    kept.make("example", SPEC, lambda at: (at / "weights.bin").write_bytes(b"abc"))
+    monkeypatch.setattr(store_, "_digest", None)  # to call it is an error
+    assert kept.finished("example", SPEC) and kept.listing().state.tolist() == ["finished"]
+    with pytest.raises(TypeError):
+        kept.make("example", SPEC, None)
 
 
 def test_an_entry_from_before_digests_were_kept_is_finished(tmp_path):
@@ -627,7 +638,7 @@ def test_an_entry_from_before_digests_were_kept_is_finished(tmp_path):
     known = json.loads((folder / "provenance.json").read_text())
     del known["sha256"]
     (folder / "provenance.json").write_text(json.dumps(known))
-    assert store.finished("example", SPEC)
+    assert store.intact("example", SPEC)
 
 
 @pytest.mark.parametrize("jump", [-24 * 3600.0, 365 * 24 * 3600.0])

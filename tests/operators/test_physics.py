@@ -135,9 +135,7 @@ def test_the_way_back(two):
     torch.testing.assert_close(adjoint, dagger / 16)
     brighter = Operator.of_physics(physics, back=lambda y, A: 100 * A.A_dagger(y))(two)
     torch.testing.assert_close(brighter, 100 * dagger)  # not refused as grey levels
-    with pytest.raises(
-        ValueError, match=r"back is 'inverse'; expected 'dagger', 'adjoint', or a f"
-    ):
+    with pytest.raises(ValueError, match=r"back is 'inverse'; expected 'dagger', 'adjoint'"):
         Operator.of_physics(physics, back="inverse")
 
     class Only(nn.Module):
@@ -255,7 +253,7 @@ def test_the_adjoint_of_a_downsampling_is_dim(physics, two):
     lambda P: P.RandomPhaseRetrieval(m=400, img_size=(3, 64, 64)),
 ])  # fmt: skip
 def test_physics_that_do_not_fit_are_refused(make, physics):
-    with pytest.raises(ValueError, match="was tried on two pictures of shape .* does not fit: "):
+    with pytest.raises(ValueError, match=r"was tried on two pictures of shape .* does not fit: "):
         Operator.of_physics(make(physics))
 
 

@@ -1,4 +1,4 @@
-"""A reader's own run: pictures, operator and teacher, as a profile like any other (lesson 18).
+"""A reader's own run (lesson 18): their pictures, operator and teacher, as a profile.
 
 `python -m cinv_lib.lab.own` writes it, once, to `runs/own/NAME/profile.json`; from then on every
 process reads it there, so that blanks, bars and names of the hub are quoted by nobody.
@@ -116,7 +116,7 @@ class Own:
 
 
 def file_of(name: str) -> Path:
-    """Where the profile "own/NAME" is kept. Raises ValueError for another name."""
+    """Where the profile "own/NAME" is kept. Raises ValueError for another form of name."""
     if not NAME.fullmatch(name):
         raise ValueError(
             f"profile {name!r}: expected own/NAME, of letters, digits, '-' and '_', as own/rows"

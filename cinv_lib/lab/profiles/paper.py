@@ -7,29 +7,8 @@ numbers cannot have come from what the text says.
 
 from dataclasses import replace
 
+from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ViewsRecipe
-from cinv_lib.experiments.ablation import Ablation
-from cinv_lib.experiments.adversarial import Adversarial, Protocol
-from cinv_lib.experiments.base import LOSS
-from cinv_lib.experiments.blind import Blind
-from cinv_lib.experiments.common_corruptions import CommonCorruptions
-from cinv_lib.experiments.known_operator import KnownOperator
-from cinv_lib.experiments.label_shift import LabelShift
-from cinv_lib.experiments.loss_bias import LossBias
-from cinv_lib.experiments.other_tower import OtherTower
-from cinv_lib.experiments.pixels import Pixels
-from cinv_lib.experiments.trainings import (
-    Anchored,
-    Baseline,
-    CleanProbe,
-    Student,
-    StudentOfTransformer,
-    StudentProbe,
-    Tuned,
-)
-from cinv_lib.experiments.transfer import Transfer
-from cinv_lib.experiments.tuned_teacher import TunedTeacher
-from cinv_lib.experiments.unknown_severity import UnknownSeverity
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import PAPER
 from cinv_lib.training.recipe import Recipe
@@ -90,17 +69,17 @@ IMAGENET100 = Profile(
     twins_per_class=50,
     slider=MASKS,
     entries=(
-        Student(operators={OPERATORS[0]: None}, recipe=STUDENT, **LENGTH),
-        Baseline(recipe=BASELINE, **LENGTH),
-        StudentOfTransformer(recipe=VIT, **LENGTH),
-        Tuned(recipe=STUDENT, pace=0.1, **LENGTH),
-        Anchored(recipe=STUDENT, pace=0.1, anchor=10.0, **LENGTH),
-        StudentProbe(recipe=PROBE),
-        CleanProbe(recipe=PROBE),
-        KnownOperator(
+        ex.Student(operators={OPERATORS[0]: None}, recipe=STUDENT, **LENGTH),
+        ex.Baseline(recipe=BASELINE, **LENGTH),
+        ex.StudentOfTransformer(recipe=VIT, **LENGTH),
+        ex.Tuned(recipe=STUDENT, pace=0.1, **LENGTH),
+        ex.Anchored(recipe=STUDENT, pace=0.1, anchor=10.0, **LENGTH),
+        ex.StudentProbe(recipe=PROBE),
+        ex.CleanProbe(recipe=PROBE),
+        ex.KnownOperator(
             operators=shares(FEW), probe=PROBE, fractions=(1.0, 0.1), realisations=10
         ),
-        UnknownSeverity(
+        ex.UnknownSeverity(
             operators={
                 # Clean pictures are ours. Table 10's masks cannot be of the model of Table 2, which
                 # has .8 less at 50 %: they fit one of 50 epochs.
@@ -110,7 +89,7 @@ IMAGENET100 = Profile(
             realisations=10,
             val_per_class=50,
         ),
-        Transfer(
+        ex.Transfer(
             operators={MASKS: None, NOISES: None},
             sets={
                 "cifar10": (None, None),
@@ -123,18 +102,18 @@ IMAGENET100 = Profile(
             probe=PROBE,  # small pictures are flipped and not cropped (see `transfer`)
             realisations=10,
         ),
-        LabelShift(
+        ex.LabelShift(
             operators={
                 MASKS: (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
                 NOISES: (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
             },
             realisations=10,
         ),
-        Ablation(
+        ex.Ablation(
             operators={MASKS: None},
             # Code: its MSE compares embeddings that are not of length one. Eq. 1 is followed.
             losses=(
-                LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
+                ex.LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
             ),
             taus=(0.2, 1.0),  # ours: the paper searched [.1, 1] and shows .1
             severities=(0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
@@ -144,7 +123,7 @@ IMAGENET100 = Profile(
         # Table 7 has all 5,000 pictures ten times. Table 8 has them once, 5,000 iterations each:
         # five per class here. Its code fits under another mask than the picture's; lesson 12 does
         # both.
-        Pixels(
+        ex.Pixels(
             operators={
                 op: (50, 10) if "noise" in op else (5, 1) for op in OPERATORS if "blur" not in op
             },
@@ -153,19 +132,19 @@ IMAGENET100 = Profile(
         # Drawn here at 224 px; those of ImageNet-C, saved as JPEG, are `data_prep imagenet100c`.
         # Code: its baseline is a frozen ResNet with a probe; fine-tuned on clean pictures, as the
         # text says.
-        CommonCorruptions(
+        ex.CommonCorruptions(
             operators={"blur:1..5@0.8+noise:0.05..0.5@0.8": None},
             severities=(1, 2, 3, 4, 5),
             val_per_class=50,
         ),
-        LossBias(
-            losses=(LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
+        ex.LossBias(
+            losses=(ex.LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
             **OPEN,
         ),
-        TunedTeacher(recipe=PROBE, **OPEN),
-        OtherTower(recipe=PROBE, **OPEN),
-        Blind(operators={BLIND: None}, realisations=10),
-        Adversarial(operators={MASKS: None}, protocol=Protocol(per_class=10)),
+        ex.TunedTeacher(recipe=PROBE, **OPEN),
+        ex.OtherTower(recipe=PROBE, **OPEN),
+        ex.Blind(operators={BLIND: None}, realisations=10),
+        ex.Adversarial(operators={MASKS: None}, protocol=ex.Protocol(per_class=10)),
     ),
 )  # fmt: skip
 

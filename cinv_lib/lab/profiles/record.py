@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cinv_lib.data.catalogue import OWN
+from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders import config, folder
 from cinv_lib.experiments.base import LOSS, Entry, Task
 from cinv_lib.machine.store import address
@@ -130,11 +132,12 @@ class Profile:
     def _given(self, name: str) -> Any:
         if name in ENCODERS:
             return encoder_described(getattr(self, name))
-        train = [self.data, "train", self.train_per_class]
+        data = described_set(self.data)
+        train = [data, "train", self.train_per_class]
         pictures = {
             "train": train,
             "unlabelled": [self.unlabelled, "train", None] if self.unlabelled else train,
-            "val": [self.data, "val", self.val_per_class],
+            "val": [data, "val", self.val_per_class],
             "twins": [self.twins, "val", self.twins_per_class],
         }
         sides = {side_of(getattr(self, tower)) for tower in ENCODERS if getattr(self, tower)}
@@ -156,6 +159,14 @@ class Profile:
 
 
 ENCODERS = ("teacher", "supervised", "supervised_narrow", "vit")
+
+
+def described_set(name: str) -> str:
+    """A set in a description: its name; of a reader's own folder what its files' names, sizes and
+    times say, wherever it lies."""
+    if not name.startswith(OWN):
+        return name
+    return f"{OWN} {ImageFiles.from_folder(name.removeprefix(OWN)).fingerprint}"
 
 
 def encoder_described(name: str) -> str | list[str]:

@@ -5,33 +5,8 @@ Where the authors' code and the paper's text differ, a profile follows the text;
 where it cannot.
 """
 
+from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ProbeRecipe
-from cinv_lib.experiments.ablation import Ablation
-from cinv_lib.experiments.adversarial import Adversarial, Protocol
-from cinv_lib.experiments.base import LOSS
-from cinv_lib.experiments.baseline_fit import BaselineFit
-from cinv_lib.experiments.baseline_starts import BaselineStarts, Scored
-from cinv_lib.experiments.blind import Blind
-from cinv_lib.experiments.common_corruptions import CommonCorruptions
-from cinv_lib.experiments.known_operator import KnownOperator
-from cinv_lib.experiments.label_shift import LabelShift
-from cinv_lib.experiments.learning_rates import LearningRates
-from cinv_lib.experiments.loss_bias import LossBias
-from cinv_lib.experiments.other_tower import OtherTower
-from cinv_lib.experiments.pixels import Pixels
-from cinv_lib.experiments.trainings import (
-    Anchored,
-    Baseline,
-    CleanProbe,
-    NarrowBaseline,
-    Student,
-    StudentOfTransformer,
-    StudentProbe,
-    Tuned,
-)
-from cinv_lib.experiments.transfer import Transfer
-from cinv_lib.experiments.tuned_teacher import TunedTeacher
-from cinv_lib.experiments.unknown_severity import UnknownSeverity
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.training.recipe import Recipe
@@ -83,16 +58,16 @@ STICKERS = Profile(
     twins_per_class=50,  # as in ImageNet's validation split
     slider=SLIDER,
     entries=(
-        Student(operators={OPERATORS[0]: None}, **TRAINED),
-        Baseline(**TRAINED),
-        NarrowBaseline(**TRAINED),
-        StudentOfTransformer(**LENGTH, recipe=VIT),
-        Tuned(**TRAINED, pace=0.1),
+        ex.Student(operators={OPERATORS[0]: None}, **TRAINED),
+        ex.Baseline(**TRAINED),
+        ex.NarrowBaseline(**TRAINED),
+        ex.StudentOfTransformer(**LENGTH, recipe=VIT),
+        ex.Tuned(**TRAINED, pace=0.1),
         # An anchor of 1/τ pulls T to R as hard as S is pulled to T.
-        Anchored(**TRAINED, pace=0.1, anchor=10.0),
-        StudentProbe(recipe=PROBE),
-        CleanProbe(recipe=PROBE),
-        KnownOperator(
+        ex.Anchored(**TRAINED, pace=0.1, anchor=10.0),
+        ex.StudentProbe(recipe=PROBE),
+        ex.CleanProbe(recipe=PROBE),
+        ex.KnownOperator(
             operators={
                 "mask:0.9": SHARES,
                 "noise:0.5": SHARES,
@@ -102,19 +77,19 @@ STICKERS = Profile(
             fractions=(1.0, 0.1),
             realisations=REALISATIONS,
         ),
-        BaselineStarts(
+        ex.BaselineStarts(
             operators={
-                "mask:0.9": Scored((0.9,), REALISATIONS, 20),
-                "noise:0.5": Scored((0.5,), REALISATIONS, 20),
+                "mask:0.9": ex.Scored((0.9,), REALISATIONS, 20),
+                "noise:0.5": ex.Scored((0.5,), REALISATIONS, 20),
                 # the hardest that it has seen, and beyond, on the pictures of lesson 08
-                MASKS: Scored((0.95, 0.96, 0.97, 0.98, 0.99), FEWER, 5),
+                MASKS: ex.Scored((0.95, 0.96, 0.97, 0.98, 0.99), FEWER, 5),
             },
             # one training fewer where there is one seed: `make course` shall take 40 minutes
             several=("noise:0.5",),
         ),
-        BaselineFit(operators={SLIDER: None}, realisations=3),
-        UnknownSeverity(operators=GRADED, realisations=FEWER, val_per_class=5),
-        Transfer(
+        ex.BaselineFit(operators={SLIDER: None}, realisations=3),
+        ex.UnknownSeverity(operators=GRADED, realisations=FEWER, val_per_class=5),
+        ex.Transfer(
             operators={MASKS: None, NOISES: None},
             sets={
                 "stickers-100b": (10, 5),
@@ -130,17 +105,17 @@ STICKERS = Profile(
             probe=ProbeRecipe(epochs=100, lr=1e-3, batch_size=128),
             realisations=FEWER,
         ),
-        LabelShift(
+        ex.LabelShift(
             operators={  # Figures 5 and 9
                 MASKS: (0.5, 0.75, 0.8, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99),
                 NOISES: (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5),
             },
             realisations=FEWER,
         ),
-        Ablation(
+        ex.Ablation(
             operators={SLIDER: None},
             losses=(
-                LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
+                ex.LOSS, "ss:0.1", "sb:0.1", "nt:0.1", "mse", "st:0.1,centred", "st:0.1,weight=0.5",
             ),
             taus=(1.0,),
             several=("st:1",),
@@ -150,24 +125,24 @@ STICKERS = Profile(
         ),
         # A picture takes non-local means 20 ms of a core and two Deep Decoders 1.6 s; so these are
         # fitted once, as in the paper.
-        Pixels(operators={"noise:0.5": (5, 2), "mask:0.9": (1, 1)}, decoder=DecoderRecipe()),
-        CommonCorruptions(
+        ex.Pixels(operators={"noise:0.5": (5, 2), "mask:0.9": (1, 1)}, decoder=DecoderRecipe()),
+        ex.CommonCorruptions(
             operators={"blur:0.29..1.43@0.8+noise:0.05..0.5@0.8": None},  # σ of 1 to 5 at 224 px,
             severities=(1, 2, 3, 4, 5),  # times 64/224
             val_per_class=5,
         ),
-        LossBias(
+        ex.LossBias(
             # One more than lesson 11 has, where theory and a straight line between its losses
             # differ most.
-            losses=(LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
+            losses=(ex.LOSS, "st:0.1,weight=0.75", "st:0.1,weight=0.5", "st:0.1,centred", "mse"),
             several=("st:0.1,weight=0.75",),
             **OPEN,
         ),
-        TunedTeacher(recipe=PROBE, **OPEN),
-        OtherTower(recipe=PROBE, **OPEN),
-        Blind(operators={BLIND: None}, realisations=3),
-        Adversarial(operators={SLIDER: None}, protocol=Protocol()),
-        LearningRates(
+        ex.TunedTeacher(recipe=PROBE, **OPEN),
+        ex.OtherTower(recipe=PROBE, **OPEN),
+        ex.Blind(operators={BLIND: None}, realisations=3),
+        ex.Adversarial(operators={SLIDER: None}, protocol=ex.Protocol()),
+        ex.LearningRates(
             operators={OPERATORS[0]: None},
             student=RECIPE,
             baseline=RECIPE,
@@ -202,9 +177,9 @@ SMOKE = STICKERS.changed(
         },
         "baseline_starts": {
             "operators": {
-                "mask:0.9": Scored((0.9,), 2, 2),
-                "noise:0.5": Scored((0.5,), 2, 2),
-                MASKS: Scored((0.95, 0.99), 3, 1),
+                "mask:0.9": ex.Scored((0.9,), 2, 2),
+                "noise:0.5": ex.Scored((0.5,), 2, 2),
+                MASKS: ex.Scored((0.95, 0.99), 3, 1),
             }
         },
         "baseline_fit": {"realisations": 2},
@@ -223,17 +198,21 @@ SMOKE = STICKERS.changed(
             "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
             "realisations": 3,
         },
-        "ablation": {"losses": (LOSS, "mse"), "severities": (0.9, 0.99), "val_per_class": 2},
+        "ablation": {
+            "losses": (ex.LOSS, "mse"),
+            "severities": (0.9, 0.99),
+            "val_per_class": 2,
+        },
         "pixels": {
             "operators": {"noise:0.5": (1, 2), "mask:0.9": (1, 2)},
             "decoder": DecoderRecipe(iterations=2),
         },
         "common_corruptions": {"severities": (1, 5), "val_per_class": 1},
-        "loss_bias": {"losses": (LOSS, "mse"), "several": (), **GLANCE},
+        "loss_bias": {"losses": (ex.LOSS, "mse"), "several": (), **GLANCE},
         "tuned_teacher": {"recipe": QUICK, **GLANCE},
         "other_tower": {"recipe": QUICK, **GLANCE},
         "blind": {"realisations": 2},
-        "adversarial": {"protocol": Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
+        "adversarial": {"protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
         "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
     },
 )

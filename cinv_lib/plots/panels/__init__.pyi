@@ -1,5 +1,6 @@
 from .common_corruptions import corruption_panel as corruption_panel
 from .common_corruptions import render_corruption as render_corruption
+from .operators import CLASSICAL as CLASSICAL
 from .operators import operator_panel as operator_panel
 from .operators import render_operator as render_operator
 from .operators import upload_panel as upload_panel

@@ -1,7 +1,7 @@
 """Panels of the forward operators (lesson 01): sample pictures, or one of the reader's own, at any
 severity."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import ipywidgets as widgets
@@ -16,6 +16,14 @@ from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.panel import Number, Panel, choice, slider
 
 KINDS = {"pixel mask": "mask", "Gaussian noise": "noise", "Gaussian blur": "blur"}
+CLASSICAL = {  # beyond the paper's
+    "super-resolution": "super_resolution",
+    "super-resolution, bicubic": "super_resolution_bicubic",
+    "box inpainting": "box_inpainting",
+    "compressed sensing": "compressed_sensing",
+    "low light (Poisson)": "poisson",
+    "JPEG": "jpeg",
+}
 
 
 def severities(kind: str, side: int) -> tuple[float, float, float, float]:
@@ -25,11 +33,20 @@ def severities(kind: str, side: int) -> tuple[float, float, float, float]:
     Blur grows with the side: the first severity is the paper's sigma 9 at 224 pixels.
     """
     blur = round(9 / 224 * side, 1)
-    known = {"mask": (0.0, 0.99, 0.9, 0.01), "noise": (0.0, 1.0, 0.5, 0.05)}
-    known["blur"] = (0.0, 2 * blur, blur, 0.1)
+    known = {
+        "mask": (0.0, 0.99, 0.9, 0.01),
+        "noise": (0.0, 1.0, 0.5, 0.05),
+        "blur": (0.0, 2 * blur, blur, 0.1),
+        "super_resolution": (1.0, 16.0, 4.0, 1.0),
+        "super_resolution_bicubic": (1.0, 16.0, 4.0, 1.0),
+        "box_inpainting": (0.0, 0.95, 0.25, 0.05),
+        "compressed_sensing": (0.0, 0.99, 0.75, 0.01),
+        "poisson": (0.0, 1.0, 0.2, 0.02),
+        "jpeg": (0.0, 99.0, 90.0, 1.0),
+    }
     if kind in known:
         return known[kind]
-    raise ValueError(f"operator {kind!r}: expected one of {', '.join(KINDS.values())}")
+    raise ValueError(f"operator {kind!r}: expected one of {', '.join(known)}")
 
 
 def severity_panel(
@@ -60,7 +77,7 @@ def render_operator(
     The text measures what the operator did.
 
     Args:
-        kind: "mask", "noise" or "blur".
+        kind: the operator's name, as "mask" or "jpeg".
         draw: which realisation of the random part (the seed).
 
     Raises:
@@ -78,20 +95,20 @@ def render_operator(
     return picture, text
 
 
-def operator_controls(side: int) -> dict[str, widgets.Widget]:
+def operator_controls(side: int, kinds: Mapping[str, str] = KINDS) -> dict[str, widgets.Widget]:
     """A menu of operators, a severity slider for each of them, and a realisation. Only the chosen
     operator's slider shows.
 
     One slider that changes its range will not do: the browser then sends an old value back.
     """
-    controls = {"kind": choice("operator", list(KINDS))}
-    for kind in KINDS.values():
+    controls = {"kind": choice("operator", list(kinds))}
+    for kind in kinds.values():
         low, high, start, step = severities(kind, side)
         controls[kind] = slider("severity", low, high, start, step)
     controls["draw"] = slider("realisation", 0, 9, 0, 1)
 
     def follow(_change: object = None) -> None:
-        for name, kind in KINDS.items():
+        for name, kind in kinds.items():
             chosen = name == controls["kind"].value
             controls[kind].layout.display = "" if chosen else "none"
 
@@ -100,13 +117,17 @@ def operator_controls(side: int) -> dict[str, widgets.Widget]:
     return controls
 
 
-def operator_panel(pictures: Float[Tensor, "B 3 H W"]) -> Panel:
-    """Choose an operator and a severity; see x and A(x) for a few pictures in [0,1]."""
+def operator_panel(pictures: Float[Tensor, "B 3 H W"], kinds: Mapping[str, str] = KINDS) -> Panel:
+    """Choose an operator and a severity; see x and A(x) for a few pictures in [0,1].
+
+    Args:
+        kinds: the menu, and the operators' names: the paper's three, or `CLASSICAL`.
+    """
 
     def render(kind, draw, **severity):
-        return render_operator(pictures, KINDS[kind], severity[KINDS[kind]], draw)
+        return render_operator(pictures, kinds[kind], severity[kinds[kind]], draw)
 
-    return Panel(render, operator_controls(pictures.shape[-1]))
+    return Panel(render, operator_controls(pictures.shape[-1], kinds))
 
 
 def upload_panel(sample: Float[Tensor, "3 H W"], side: int = 224) -> Panel:

@@ -3,6 +3,7 @@
 import base64
 import io
 from datetime import datetime
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import nn
 
 from cinv_lib import operators
 from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.operators.base import RESERVED
 from cinv_lib.plots import panels
 from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.operators import KINDS, severities
@@ -180,8 +182,10 @@ def test_paragraph_wraps_and_keeps_its_width():
 # ------------------------------------------------------------------------ operators
 
 
-@pytest.mark.parametrize("kind", ["mask", "noise", "blur"])
-@pytest.mark.parametrize("side", [64, 224])
+@pytest.mark.parametrize(
+    ("kind", "side"),
+    [*product(("mask", "noise", "blur"), (64, 224)), *product(panels.CLASSICAL.values(), (64,))],
+)
 def test_operator_render_is_monotone_between_both_ends(kind, side):
     # Patches of an eighth of the side: fine noise would be all gone at the first blur.
     patches = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)) * 0.9 + 0.05
@@ -237,6 +241,19 @@ def test_operator_panel_has_a_slider_for_each_operator(pictures):
     assert panel.png != shown
     with pytest.raises(ValueError, match="fog"):
         severities("fog", 64)
+
+
+def test_the_classical_operators_have_a_panel_with_a_menu(pictures):
+    assert {*KINDS.values(), *panels.CLASSICAL.values()} == {*RESERVED} - {"identity"}
+    panel = panels.operator_panel(pictures[:1], panels.CLASSICAL)
+    kind = panel.controls["kind"]
+    assert kind.options == tuple(panels.CLASSICAL) and panel.text.startswith("super_resolution:4: ")
+    kind.value = "JPEG"
+    visible = [k for k in panels.CLASSICAL.values() if not panel.controls[k].layout.display]
+    assert visible == ["jpeg"] and panel.text.startswith("jpeg:90: ")
+    shown = panel.png
+    panel.controls["jpeg"].value = 99.0
+    assert panel.png != shown and panel.text.startswith("jpeg:99: ")
 
 
 def test_upload_panel_takes_the_readers_picture_and_refuses_what_is_none(pictures):
