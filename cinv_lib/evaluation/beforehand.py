@@ -43,7 +43,9 @@ def contract(apply: Apply, x: Float[Tensor, "B 3 H W"]) -> tuple[bool, bool, boo
     return identity, torch.equal(first, again), not torch.equal(first, after)
 
 
-def advice(clean: float, corrupted: float, again: float, chance: float) -> str:
+def advice(
+    clean: float | int, corrupted: float | int, again: float | int, chance: float | int
+) -> str:
     """Which of ADVICE holds, from a teacher's accuracy in percent: on clean pictures, on corrupted
     ones, on these with its batch norms estimated again; and from that of a guess.
 
@@ -70,12 +72,16 @@ def batch_norms_again(
     """
     made, generator = copy.deepcopy(encoder).eval(), torch.Generator().manual_seed(seed)
     norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return made
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
-    whole = len(images) - len(images) % batch_size or len(images)
-    for rows in torch.arange(whole if norms else 0, device="cpu").split(batch_size):
+    whole = len(images) - len(images) % batch_size or len(
+        images
+    )  # a small batch would weigh as much
+    for rows in torch.arange(whole, device="cpu").split(batch_size):
         x = to_float(images.images[rows])
         made(op(x, generator).to(next(made.parameters()).device))
     return made.eval()
@@ -101,7 +107,7 @@ def minutes(
 
 
 def near_copies(
-    train: Float[Tensor, "N d"], val: Float[Tensor, "M d"], limit: float
+    train: Float[Tensor, "N d"], val: Float[Tensor, "M d"], limit: float | int
 ) -> Float[Tensor, ""]:
     """The share of the validation pictures whose nearest training picture has a cosine of `limit`
     or more with them: near copies, on which a score is too good."""

@@ -155,9 +155,7 @@ def _check_tensors(func: Any, args: tuple, tensors: list, there: list[bool]) -> 
         written = args[2] if func in WRITES else args[0]
         if isinstance(written, OnDevice) or written.dim() == 0:
             return
-    where = [
-        (tuple(t.shape), "cuda:0" if on else "cpu") for t, on in zip(tensors, there, strict=True)
-    ]
+    where = [(tuple(t.shape), "cuda:0" if on else "cpu") for t, on in zip(tensors, there, strict=True)]
     raise RuntimeError(
         "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and "
         f"cpu! ({func}: {where})"

@@ -20,9 +20,7 @@ ACCEPTED = {
     "CPU indices into a tensor": lambda: there(4, 3)[CPU_PLACES],
     "a CPU mask into a tensor": lambda: there(4)[torch.tensor([True, False, True, False])],
     "writing at CPU indices": lambda: there(4).index_put_((CPU_PLACES,), there(2)),
-    "writing a number at CPU indices": lambda: there(4).index_put_(
-        (CPU_PLACES,), torch.tensor(1.0)
-    ),
+    "writing a number at CPU indices": lambda: there(4).index_put_((CPU_PLACES,), torch.tensor(1.0)),
     "a 0-dim CPU number": lambda: there(4) * torch.tensor(2.0),
     "a 0-dim CPU number first": lambda: torch.tensor(2.0) - there(4),
     "a copy into it": lambda: there(4).copy_(torch.rand(4)),
