@@ -142,6 +142,17 @@ def test_cells_of_a_training_train_alone_what_was_planned(
     assert any("minutes: " in output.get("text", "") for output in outputs), "no provenance"
 
 
+def test_the_form_for_a_project_gives_a_verdict(kernel, tmp_path):
+    path = ROOT / "notebooks" / "project.ipynb"
+    for margin, expected in ((-1000.0, "verdict: holds"), (1000.0, "verdict: does not hold")):
+        asked = {"profile": "smoke", "seeds": 2, "margin": margin}
+        done = execute(path, tmp_path / "out.ipynb", **asked)
+        texts = [
+            output.get("text", "") for cell in done.cells for output in cell.get("outputs", [])
+        ]
+        assert any(expected in text for text in texts), texts
+
+
 @pytest.mark.skipif(not NOTEBOOKS, reason="no notebooks yet")
 def test_unknown_profile_is_said_so(kernel, tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab import lab as labs
+from cinv_lib.lab.profiles.record import Profile
 
 
 def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
@@ -25,8 +26,8 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     finished = {task: lab.finished(task) for task in asked}
     for task in (task for task, done in finished.items() if not done):
         print(f"WARN  not finished, so not kept: {p.task_name(task)}")
-    shown = [(kind, op) for op in (p.operators[0], p.slider) for kind in ("student", "baseline")]
-    models = [p[kind].task(op) for kind, op in [*shown, ("probe", p.slider)]]
+    shown = [] if p.name.startswith("own/") else _shown(p)  # lesson 18 shows tables only
+    models = [p[kind].task(op) for kind, op in shown]
     entries = [lab.folder(task) for task in [*(t for t, done in finished.items() if done), *models]]
     archive = labs.RECORDED / p.name
     kept = [archive / entry.parent.name / entry.name for entry in entries]
@@ -39,6 +40,12 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
         if folder not in kept:
             shutil.rmtree(folder)  # of an earlier profile: nothing would find it any more
     return kept
+
+
+def _shown(p: Profile) -> list[tuple[str, str]]:
+    """The kind and the operator of the models that the lessons show."""
+    both = [(kind, op) for op in (p.operators[0], p.slider) for kind in ("student", "baseline")]
+    return [*both, ("probe", p.slider)]
 
 
 if __name__ == "__main__":

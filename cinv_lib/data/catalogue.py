@@ -11,6 +11,7 @@ import torch
 from cinv_lib.data import bundled, image_files, linked, prepared
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import resized
 
 OWN = "folder:"  # how the name of a folder of a reader's own begins: "folder:/home/me/pictures"
@@ -24,8 +25,9 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
     Args:
         name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
             "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse
-            labels), "digits" (scikit-learn), "faces" (scikit-image). Of the sets that data_prep
-            makes: "cifar10", "cifar100", "stl10", "stl10-unlabelled" in their own size, and
+            labels), "stickers-files" (written as files and read again, lesson 18), "digits"
+            (scikit-learn), "faces" (scikit-image). Of the sets that data_prep makes: "cifar10",
+            "cifar100", "stl10", "stl10-unlabelled" in their own size, and
             "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY",
             "covid", decoded to 224 pixels (short side 256, centre).
         split: "train" or "val", always the same pictures.
@@ -49,10 +51,13 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         return _decoded(linked.load(name, split), n)
     from cinv_lib.data.stickers import (  # with fonts and filters seconds to import: if needed
         coarse,
+        files,
         sets,
     )
 
-    known = sorted({known for known, _ in sets.SERIES} | set(coarse.TASKS))
+    if name == files.NAME:
+        return _from_files(name, split, n)
+    known = sorted({known for known, _ in sets.SERIES} | set(coarse.TASKS) | {files.NAME})
     if name not in known:
         names = ", ".join([*known, *bundled.SETS, *prepared.COMMAND, *linked.COMMAND])
         raise ValueError(f"unknown image set {name!r}: expected one of {names}")
@@ -80,8 +85,8 @@ def to_look_at(name: str, n: int | None = None) -> Pictures:
 
 
 def own(name: str, split: str) -> ImageFiles:
-    """Of the pictures of a folder, "folder:PATH", those that train ("train", 80 % of each class), or
-    the others ("val").
+    """Of the pictures of a folder, "folder:PATH", those that train ("train", 80 % of each class),
+    or the others ("val").
 
     Raises FileNotFoundError for no such folder, ValueError for one without two pictures.
     """
@@ -96,6 +101,23 @@ def at_side(images: ImageSet, side: int) -> ImageSet:
         return images
     parts = [resized(to_float(x), side).mul_(255).round_() for x in images.images.split(256)]
     return replace(images, images=torch.cat([x.clamp_(0, 255).to(torch.uint8) for x in parts]))
+
+
+def _from_files(name: str, split: str, n: int | None) -> ImageSet:
+    """The drawn folder of lesson 18 as the embedded encoders see pictures, of which each is decoded
+    once. Nothing is said of files that cannot be read: it has one on purpose."""
+    from cinv_lib.data.stickers import drawing, files
+
+    found = ImageFiles.from_folder(files.folder())
+    whole = found.subset(
+        torch.tensor([i for i, p in enumerate(found.paths) if files.CUT not in p], device="cpu")
+    )
+    share, seed = files.SPLIT
+    chosen = whole.split(share, seed)[("train", "val").index(split)]
+    chosen = chosen if n is None else chosen.per_class(n)
+    seen = chosen.seen_as(Preprocess(drawing.SIZE, "squash", "bilinear"))
+    made = f"written as files by stickers/files.py, series {files.SERIES}"
+    return ImageSet(seen.decode(), chosen.labels, chosen.class_names, name, made)
 
 
 def _decoded(files: image_files.ImageFiles, n: int | None) -> ImageSet:

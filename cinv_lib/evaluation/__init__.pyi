@@ -1,4 +1,5 @@
 from . import attack as attack
+from . import beforehand as beforehand
 from . import embedding_files as embedding_files
 from . import metrics as metrics
 from . import probe as probe

@@ -4,15 +4,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import pandas as pd
+import torch
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe as probes
+from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.experiments.methods import full
+from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 
 METHODS = full("clip", "clip_zero_shot", "student", "zero_shot")
@@ -31,7 +34,7 @@ class OwnScores(Experiment):
     probe: ProbeRecipe
     template: str = TEMPLATE
     name, lessons = "own_scores", ("18",)
-    tables = MappingProxyType({"own_scores": "%.4f"})
+    tables = MappingProxyType({"own_scores": "%.4f", "own_answers": "%.4f"})
 
     def measure(
         self,
@@ -44,6 +47,10 @@ class OwnScores(Experiment):
     ) -> dict[str, pd.DataFrame]:
         """own_scores: method, realisation, top1, top5 (percent), a row for each of METHODS that the
         teacher allows and each realisation: "clip" and "student" by a probe, the others by words.
+
+        own_answers: picture, label, then of teacher and of student what they take the first draw
+        for, and the probability they give it: clip, clip_sure, student, student_sure. They are
+        asked in words, or by their probes where the teacher has none.
         """
         op = parse(task.operator)
         of_R = {"clip": probes.train(teacher, train, op, self.probe, task.seed)}
@@ -54,4 +61,18 @@ class OwnScores(Experiment):
         groups = [(teacher, of_R), (student, of_S)]
         scores = evaluate_heads(groups, val, op, self.realisations, task.seed)
         columns = ["method", "realisation", "top1", "top5"]
-        return {"own_scores": scores.rename(columns={"model": "method"})[columns]}
+        answers = {"picture": range(len(val)), "label": val.labels.tolist()}
+        for name, (encoder, heads) in zip(("clip", "student"), groups, strict=True):
+            answers |= self._answers(name, encoder, [*heads.values()][-1], val, op, task.seed)
+        return {
+            "own_scores": scores.rename(columns={"model": "method"})[columns],
+            "own_answers": pd.DataFrame(answers),
+        }
+
+    @torch.no_grad()
+    def _answers(
+        self, name: str, encoder: Encoder, head: Probe, val: Pictures, op: Operator, seed: int
+    ) -> dict[str, list]:
+        (seen,) = realised(encoder, val, op, 1, seed)
+        sure, guess = head.to(seen.device)(seen).softmax(dim=1).max(dim=1)
+        return {name: guess.tolist(), f"{name}_sure": sure.tolist()}

@@ -9,6 +9,9 @@ from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
 from .limit import limit_curves as limit_curves
 from .limit import split_bars as split_bars
+from .own import asked_bars as asked_bars
+from .own import gallery as gallery
+from .own import look_dots as look_dots
 from .pictures import image_grid as image_grid
 from .pictures import severity_strip as severity_strip
 from .pictures import top3 as top3

@@ -15,4 +15,5 @@ from . import lesson_13 as lesson_13
 from . import lesson_14 as lesson_14
 from . import lesson_15 as lesson_15
 from . import lesson_16 as lesson_16
+from . import lesson_18 as lesson_18
 from . import teachers as teachers

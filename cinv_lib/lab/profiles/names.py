@@ -1,6 +1,7 @@
 """The profiles by their names."""
 
-from cinv_lib.lab.profiles import own
+from cinv_lib.lab import missing
+from cinv_lib.lab.profiles import own, own_example
 from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.lab.profiles.stickers import SMOKE, STICKERS
@@ -15,8 +16,26 @@ def profile(name: str | Profile) -> Profile:
     """
     if isinstance(name, Profile):
         return name
+    if name == own.EXAMPLE:
+        return own_example.example()
     if name.startswith("own/"):
         return own.read(name).profile(name)
     if name not in PROFILES:
         raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}, and own/NAME")
     return PROFILES[name]
+
+
+def of_one_of_your_own(name: str) -> Profile:
+    """What lesson 18 shows under this profile: that run, or offline the example.
+
+    Raises missing.Absent for a profile of the paper's, with the command that makes a run.
+    """
+    if name == "stickers":
+        return own_example.example()
+    if name == "smoke":
+        return own_example.tiny(name)
+    p = profile(name)
+    if not p.name.startswith("own/"):
+        make = f"make own NAME=mine PICTURES=DIR OPERATOR=mask:0.9 TEACHER={p.teacher}"
+        missing.end(p, [f"a run of your own, with pictures of your own: `{make}`"])
+    return p

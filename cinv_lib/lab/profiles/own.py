@@ -13,7 +13,9 @@ from typing import Any
 
 from cinv_lib.evaluation.probe import ProbeRecipe
 from cinv_lib.experiments.own_cosines import OwnCosines
+from cinv_lib.experiments.own_looks import OwnFewer, OwnLooks
 from cinv_lib.experiments.own_scores import OwnScores
+from cinv_lib.experiments.own_training import OwnTraining
 from cinv_lib.experiments.trainings import Student, StudentProbe
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.losses import equations
@@ -26,6 +28,8 @@ from cinv_lib.training.recipe import Recipe
 
 NAME = re.compile(r"own/[A-Za-z0-9][A-Za-z0-9_-]*")
 FILE = "profile.json"
+DRAWN = ("stickers-files",)  # sets by a name, which is the same on every machine
+EXAMPLE = "own/example"  # what lesson 18 shows, see `own_example`
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Own:
     """What a reader gives for a run of their own.
 
     Args:
-        pictures: a folder; its subfolders are the classes, or it has none.
+        pictures: a folder; its subfolders are the classes, or it has none. Or one of DRAWN.
         operator: its text, as "mask:0.9"; an operator of one's own is defined in `code`.
         teacher: an encoder's name or folder, see `encoders.load`.
         code: a Python file of operators, imported by every process; "" for none.
@@ -41,6 +45,8 @@ class Own:
         loss, epochs, batch_size, lr: of the student. The paper's are "st:0.1", 25, 256 and 3e-4.
         crop: the smallest share of a picture's area that a random crop keeps; 1 for no crops.
         realisations: how often the corruption of the validation pictures is drawn.
+        probe_epochs: of the probes, one draw of the corruption each.
+        looks: whether three more students are trained, to see what else one might have done.
 
     Raises ValueError where a value is none, with what was expected.
     """
@@ -56,6 +62,8 @@ class Own:
     lr: float = 1e-3
     crop: float = 1.0
     realisations: int = 5
+    probe_epochs: int = 10
+    looks: bool = True
 
     def __post_init__(self) -> None:
         expect(
@@ -79,27 +87,30 @@ class Own:
     def profile(self, name: str) -> Profile:
         """The profile of that name, "own/NAME"."""
         where = {str(basic.parse(self.operator)): None}
-        length = {"full": tuple(where), "side_epochs": self.epochs}
-        probe = ProbeRecipe(batch_size=128)
-        scores = OwnScores(operators=where, realisations=self.realisations, probe=probe)
-        cosines = OwnCosines(operators=where, realisations=self.realisations)
+        probe = ProbeRecipe(epochs=self.probe_epochs, batch_size=128)
+        asked: Any = {"operators": where, "losses": (self.loss,)}
+        student: Any = asked | {"recipe": self.recipe, "full": tuple(where)}
+        student |= {"side_epochs": self.epochs}
+        drawn: Any = asked | {"realisations": self.realisations}
         return Profile(
             name=name,
             teacher=self.teacher,
             supervised="",
             supervised_narrow="",
             vit="",
-            data=f"folder:{self.pictures}",
+            data=self.pictures if self.pictures in DRAWN else f"folder:{self.pictures}",
             train_per_class=None,
             val_per_class=None,
             twins="",
             twins_per_class=0,
             slider=self.operator,
             entries=(
-                Student(operators=where, losses=(self.loss,), recipe=self.recipe, **length),
+                Student(**student),
                 StudentProbe(losses=(self.loss,), recipe=probe),
-                cosines,
-                *((scores,) if self.labelled else ()),
+                OwnTraining(**asked),
+                OwnCosines(**drawn),
+                *((OwnScores(**drawn, probe=probe),) if self.labelled else ()),
+                *((OwnFewer(**student, one_in=4), OwnLooks(**drawn)) if self.looks else ()),
             ),
         )
 
@@ -146,6 +157,8 @@ def write(name: str, own: Own) -> Path:
     Raises ValueError where the run of that name was made from something else.
     """
     path = file_of(name)
+    if name == EXAMPLE:
+        raise ValueError(f"{name!r} is the run that lesson 18 shows; take another NAME")
     if path.is_file() and (there := read(name)) != own:
         old, new = asdict(there), asdict(own)
         changed = ", ".join(f"{k} {old[k]!r} (now {new[k]!r})" for k in old if old[k] != new[k])
