@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from cinv_lib.machine import hardware
+from cinv_lib.machine.hardware import convolutions
 from cinv_lib.operators import functional
 
 RATE = 2.5  # a step is RATE budget / steps: enough to cross the ball, 2 budgets wide (Madry et al.)
@@ -37,7 +37,7 @@ def step(
     return z.clamp(x - budget, x + budget).clamp(0, 1)
 
 
-@hardware.convolutions(exact=True)
+@convolutions(exact=True)
 def pgd(
     model: Model,
     x: Float[Tensor, "B 3 H W"],
@@ -118,7 +118,7 @@ def noise(
     return (x + budget * signs * (1 if where is None else where)).clamp(0, 1)
 
 
-@hardware.convolutions(exact=True)
+@convolutions(exact=True)
 def slope(
     model: Model, x: Float[Tensor, "B 3 H W"], labels: Int64[Tensor, " B"], reach: float = 1e-3
 ) -> tuple[float, float]:

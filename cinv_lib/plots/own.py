@@ -17,7 +17,7 @@ def asked_bars(values: Mapping[str, float], title: str, xlabel: str) -> Figure:
     fig, ax = single(6.0, 1.0 + 0.4 * len(values))
     for k, (name, value) in enumerate(values.items()):
         ax.barh(name, value, 0.6, color=colour(name, k), hatch=_HATCHES[k % 5], edgecolor="white")
-        ax.text(value, name, f" {value:.0f}", va="center", fontsize=9)
+        ax.text(value, k, f" {value:.0f}", va="center", fontsize=9)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     ax.set(xlabel=xlabel, xlim=(0, max(100.0, *values.values())))

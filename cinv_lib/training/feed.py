@@ -159,5 +159,5 @@ def of(
 ) -> Resident | Decoded:
     """The feed of some pictures, `side` pixels a side, for a training with this recipe and seed."""
     if isinstance(images.clean if isinstance(images, Pairs) else images, ImageSet):
-        return Resident(images, side, recipe, device)
-    return Decoded(images, side, recipe, seed, device)
+        return Resident(images, side, recipe, device)  # type: ignore[arg-type]  # pairs of such too
+    return Decoded(images, side, recipe, seed, device)  # type: ignore[arg-type]

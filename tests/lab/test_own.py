@@ -1,7 +1,5 @@
 """The command that makes a run of a reader's own, and the profile that it writes."""
 
-import json
-
 import pytest
 
 from cinv_lib.lab import own as command

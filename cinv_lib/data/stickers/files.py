@@ -8,8 +8,9 @@ It is drawn and written once, to the data folder.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,7 +125,7 @@ def _beside(root: Path) -> None:
 
 
 ENDINGS = (".jpg", ".jpg", ".jpg", ".png", ".png", ".webp", ".bmp", ".tif")
-QUALITY = {".jpg": {"quality": 92}, ".webp": {"quality": 92}}
+QUALITY: Mapping[str, dict[str, Any]] = {".jpg": {"quality": 92}, ".webp": {"quality": 92}}
 Writer = Callable[[Image.Image, Path], None]
 AWKWARD: dict[int, Writer] = {  # number of the picture -> how it is written
     **dict.fromkeys((3, 47, 205, 318), _turned),
