@@ -64,11 +64,15 @@ def advice(
 
 @torch.no_grad()
 def batch_norms_again(
-    encoder: Encoder, images: Pictures, op: Operator, seed: int = 0, batch_size: int = 64
+    encoder: Encoder, images: Pictures, op: Operator, seed: int = 0, most: int = 1024
 ) -> Encoder:
     """A copy whose batch norms have the statistics of corrupted pictures: one pass, no training.
 
     Nothing else changes. An encoder without batch norms, as a transformer, comes back as it was.
+
+    Args:
+        most: pictures that are looked at; all of fewer. They are mixed, as in a training, in equal
+            batches of about 64.
     """
     made, generator = copy.deepcopy(encoder).eval(), torch.Generator().manual_seed(seed)
     norms = [m for m in made.modules() if isinstance(m, nn.BatchNorm2d)]
@@ -78,10 +82,8 @@ def batch_norms_again(
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
-    whole = len(images) - len(images) % batch_size or len(
-        images
-    )  # a small batch would weigh as much
-    for rows in torch.arange(whole, device="cpu").split(batch_size):
+    order = torch.randperm(len(images), generator=generator, device="cpu")[:most]
+    for rows in order.tensor_split(math.ceil(len(order) / 64)):
         x = to_float(images.images[rows])
         made(op(x, generator).to(next(made.parameters()).device))
     return made.eval()
@@ -89,10 +91,11 @@ def batch_norms_again(
 
 def few_steps(images: Pictures, recipe: Recipe, steps: int = 50) -> tuple[Pictures, Recipe]:
     """The pictures and the recipe of a training that has about so many steps, and is a whole one:
-    its learning rate goes to zero."""
-    first = images.subset(torch.arange(min(len(images), steps * recipe.batch_size), device="cpu"))
-    epochs = math.ceil(steps / math.ceil(len(first) / recipe.batch_size))
-    return first, replace(recipe, epochs=epochs)
+    its learning rate goes to zero. Of many pictures some are taken, from all places of the set."""
+    count = min(len(images), steps * recipe.batch_size)
+    places = torch.arange(count, device="cpu") * len(images) // count
+    epochs = math.ceil(steps / math.ceil(count / recipe.batch_size))
+    return images.subset(places), replace(recipe, epochs=epochs)
 
 
 def minutes(
@@ -117,9 +120,11 @@ def near_copies(
 
 def thumbnails(images: Pictures, side: int = 16) -> Float[Tensor, "N d"]:
     """Pictures as short vectors without their mean, whose cosine is near 1 for near copies."""
-    small = nn.functional.interpolate(
-        to_float(images.images[:]), (side, side), mode="bilinear", antialias=True
-    ).flatten(1)
+    parts = []
+    for rows in torch.arange(len(images), device="cpu").split(256):
+        x = to_float(images.images[rows])
+        parts.append(nn.functional.interpolate(x, (side, side), mode="bilinear", antialias=True))
+    small = torch.cat(parts).flatten(1)
     return small - small.mean(dim=1, keepdim=True)
 
 

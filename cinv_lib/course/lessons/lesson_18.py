@@ -152,7 +152,7 @@ CONTRACT = Exercise(
 
 # -- 18.2 --------------------------------------------------------------------------------------
 def my_near_copies(train, val, limit):
-    train, val = F.normalize(train, dim=1), F.normalize(val, dim=1)
+    train, val = (torch.nn.functional.normalize(one, dim=1) for one in (train, val))
     return (val @ train.T).max(dim=1).values.ge(limit).double().mean()
 
 
