@@ -3,13 +3,8 @@
 #   make course                      every lesson, one seed, the offline `stickers` profile
 #   make course SEEDS=3              three seeds; what the first run trained is not trained again
 #   make course LESSONS=core         the shortest way from a picture to a verdict: 00 01 05 06 15
-#   make course LESSONS="00 05"      some lessons
 #   make course PROFILE=smoke        all of it in six minutes, with numbers that mean nothing
 #   make course GPUS="0 1"               only these of the GPUs; a training each (default: all)
-#   make course JOBS=1                   one thing at a time (default: as many as GPUs, or cores)
-#   make course SLURM="slurm_partition=gpu gres=gpu:1"   a SLURM job each (JOBS at once); see README
-#   make own NAME=rows PICTURES=DIR OPERATOR='rows:0.3..0.7' CODE=my_ops.py     your own; see lesson 18
-#   make install TORCH=cpu           another build of PyTorch than the lock's: cpu, cu126, auto
 
 PROFILE ?= stickers
 SEEDS   ?= 1
@@ -101,7 +96,7 @@ graph: $(READY)
 	@$(call CHECK,SEEDS JOBS)
 	@$(PREPARED) set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
 
-# The words are kept in a file once: blanks, bars and names of the hub survive no three programs' quoting.
+# Its words are kept in a file, once: blanks, bars and hub names do not survive three quotings.
 OWN = NAME PICTURES OPERATOR CODE TEACHER LOSS EPOCHS BATCH LR CROP DRAWS
 own: $(READY)
 	@$(PREPARED) python -m cinv_lib.lab.own $(foreach name,$(OWN),$(if $(filter command%,$(origin $(name))),$(call passed,$(name))))

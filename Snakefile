@@ -106,10 +106,7 @@ SET_UP = """
 """
 
 
-localrules:
-    course,
-    data,  # a cluster's nodes often have no network
-    site,
+localrules: course, data, site  # a cluster's nodes often have no network
 
 
 rule course:

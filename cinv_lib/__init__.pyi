@@ -26,7 +26,7 @@ from .face import load_images as load_images
 from .face import parse_operator as parse_operator
 from .face import save_encoder as save_encoder
 from .lab.lab import Lab as Lab
-from .operators.base import Operator as Operator
+from .operators.basic import Operator as Operator
 from .training.recipe import Recipe as Recipe
 
 __version__: str

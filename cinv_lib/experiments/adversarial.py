@@ -178,7 +178,6 @@ class Adversarial(AskedInWords):
     protocol: Protocol
     name, lessons, apart = "adversarial", ("14",), True
     tables = MappingProxyType({"adversarial": "%.4f"})
-    in_words = True
 
     def measure(
         self,

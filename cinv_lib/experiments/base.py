@@ -221,6 +221,7 @@ class AskedInWords(Experiment):
     """
 
     template: str = TEMPLATE
+    in_words: ClassVar[bool] = True
 
     def words(self, teacher: Encoder, pictures: Pictures) -> Probe:
         """The classes of these pictures in the words of `teacher`, as a probe."""

@@ -128,7 +128,6 @@ class CommonCorruptions(AskedInWords):
     val_per_class: int
     name, lessons = "common_corruptions", ("13",)
     tables = MappingProxyType({"common_corruptions": "%.4f"})
-    in_words = True
 
     def needs(self, task: Task) -> Needs:
         clean = Task("baseline", str(Identity()), task.seed)  # it has seen clean pictures only

@@ -50,7 +50,6 @@ class KnownOperator(AskedInWords):
     name = "known_operator"
     lessons, apart = ("06", "07", "15"), True
     tables = MappingProxyType({"known_operator": "%.4f", "few_labels": "%.4f"})
-    in_words = True
 
     def measure(
         self,

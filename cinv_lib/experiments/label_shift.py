@@ -67,7 +67,6 @@ class LabelShift(AskedInWords):
     realisations: int
     name, lessons = "label_shift", ("10",)
     tables = MappingProxyType({"label_shift": "%.4f"})
-    in_words = True
 
     def measure(
         self,

@@ -144,7 +144,6 @@ class LossBias(AtSeverities):
 
     name = "loss_bias"
     tables = MappingProxyType({"loss_bias": "%.5f"})
-    in_words = True
 
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, probe: Probe, val: ImageSet

@@ -19,7 +19,6 @@ class OtherTower(Compared):
 
     name = "other_tower"
     tables = MappingProxyType({"other_tower": "%.5f"})
-    in_words = True
 
     def measure(
         self,

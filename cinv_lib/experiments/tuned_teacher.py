@@ -20,7 +20,6 @@ class TunedTeacher(Compared):
 
     name = "tuned_teacher"
     tables = MappingProxyType({"tuned_teacher": "%.5f"})
-    in_words = True
 
     def measure(
         self,

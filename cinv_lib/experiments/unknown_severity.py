@@ -102,7 +102,6 @@ class UnknownSeverity(AskedInWords):
     name = "unknown_severity"
     lessons, apart = ("07", "08"), True
     tables = MappingProxyType({"unknown_severity": "%.4f"})
-    in_words = True
 
     def measure(
         self,

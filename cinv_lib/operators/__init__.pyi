@@ -3,12 +3,12 @@ from . import functional as functional
 from . import inverse as inverse
 from . import transforms as transforms
 from .base import OPERATORS as OPERATORS
-from .base import Operator as Operator
 from .basic import GaussianBlur as GaussianBlur
 from .basic import GaussianNoise as GaussianNoise
 from .basic import Identity as Identity
 from .basic import Mixture as Mixture
 from .basic import OneOf as OneOf
+from .basic import Operator as Operator
 from .basic import RandomMask as RandomMask
 from .basic import parse as parse
 from .classical import JPEG as JPEG

@@ -67,6 +67,7 @@ class Operator(ABC):
     name: ClassVar[str]
     limits: ClassVar[tuple[float, float] | None]
     noisy: ClassVar[bool] = True
+    of_physics: ClassVar[Callable[..., "Operator"]]  # of an object of deepinv's: see `physics`
     size: ClassVar[tuple[int, int]] = (64, 64)
 
     def __init_subclass__(cls, **arguments):
@@ -134,35 +135,6 @@ class Operator(ABC):
                 f"{self} has no single severity to set to {severity}; change its parts"
             )
         return replace(self, severity=severity)
-
-    @staticmethod
-    def of_physics(
-        physics: Any,
-        severity: str | None = None,
-        make: Callable[[Tensor, int], dict[str, Any]] | None = None,
-        back: str | Callable[[Tensor, Any], Tensor] = "dagger",
-        name: str | None = None,
-        size: tuple[int, int] | None = None,
-    ) -> "Operator":
-        """An operator of an object of deepinv's physics: y = A(x) and its noise, and back to a
-        picture. `operators.physics` says how it is made, with three examples.
-
-        Args:
-            physics: a clone of it is used; in float32, without gradients.
-            severity: the keyword of `physics(x, ...)` that takes a number a picture, as "sigma".
-                The operator is made at severity 1; `.at(0.1)` or `.at((0.1, 0.3))` is another.
-            make: instead, a function of the severities (B,) and a seed, which returns keywords.
-                Without either the strength is fixed, and the severity 1.
-            back: the pseudo-inverse "dagger", the "adjoint", or a function of y and the physics.
-            name: how its text begins; "physics_blur" for a Blur, if not said.
-            size: height and width of the pictures; else the physics' own, or 64 by 64.
-
-        Raises ValueError where two pictures, tried now, come back complex, in another shape, with
-        NaN or infinities, or not at all.
-        """
-        from cinv_lib.operators.physics import operator
-
-        return operator(physics, severity, make, back, name, size)
 
     def __str__(self) -> str:
         return f"{self.name}:" + "..".join(number_text(s) for s in sorted(set(self.bounds)))

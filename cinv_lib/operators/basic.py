@@ -18,7 +18,9 @@ from typing import Any
 import torch
 
 from cinv_lib.machine.checks import number, number_text, read_number
-from cinv_lib.operators import classical, functional  # noqa: F401  (`parse` knows classical's)
+
+# `parse` knows classical's, and physics gives `Operator.of_physics`
+from cinv_lib.operators import classical, functional, physics  # noqa: F401
 from cinv_lib.operators.base import (
     CLASS,
     OPERATORS,

@@ -1,7 +1,7 @@
 """Operators of deepinv's physics (`pip install deepinv`), and of any object that is used like them:
 `physics(x, **keywords)` measures, `A_dagger(y)` and `A_adjoint(y)` go back, `clone()` copies.
 
-`Operator.of_physics` calls `operator` here. Three examples, with numbers for two pictures of 64
+`Operator.of_physics` is `of_physics` here. Three examples, with numbers for two pictures of 64
 pixels whose mean is 0.50; what comes back need not lie in [0,1]:
 
     noise = Operator.of_physics(Denoising(GaussianNoise()), severity="sigma").at((0.1, 0.3))
@@ -78,7 +78,7 @@ class Physics(Operator):
         return shown
 
 
-def operator(
+def of_physics(
     physics: Any,
     severity: str | None = None,
     make: Keywords | None = None,
@@ -86,7 +86,22 @@ def operator(
     name: str | None = None,
     size: tuple[int, int] | None = None,
 ) -> Operator:
-    """What `Operator.of_physics` returns; it says what the arguments are, and what is refused."""
+    """An operator of an object of deepinv's physics: y = A(x) and its noise, and back to a
+    picture. `operators.physics` says how it is made, with three examples.
+
+    Args:
+        physics: a clone of it is used; in float32, without gradients.
+        severity: the keyword of `physics(x, ...)` that takes a number a picture, as "sigma".
+            The operator is made at severity 1; `.at(0.1)` or `.at((0.1, 0.3))` is another.
+        make: instead, a function of the severities (B,) and a seed, which returns keywords.
+            Without either the strength is fixed, and the severity 1.
+        back: the pseudo-inverse "dagger", the "adjoint", or a function of y and the physics.
+        name: how its text begins; "physics_blur" for a Blur, if not said.
+        size: height and width of the pictures; else the physics' own, or 64 by 64.
+
+    Raises ValueError where two pictures, tried now, come back complex, in another shape, with
+    NaN or infinities, or not at all.
+    """
     kind = type(physics).__name__
     if severity is not None and make is not None:
         raise ValueError(
@@ -148,3 +163,7 @@ def _size(physics: Any) -> tuple[int, int]:
     else:
         height = width = getattr(physics, "img_width", None) or Operator.size[0]
     return int(height), int(width)
+
+
+# `base` knows no operator, so what makes one of a physics is handed to it here.
+Operator.of_physics = staticmethod(of_physics)  # type: ignore[method-assign, assignment]

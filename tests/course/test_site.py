@@ -227,7 +227,7 @@ def test_one_realisation_has_no_error(run):
     Store(run / "store").make("known_operator", {"operator": "blur:2.57", "seed": 0}, build)
     file, ledger = export.results(run)
     assert json.loads(file.read_text())["methods"][0]["top1_se"] is None
-    assert json.loads(ledger.read_text())[0]["se seeds"] is None
+    assert json.loads(ledger.read_text())[0]["half_width"] is None
 
 
 def test_nothing_measured_gives_nothing(run):

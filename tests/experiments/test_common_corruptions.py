@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
 
 from cinv_lib import operators, paper, plots
@@ -167,21 +168,22 @@ def test_the_types_stand_in_the_order_of_the_families(scores):
 
 
 @pytest.mark.parametrize("by", ["corruption", "family"])
-def test_a_difference_has_its_error_over_seeds(by):
+def test_a_difference_has_its_interval_over_seeds(by):
     table = common_corruptions.compare(table_of_two(), "student", "baseline", by=by)
     fog = table.loc["fog" if by == "corruption" else "weather"]
     expected = pd.Series([10.0, 11.0, 15.0])  # a seed's: half of the drop of 20, and its shift
     assert fog.difference == pytest.approx(expected.mean())
-    assert fog.error == pytest.approx(expected.sem()) and fog.seeds == 3
+    half = scipy.stats.t.ppf(0.975, 2) * expected.sem()
+    assert fog.half_width == pytest.approx(half) and fog.seeds == 3
     clean = table.loc[common_corruptions.CLEAN if by == "corruption" else "clean"]
-    assert clean.difference == -9 and clean.error == 0
+    assert clean.difference == -9 and clean.verdict == "not decided"  # the seeds do not scatter
     back = common_corruptions.compare(table_of_two(), "baseline", "student", by=by)
     pd.testing.assert_series_equal(back.difference, -table.difference)
 
 
-def test_one_seed_has_no_error_and_an_unknown_method_is_named():
+def test_one_seed_has_no_interval_and_an_unknown_method_is_named():
     one = table_of_two().query("seed == 0")
-    assert common_corruptions.compare(one, "student", "baseline").error.isna().all()
+    assert common_corruptions.compare(one, "student", "baseline").half_width.isna().all()
     with pytest.raises(ValueError, match="no method 'clip' among the scores"):
         common_corruptions.compare(one, "student", "clip")
 
@@ -199,10 +201,14 @@ def test_mce_is_a_mean_of_ratios_of_sums():
 
 
 # -- the figure --------------------------------------------------------------------------------
-def test_differences_show_each_value_its_error_and_the_paper_hollow():
+def test_differences_show_each_value_its_interval_and_the_paper_hollow():
     verdicts = ["holds", "does not hold", "not decided"]
     frame = pd.DataFrame(
-        {"difference": [5.0, -3.0, 0.5], "error": [1.0, 0.5, float("nan")], "verdict": verdicts},
+        {
+            "difference": [5.0, -3.0, 0.5],
+            "half_width": [2.0, 1.0, float("nan")],
+            "verdict": verdicts,
+        },
         index=list(NAMES[:3]),
     )
     quoted = pd.Series({NAMES[1]: -2.0, NAMES[0]: 1.0, "fog": 40.0})
@@ -213,7 +219,7 @@ def test_differences_show_each_value_its_error_and_the_paper_hollow():
     assert [bar.lines[0].get_marker() for bar in bars] == ["o", "X", "o"]
     assert bars[2].lines[0].get_markerfacecolor() == "white"
     (segment,) = bars[0].lines[2][0].get_segments()
-    assert segment[:, 0].tolist() == [3.0, 7.0]  # two standard errors either way
+    assert segment[:, 0].tolist() == [3.0, 7.0]  # the whole interval
     (diamonds,) = ax.collections[-1:]
     shown = diamonds.get_offsets().filled(float("nan"))
     assert shown[:2].tolist() == [[1.0, 0.0], [-2.0, -1.0]] and np.isnan(shown[2, 0])

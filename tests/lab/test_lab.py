@@ -61,7 +61,8 @@ def test_a_table_that_the_disk_has_changed_is_not_handed_out(lab, scores):
     assert export.results(lab.store.root.parent)
     file.write_text(text.replace("1", "7"))
     assert lab.so_far("known_operator", OP) is None
-    assert export.results(lab.store.root.parent) == []
+    written = [file.name for file in export.results(lab.store.root.parent)]
+    assert not [name for name in written if name.startswith("known_operator")]
     with pytest.warns(UserWarning, match=r"known_operator\.csv has other bytes"):
         pd.testing.assert_frame_equal(lab.table("known_operator", OP), scores)
     assert file.read_text() == text

@@ -16,6 +16,8 @@ def profile(name: str | Profile) -> Profile:
     """
     if isinstance(name, Profile):
         return name
+    if not isinstance(name, str):
+        raise ValueError(f"profile {name!r}: expected a name, as {', '.join(PROFILES)} or own/NAME")
     if name == own.EXAMPLE:
         return own_example.example()
     if name.startswith("own/"):

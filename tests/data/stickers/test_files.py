@@ -22,7 +22,7 @@ def test_it_has_every_kind_of_file_and_one_that_cannot_be_read(listed):
     (broken,) = [path for path, fact in zip(listed.paths, found, strict=True) if fact.fault]
     assert broken.endswith(files.CUT)
     kinds = " ".join({kind for fact in found for kind in fact.kinds})
-    for word in ("turned", "16 bits", "transparent", "palette", "CMYK", "grey"):
+    for word in ("turned", "16-bit grey", "transparent", "palette", "CMYK", "grey"):
         assert word in kinds
     assert len({fact.size for fact in found}) > 100
     assert min(Counter(path.rpartition(".")[2] for path in listed.paths).values()) >= 2
