@@ -97,7 +97,7 @@ graph: $(READY)
 	@$(PREPARED) set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
 
 # Its words are kept in a file, once: blanks, bars and hub names do not survive three quotings.
-OWN = NAME PICTURES OPERATOR CODE TEACHER LOSS EPOCHS BATCH LR CROP DRAWS
+OWN = NAME PICTURES OPERATOR CODE TEACHER LOSS EPOCHS BATCH LR CROP DRAWS LOOKS
 own: $(READY)
 	@$(PREPARED) python -m cinv_lib.lab.own $(foreach name,$(OWN),$(if $(filter command%,$(origin $(name))),$(call passed,$(name))))
 	@$(MAKE) --no-print-directory course PROFILE=own/$(call quoted,$(NAME))

@@ -1,5 +1,6 @@
 """The model card of an exported encoder: README.md, whose header the Hugging Face hub reads."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def text(encoder: Encoder, folder: Path, repo: str | None, card: Mapping[str, An
         parts.append(f"## Training\n\n{_table(facts)}\n")
     if scores is not None:
         parts.append(f"## Scores\n\n{_markdown(scores)}\n")
-    upload = f"hf upload {repo or 'ORGANISATION/NAME'} {folder}"
+    upload = f"hf upload {repo or 'ORGANISATION/NAME'} {shlex.quote(str(folder))}"
     parts.append(f"## Upload\n\n```bash\nhf auth login   # once\n{upload}\n```\n")
     return "\n".join(parts)
 
@@ -82,7 +83,7 @@ def _header(encoder: Encoder, title: str, card: Mapping, scores: pd.DataFrame | 
             task_type=task if clip else "image-classification",
             dataset_type=data,
             dataset_name=data,
-            metric_type="accuracy",
+            metric_type="accuracy" if str(column).startswith("top") else str(column),
             metric_name=" ".join(map(str, [*_key(index), column])),
             metric_value=round(float(value), 4),
         )

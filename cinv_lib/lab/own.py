@@ -7,7 +7,8 @@ its probe, its scores and lesson 18 with them, in processes that can be killed a
     python -m cinv_lib.lab.own NAME=rows PICTURES=photos OPERATOR=rows:0.3..0.7 CODE=rows.py
 
 The words are make's. CODE is a Python file that defines operators; TEACHER (stickers-clip), LOSS
-(st:0.1), EPOCHS (25), BATCH (64), LR (1e-3), CROP (1: none) and DRAWS (5) have these defaults.
+(st:0.1), EPOCHS (25), BATCH (64), LR (1e-3), CROP (1: none), DRAWS (5) and LOOKS (1; 0 leaves out
+three more trainings that only look at what else one might have done) have these defaults.
 """
 
 import math
@@ -43,6 +44,7 @@ WORDS: Mapping[str, tuple[str, Callable[[str], Any]]] = {  # make's word -> fiel
     "LR": ("lr", float),
     "CROP": ("crop", float),
     "DRAWS": ("realisations", int),
+    "LOOKS": ("looks", lambda text: bool(int(text))),
 }
 TRIED = 8  # steps that the bill is measured on
 
@@ -86,10 +88,13 @@ def bill(teacher: Encoder, train: ImageFiles, run: Own) -> list[str]:
     steps, pictures = (run.epochs * n for n in (math.ceil(len(train) / run.batch_size), len(train)))
     device = hardware.accelerator().device.type
     weights = sum(p.numel() for p in teacher.parameters()) * 2 / 1e6
+    minutes, trainings = pictures / rate / 60, 4 if run.looks else 1
     return [
-        f"one training: {run.epochs} epochs of {len(train):,} pictures, {steps:,} steps",
+        f"a training: {run.epochs} epochs of {len(train):,} pictures, {steps:,} steps; "
         f"{pictures:,} pictures, of which this machine ({device}) trains {rate:.0f} a second: "
-        f"{pictures / rate / 60:.1f} min",
+        f"{minutes:.1f} min",
+        f"trainings: {trainings}, at most {trainings * minutes:.1f} min"
+        + (" (LOOKS=0 leaves out three that only look around)" if run.looks else ""),
         f"disk: {2 * weights:.0f} MB for the student and its export",
     ]
 

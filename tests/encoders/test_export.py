@@ -90,6 +90,12 @@ def test_the_card_has_the_header_that_the_hub_reads_and_what_the_run_was(folder)
     compile(found.text.split("```python\n")[1].split("```")[0], "the card's example", "exec")
 
 
+def test_the_upload_command_quotes_a_folder_with_a_blank(student, tmp_path):
+    folder = ci.save_encoder(student, tmp_path / "my student")
+    said = (folder / "README.md").read_text()
+    assert f"hf upload ORGANISATION/NAME '{folder}'" in said
+
+
 def test_scores_are_a_table_and_results_of_the_header(student, tmp_path):
     by_name = {"mask:0.9": 78.5, "clean": 90}
     folder = ci.save_encoder(student, tmp_path / "a", card={"scores": by_name, **RUN})

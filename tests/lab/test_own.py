@@ -1,7 +1,13 @@
 """The command that makes a run of a reader's own, and the profile that it writes."""
 
-import pytest
+from dataclasses import replace
 
+import pandas as pd
+import pytest
+import torch
+
+from cinv_lib.data.image_files import ImageFiles
+from cinv_lib.encoders import encoder as encoders
 from cinv_lib.lab import own as command
 from cinv_lib.lab.profiles import own, profile
 from cinv_lib.lab.profiles.own import Own
@@ -84,3 +90,17 @@ def test_bad_words_end_in_one_sentence_and_write_nothing(runs, capsys, words, sa
     said = capsys.readouterr().err
     assert says in said and "Traceback" not in said and len(said.splitlines()) <= 8
     assert not list(runs.rglob("profile.json"))
+
+
+def test_the_bill_counts_what_is_trained(monkeypatch):
+    monkeypatch.setattr(
+        command, "distill", lambda *_, **__: (None, pd.DataFrame({"images_per_s": [50.0]}))
+    )
+    teacher = encoders.load("stickers-clip")
+    pictures = ImageFiles(("a.png",) * 600, torch.zeros(600, dtype=torch.int64), ("a",), "a", "a")
+    run = Own(GIVEN.pictures, "mask:0.9", GIVEN.teacher, epochs=10)
+    told = command.bill(teacher, pictures, run)
+    assert "10 epochs of 600 pictures, 100 steps; 6,000 pictures" in told[0]
+    assert "2.0 min" in told[0] and "trainings: 4, at most 8.0 min (LOOKS=0" in told[1]
+    alone = command.bill(teacher, pictures, replace(run, looks=False))
+    assert "trainings: 1, at most 2.0 min" in alone[1] and "LOOKS" not in alone[1]
