@@ -60,7 +60,7 @@ def given(words: list[str]) -> dict[str, str]:
             raise ValueError(f"{word!r}: expected one of {', '.join(f'{k}=...' for k in known)}")
     if absent := [key for key in NEEDED if key not in found]:
         raise ValueError(
-            f"{', '.join(absent)} is not given. Example: make own NAME=rows PICTURES=photos "
+            f"not given: {', '.join(absent)}. Example: make own NAME=rows PICTURES=photos "
             "OPERATOR=rows:0.3..0.7 CODE=rows.py"
         )
     return found
@@ -101,6 +101,9 @@ def bill(teacher: Encoder, train: ImageFiles, run: Own) -> list[str]:
 
 def main(words: list[str]) -> int:
     """Check, say the bill, write the profile. 1 and a sentence where something is wrong."""
+    if not words:
+        print(__doc__)
+        return 2
     try:
         found = given(words)
         name = f"own/{found['NAME']}"

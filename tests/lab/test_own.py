@@ -74,8 +74,8 @@ def test_a_file_that_was_changed_says_what_is_wrong(runs, text, says):
 @pytest.mark.parametrize(
     "words, says",
     [
-        ([], "NAME, PICTURES, OPERATOR is not given"),
-        (["NAME=rows", "PICTURES=.", "OPERATOR="], "OPERATOR is not given"),
+        (["TEACHER=stickers-clip"], "not given: NAME, PICTURES, OPERATOR"),
+        (["NAME=rows", "PICTURES=.", "OPERATOR="], "not given: OPERATOR"),
         (["name=rows"], "'name=rows': expected one of NAME=..., PICTURES=..."),
         (["rows"], "'rows': expected one of"),
         (["NAME=rows", "PICTURES=.", "OPERATOR=mask:0.9", "EPOCHS=many"], "EPOCHS='many'"),
@@ -104,3 +104,9 @@ def test_the_bill_counts_what_is_trained(monkeypatch):
     assert "2.0 min" in told[0] and "trainings: 4, at most 8.0 min (LOOKS=0" in told[1]
     alone = command.bill(teacher, pictures, replace(run, looks=False))
     assert "trainings: 1, at most 2.0 min" in alone[1] and "LOOKS" not in alone[1]
+
+
+def test_without_a_word_it_says_what_they_mean(capsys):
+    assert command.main([]) == 2
+    said = capsys.readouterr().out
+    assert all(word in said for word in (*command.NEEDED, *command.WORDS))
