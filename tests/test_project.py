@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cinv_lib.lab import own as own_run
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "notebooks").glob("*.md")]
@@ -269,6 +271,9 @@ def test_commands_of_the_documents_exist():
             for command in re.findall(r"(?:^|&& )make ([a-z]+)", piece.strip()):
                 assert command in targets, f"{document.name}: make {command}"
     variables = set(re.findall(r"^([A-Z]+) *\?=", (ROOT / "Makefile").read_text(), re.M))
+    own = re.search(r"^OWN = (.+)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert set(own) == {"NAME", *own_run.WORDS}
+    variables |= set(own)
     given = re.findall(r"\b([A-Z]+)=[\w\"/.]", (ROOT / "README.md").read_text())
     assert given and set(given) <= variables
 
