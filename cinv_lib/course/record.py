@@ -26,7 +26,7 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     finished = {task: lab.finished(task) for task in asked}
     for task in (task for task, done in finished.items() if not done):
         print(f"WARN  not finished, so not kept: {p.task_name(task)}")
-    shown = [] if p.name.startswith("own/") else _shown(p)  # lesson 18 shows tables only
+    shown = [] if p.is_own else _shown(p)  # lesson 18 shows tables only
     models = [p[kind].task(op) for kind, op in shown]
     entries = [lab.folder(task) for task in [*(t for t, done in finished.items() if done), *models]]
     archive = labs.RECORDED / p.name

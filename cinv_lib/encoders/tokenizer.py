@@ -2,7 +2,6 @@
 hundred words of the embedded world."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import open_clip
 from jaxtyping import Int64
@@ -50,9 +49,11 @@ def has_embedded_words(encoder: Encoder) -> bool:
     cfg = encoder.config["model_cfg"].get("text_cfg", {})
     if cfg.get("vocab_size", CLIPS) != words.size() or "hf_model_name" in cfg:
         return False
-    file = (encoder.tokenizer or Path()) / "tokenizer.json"
+    if encoder.tokenizer is None:
+        return True
+    file = encoder.tokenizer / "tokenizer.json"
     ours = words.tokenizer_files(cfg.get("context_length", LENGTH))["tokenizer.json"]
-    return encoder.tokenizer is None or (file.is_file() and file.read_text("utf-8") == ours)
+    return file.is_file() and file.read_text("utf-8") == ours
 
 
 def of_transformers(encoder: Encoder) -> open_clip.tokenizer.HFTokenizer:

@@ -12,12 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import top_k
-from cinv_lib.evaluation.probe import zero_shot
-from cinv_lib.experiments.base import LOSS, Experiment, Needs, Task
+from cinv_lib.experiments.base import LOSS, AskedInWords, Needs, Task
 from cinv_lib.experiments.trainings import Student
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
@@ -66,7 +64,7 @@ def other_loss(loss: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnLooks(Experiment):
+class OwnLooks(AskedInWords):
     """The student beside others that differ from it in one thing (lesson 18).
 
     realisations: how often the corruption of each validation picture is drawn; all students see
@@ -74,7 +72,7 @@ class OwnLooks(Experiment):
     """
 
     realisations: int
-    template: str = TEMPLATE
+    in_words: ClassVar[bool] = False  # it goes on without them
     name, lessons = "own_looks", ("18",)
     tables = MappingProxyType({"own_looks": "%.4f"})
 
@@ -104,14 +102,14 @@ class OwnLooks(Experiment):
         (R,) = realised(teacher, val, Identity(), 1, task.seed)
         words = None
         if teacher.clip is not None and train.class_names:
-            words = zero_shot(teacher, train.class_names, (self.template,))
-        rows = []
+            words = self.words(teacher, train)
+        rows, labels = [], val.labels.to(R.device)
+        draws = self.realisations if op.is_random else 1
         for look, student in students.items():
-            seen = realised(student, val, op, self.realisations if op.is_random else 1, task.seed)
+            seen = realised(student, val, op, draws, task.seed)
             for r, S in enumerate(seen):
                 row = {"look": look, "realisation": r}
                 row["cosine"] = F.cosine_similarity(S, R, dim=-1).mean().item()
-                labels = val.labels.to(S.device)
                 row["top1"] = float("nan") if words is None else top_k(words(S), labels, 1)
                 rows.append(row)
         return {"own_looks": pd.DataFrame(rows)}

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import pandas as pd
 import torch
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.encoders.captions import TEMPLATE
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe as probes
 from cinv_lib.evaluation.draws import realised
-from cinv_lib.evaluation.probe import Probe, ProbeRecipe, zero_shot
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.scores import evaluate_heads
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
@@ -22,7 +22,7 @@ METHODS = full("clip", "clip_zero_shot", "student", "zero_shot")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnScores(Experiment):
+class OwnScores(AskedInWords):
     """Teacher and student on corrupted pictures, by probes and, where the teacher reads words, by
     words (lesson 18).
 
@@ -32,7 +32,7 @@ class OwnScores(Experiment):
 
     realisations: int
     probe: ProbeRecipe
-    template: str = TEMPLATE
+    in_words: ClassVar[bool] = False  # it goes on without them
     name, lessons = "own_scores", ("18",)
     tables = MappingProxyType({"own_scores": "%.4f", "own_answers": "%.4f"})
 
@@ -56,7 +56,7 @@ class OwnScores(Experiment):
         of_R = {"clip": probes.train(teacher, train, op, self.probe, task.seed)}
         of_S = {"student": probe}
         if teacher.clip is not None:
-            words = zero_shot(teacher, train.class_names, (self.template,))
+            words = self.words(teacher, train)
             of_R, of_S = of_R | {"clip_zero_shot": words}, of_S | {"zero_shot": words}
         groups = [(teacher, of_R), (student, of_S)]
         scores = evaluate_heads(groups, val, op, self.realisations, task.seed)

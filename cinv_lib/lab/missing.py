@@ -127,7 +127,7 @@ def refuse_narrow(p: Profile, name: str) -> None:
 def refuse_without_gpu(p: Profile) -> None:
     """Raises Absent where published towers would be trained without a GPU, at about a picture a
     second and core. CPU=1 in the environment has it so: to try with little, or with much time."""
-    own = p.name.startswith("own/")  # whose bill has said how long it takes here
+    own = p.is_own  # its bill has said how long it takes here
     own = own or p.teacher in encoder_config.EMBEDDED or Path(p.teacher).exists()
     if own or os.environ.get("CPU") == "1" or hardware.accelerator().device.type != "cpu":
         return

@@ -18,18 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation.beforehand import few_steps
 from cinv_lib.lab.profiles import own
 from cinv_lib.lab.profiles.own import Own
 from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.machine import folders, hardware
 from cinv_lib.operators.basic import parse
-from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill
 
 NEEDED = ("NAME", "PICTURES", "OPERATOR")
@@ -80,8 +78,7 @@ def made(found: Mapping[str, str]) -> Own:
 
 def bill(teacher: Encoder, train: ImageFiles, run: Own) -> list[str]:
     """What the run will cost here, from some steps that are trained and thrown away."""
-    few = train.subset(torch.arange(min(len(train), TRIED * run.batch_size)))
-    once = Recipe(1, run.batch_size, run.lr, crop=run.recipe.crop, flip=run.recipe.flip)
+    few, once = few_steps(train, run.recipe, TRIED)
     op, loss = parse(run.operator), parse_loss(run.loss)
     _, history = distill(teacher, few, op, loss, once, seed=0, progress=False)
     rate = history.images_per_s.iloc[-1]

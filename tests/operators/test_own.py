@@ -1,6 +1,5 @@
 """Operators of a reader's own: what they return is looked at once, and files of them are loaded."""
 
-import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -29,13 +28,10 @@ class Rows(ci.Operator):
 
 
 @pytest.fixture(autouse=True)
-def known():
-    """Operators and modules of these tests are unknown to others."""
-    operators, modules, path = copy.copy(base.OPERATORS), set(sys.modules), list(sys.path)
-    base.OPERATORS.pop("rows", None)  # lesson 18's, where another test has loaded it
+def modules():
+    """Modules of these tests are unknown to others."""
+    modules, path = set(sys.modules), list(sys.path)
     yield
-    base.OPERATORS.clear()
-    base.OPERATORS.update(operators)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         if name.startswith("own_operators_"):

@@ -1,6 +1,5 @@
 """Operators of physics: with a plain object in place of deepinv's, and with deepinv where it is."""
 
-import copy
 import importlib.util
 import warnings
 
@@ -17,15 +16,6 @@ deepinv = pytest.mark.skipif(
     importlib.util.find_spec("deepinv") is None,
     reason="deepinv is not installed: uv pip install deepinv, and run this file again",
 )
-
-
-@pytest.fixture(autouse=True)
-def known():
-    """Operators of these tests are unknown to others."""
-    before = copy.copy(base.OPERATORS)
-    yield
-    base.OPERATORS.clear()
-    base.OPERATORS.update(before)
 
 
 @pytest.fixture

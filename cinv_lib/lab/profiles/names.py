@@ -37,7 +37,7 @@ def of_one_of_your_own(name: str) -> Profile:
     if name == "smoke":
         return own_example.tiny(name)
     p = profile(name)
-    if not p.name.startswith("own/"):
+    if not p.is_own:
         make = f"make own NAME=mine PICTURES=DIR OPERATOR=mask:0.9 TEACHER={p.teacher}"
         missing.end(p, [f"a run of your own, with pictures of your own: `{make}`"])
     return p

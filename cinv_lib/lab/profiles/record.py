@@ -93,6 +93,11 @@ class Profile:
         return tuple(self["known_operator"].operators)
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is a reader's own run (lesson 18), which is called own/NAME."""
+        return self.name.startswith("own/")
+
+    @property
     def loss(self) -> str:
         """The paper's, of every student that nobody asks another of."""
         return LOSS
@@ -136,18 +141,22 @@ class Profile:
     def _given(self, name: str) -> Any:
         if name in ENCODERS:
             return encoder_described(getattr(self, name))
-        data = described_set(self.data)
-        train = [data, "train", self.train_per_class]
+        train = [self._set, "train", self.train_per_class]
         pictures = {
             "train": train,
             "unlabelled": [self.unlabelled, "train", None] if self.unlabelled else train,
-            "val": [data, "val", self.val_per_class],
+            "val": [self._set, "val", self.val_per_class],
             "twins": [self.twins, "val", self.twins_per_class],
         }
         sides = {side_of(getattr(self, tower)) for tower in ENCODERS if getattr(self, tower)}
         # A lab has pictures at the teacher's size. Where another tower takes another size, what it
         # sees has been resized twice, and depends on a teacher that its entry may not need.
         return pictures[name] + ([side_of(self.teacher)] if len(sides) > 1 else [])
+
+    @functools.cached_property  # descriptions are asked for often, and a folder may be large
+    def _set(self) -> str:
+        """`data` in a description, as its folder was when it was first asked for."""
+        return described_set(self.data)
 
     def address(self, task: Task) -> str:
         """Its folder in the store, beside others of its kind: to be read, and another one when
