@@ -62,14 +62,17 @@ def box_keep(
     """False in one box an image, at a place where it fits, each as likely.
 
     The box has the image's proportions as closely as whole pixels allow: round(H √p) rows, at least
-    one, and as many columns as bring its area closest to p H W. A share p of 0 is no box.
+    one, and as many columns as bring its area closest to p H W; a row more where these would be
+    more than the image has. A share p of 0 is no box.
 
     >>> (~box_keep(torch.tensor([0.25, 0.0]), 8, 12)).sum(dim=(1, 2, 3))
     tensor([24,  0])
     """
     shares = shares.double()
     rows = (height * shares.sqrt()).round().clamp(min=1)
-    columns = (shares * (height * width) / rows).round().clamp(max=width)
+    area = shares * (height * width)
+    rows += (area / rows).round() > width
+    columns = (area / rows).round()
     u = uniform((len(shares), 2), generator, shares.device)
     top = (u[:, 0] * (height - rows + 1)).floor()
     left = (u[:, 1] * (width - columns + 1)).floor()
