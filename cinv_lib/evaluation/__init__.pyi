@@ -3,6 +3,7 @@ from . import beforehand as beforehand
 from . import embedding_files as embedding_files
 from . import metrics as metrics
 from . import probe as probe
+from . import sentence as sentence
 from . import statistics as statistics
 from .draws import BLOCK as BLOCK
 from .draws import STREAMS as STREAMS

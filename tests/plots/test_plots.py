@@ -10,9 +10,10 @@ import torch
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer
-from PIL import Image
+from PIL import Image, ImageColor
 
 from cinv_lib import paper, plots
+from cinv_lib.plots.style import OKABE_ITO, single
 
 
 class Shade:
@@ -77,16 +78,17 @@ def test_pixels_clip_and_keep_integers():
         plots.pixels(torch.zeros(1, 4, 4))
 
 
-def test_show_gives_alt_text_and_one_line(images, monkeypatch, capsys):
+def test_show_gives_a_sharp_picture_and_its_alt_text(images, monkeypatch, capsys):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda *a, **kw: shown.append((*a, kw)))
     plots.show(plots.image_grid(images[:1]), "one picture")
-    assert capsys.readouterr().out == "Figure: one picture\n"
+    assert capsys.readouterr().out == ""
     ((data, options),) = shown
-    assert data["text/plain"] == "Figure: one picture" and options["raw"] is True
-    assert options["metadata"]["image/png"]["alt"] == "one picture"
+    assert data["text/plain"] == "Figure" and options["raw"] is True
+    of_png = options["metadata"]["image/png"]
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-    assert picture.format == "PNG" and min(picture.size) > 50
+    assert of_png["alt"] == "one picture" and picture.format == "PNG"
+    assert picture.size == (2 * of_png["width"], 2 * of_png["height"])
     for alt in ("", "  ", "two\nlines"):
         with pytest.raises(ValueError, match="one line"):
             plots.show(plots.image_grid(images[:1]), alt)
@@ -95,6 +97,16 @@ def test_show_gives_alt_text_and_one_line(images, monkeypatch, capsys):
 def test_the_same_figure_gives_the_same_bytes(images):
     first, second = (plots.png(plots.image_grid(images, columns=3)) for _ in range(2))
     assert first == second and b"matplotlib" not in first.lower()
+
+
+def test_a_figure_without_pictures_has_a_palette_and_the_colours_that_were_drawn(images):
+    fig, ax = single(3, 2)
+    ax.axvspan(0, 1, color=OKABE_ITO["blue"])
+    drawn = Image.open(io.BytesIO(plots.png(fig)))
+    assert drawn.mode == "P" and len(drawn.getcolors()) <= 256
+    colours = {colour for _, colour in drawn.convert("RGB").getcolors()}
+    assert ImageColor.getrgb(OKABE_ITO["blue"]) in colours
+    assert Image.open(io.BytesIO(plots.png(plots.image_grid(images)))).mode != "P"
 
 
 def test_image_grid(images):

@@ -1,0 +1,72 @@
+"""A measured difference in words. The verb comes from its interval over trainings alone."""
+
+import math
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def count(n: int, thing: str = "", things: str = "") -> str:
+    """A number as a word up to ten, and what is counted, in the right form.
+
+    >>> count(1, "training"), count(3, "training"), count(12, "class", "classes")
+    ('one training', 'three trainings', '12 classes')
+    """
+    number = NUMBERS[n] if 0 <= n < len(NUMBERS) else f"{n:,}"
+    return f"{number} {thing if n == 1 else things or thing + 's'}" if thing else number
+
+
+def points(value: float) -> str:
+    """An amount of points, without its sign.
+
+    >>> points(-5.24), points(1.0)
+    ('5.2 points', '1.0 points')
+    """
+    return f"{abs(value):.1f} points"
+
+
+def lead(
+    who: str, whom: str, value: float, half_width: float, trainings: int, level: float = 0.0
+) -> str:
+    """`who` against `whom` as a clause, without a full stop.
+
+    Args:
+        value: `who` minus `whom`, in points.
+        half_width: of its 95 % interval over trainings; NaN where there is no interval.
+        trainings: how many trainings the interval rests on.
+        level: where the whole interval is within this many points of 0, the two are level.
+
+    >>> lead("the student", "the baseline", 5.2, 2.0, 5)
+    'the student leads the baseline by 5.2 points'
+    >>> lead("the student", "the baseline", -5.2, 2.0, 5)
+    'the student trails the baseline by 5.2 points'
+    >>> lead("the student", "CLIP", 0.1, 0.5, 5, level=1)
+    'the student is level with CLIP within 1.0 points'
+    >>> lead("the student", "the baseline", 5.2, 9.2, 3)
+    'three trainings do not decide between the student and the baseline (5.2 ± 9.2 points)'
+    >>> lead("the student", "the baseline", 5.2, float("nan"), 1)
+    'one training does not decide between the student and the baseline (5.2 points)'
+    """
+    if math.isnan(half_width):
+        return f"{_undecided(trainings)} between {who} and {whom} ({value:.1f} points)"
+    if abs(value) + half_width < level:
+        return f"{who} is level with {whom} within {points(level)}"
+    if abs(value) > half_width:
+        return f"{who} {'leads' if value > 0 else 'trails'} {whom} by {points(value)}"
+    return (
+        f"{_undecided(trainings)} between {who} and {whom} ({value:.1f} ± {half_width:.1f} points)"
+    )
+
+
+def _undecided(trainings: int) -> str:
+    return f"{count(trainings, 'training')} {'does' if trainings == 1 else 'do'} not decide"
+
+
+def sentence(*clauses: str) -> str:
+    """Clauses as one sentence, with a capital and a full stop.
+
+    >>> sentence("on masks the student leads", "on noise it trails", "on blur it leads")
+    'On masks the student leads, on noise it trails, and on blur it leads.'
+    """
+    *first, last = clauses
+    text = ", ".join(first) + (f"{',' if len(first) > 1 else ''} and " if first else "") + last
+    return f"{text[0].upper()}{text[1:]}."
