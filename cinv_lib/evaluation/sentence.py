@@ -39,7 +39,7 @@ def lead(
     'the student leads the baseline by 5.2 points'
     >>> lead("the student", "the baseline", -5.2, 2.0, 5)
     'the student trails the baseline by 5.2 points'
-    >>> lead("the student", "CLIP", 0.1, 0.5, 5, level=1)
+    >>> lead("the student", "CLIP", 0.1, 0.5, 5, level=1.0)
     'the student is level with CLIP within 1.0 points'
     >>> lead("the student", "the baseline", 5.2, 9.2, 3)
     'three trainings do not decide between the student and the baseline (5.2 ± 9.2 points)'

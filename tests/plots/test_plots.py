@@ -100,7 +100,7 @@ def test_the_same_figure_gives_the_same_bytes(images):
 
 
 def test_a_figure_without_pictures_has_a_palette_and_the_colours_that_were_drawn(images):
-    fig, ax = single(3, 2)
+    fig, ax = single(3.0, 2.0)
     ax.axvspan(0, 1, color=OKABE_ITO["blue"])
     drawn = Image.open(io.BytesIO(plots.png(fig)))
     assert drawn.mode == "P" and len(drawn.getcolors()) <= 256

@@ -4,6 +4,6 @@ from .commands import progress as progress
 from .commands import solution as solution
 from .predictions import predict as predict
 from .predictions import reveal as reveal
-from .result import folded as folded
-from .result import result as result
+from .results import folded as folded
+from .results import result as result
 from .todo import TODO as TODO

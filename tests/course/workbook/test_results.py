@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from cinv_lib.course.workbook import result as module
+from cinv_lib.course.workbook import results as module
 
 
 @pytest.fixture
