@@ -102,9 +102,13 @@ def _is_known(id: str) -> bool:
 
 
 def _attempts(path: Path) -> dict[str, str]:
-    """Attempts by exercise: of NAME.progress.json beside NAME.ipynb, or of progress.json, if the
-    notebook's folder has no other student's."""
+    """Attempts by exercise: of NAME.progress.json beside NAME.ipynb; else of progress.json there, if
+    the notebooks of that folder are one student's: a single one, or lessons of different numbers."""
     own, shared = path.with_suffix(".progress.json"), path.with_name("progress.json")
+    numbers = [one.name[:2] for one in path.parent.glob("*.ipynb")]
+    lessons = all(map(str.isdigit, numbers)) and len(set(numbers)) == len(numbers)
+    if not own.exists() and len(numbers) > 1 and not lessons:
+        return {}
     try:
         entries = read_json(own if own.exists() else shared)["exercises"]
         return {id: str(entry.get("attempts", 0)) for id, entry in entries.items()}

@@ -9,7 +9,7 @@ from IPython.display import display
 
 from cinv_lib.course import ending  # noqa: F401  (a lesson that misses something ends quietly)
 from cinv_lib.course.workbook import exercise as book
-from cinv_lib.course.workbook import progress_record
+from cinv_lib.course.workbook import progress_record, withheld
 from cinv_lib.course.workbook.grade import Grade, grade
 from cinv_lib.course.workbook.page import Page
 
@@ -92,8 +92,11 @@ def hint(id: str) -> None:
 def solution(id: str) -> None:
     """Show the solution, folded, with why it is so and the common wrong turn."""
     exercise = book.find(id)
+    title = f"Exercise {id}, {exercise.title}: solution"
+    if closed := withheld.page(title):
+        return display(closed)
     progress_record.change("exercises", id, lambda entry: entry.update(solution=True))
-    page = Page(f"Exercise {id}, {exercise.title}: solution")
+    page = Page(title)
     page.folded("Open the solution", exercise.why, exercise.solution_source)
     page.text_parts += [*exercise.solution_source.splitlines(), "", exercise.why]
     display(page)
