@@ -2,6 +2,8 @@ from . import contents as contents
 from . import doctor as doctor
 from . import ending as ending
 from . import excerpt as excerpt
+from . import grade as grade
+from . import handout as handout
 from . import lessons as lessons
 from . import publish as publish
 from . import record as record

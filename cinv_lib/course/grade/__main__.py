@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m cinv_lib.course.grade", description=__doc__)
     parser.add_argument("notebooks", nargs="+", type=Path, help="as they were handed in")
     parser.add_argument("--seed", type=int, required=True, help="of the cases, a whole number")
-    parser.add_argument("--out", type=Path, default=Path("grades"), help="folder for what is written")
+    parser.add_argument("--out", type=Path, default=Path("grades"), help="folder to write into")
     parser.add_argument("--jobs", type=int, default=host.cores(), help="notebooks side by side")
     parser.add_argument("--again", action="store_true", help="also what has been graded before")
     asked = parser.parse_args(arguments)

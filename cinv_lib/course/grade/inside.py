@@ -28,9 +28,7 @@ TOO_LONG = "TimeoutError: it ran for more than"  # as the judge says it
 STATES = {"todo": "not attempted"}
 
 
-def begin(
-    verdicts: str, seed: int, cell: int | float, cpu: int, file: int, memory: int
-) -> None:
+def begin(verdicts: str, seed: int, cell: int | float, cpu: int, file: int, memory: int) -> None:
     """Set the limits of this process, and have `check` write its verdicts to a file.
 
     cell: seconds for a cell; cpu: seconds of computing from now on; file, memory: bytes, the
@@ -41,7 +39,7 @@ def begin(
     _limit(resource.RLIMIT_CPU, round(used) + cpu)
     _limit(resource.RLIMIT_FSIZE, file)
     _limit(resource.RLIMIT_CORE, 0)
-    if sys.platform == "linux":  # others count what is reserved and never used, or do not keep to it
+    if sys.platform == "linux":  # others count otherwise, or do not keep to it
         _limit(resource.RLIMIT_AS, memory)
     torch.set_num_threads(1)
     _mute()
@@ -91,7 +89,7 @@ def verdict(exercise: Exercise, answer: Any, seed: int) -> dict[str, Any]:
 
 
 class Watched:
-    """An answer that remembers which functions of the library it has called, itself, by their code."""
+    """An answer that remembers which functions of the library it has called itself."""
 
     def __init__(self, answer: Callable) -> None:
         self.answer = answer

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ class _Kernel(AsyncKernelManager):
         return KernelSpec(argv=command, display_name="grading", language="python")
 
 
-def run(cells: Sequence[Cell], seed: int, limits: Limits = Limits()) -> Ran:  # noqa: B008
+def run(cells: Sequence[Cell], seed: int, limits: Limits = Limits()) -> Ran:
     """Run cells in a kernel until they end or the kernel is lost.
 
     Raises:
@@ -144,10 +145,8 @@ def stop_all() -> None:
 def _kill(group: int) -> None:
     """End a kernel and all that it has started."""
     if group and group != os.getpgrp():
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # it has ended
             os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # it has ended
-            pass
 
 
 def _environment(home: Path) -> dict[str, str]:

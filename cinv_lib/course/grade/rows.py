@@ -40,7 +40,7 @@ class Row:
 def grade(
     given: Submission,
     seed: int,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
     run: Callable[..., Ran] = kernel.run,
 ) -> list[Row]:
     """A row for each exercise of the lesson; an exercise at which a kernel is lost costs no other.
@@ -66,9 +66,7 @@ def not_graded(student: str, cause: str) -> Row:
     return Row(student, "", BY_HAND, cause=cause)
 
 
-def _row(
-    given: Submission, id: str, verdicts: list[dict[str, Any]], failed: str | None
-) -> Row:
+def _row(given: Submission, id: str, verdicts: list[dict[str, Any]], failed: str | None) -> Row:
     mine = [one for one in verdicts if one["id"] == id and one.get("state") in STATES]
     if mine:
         best = min(mine, key=lambda one: STATES.index(one["state"]))
@@ -102,8 +100,8 @@ def _is_known(id: str) -> bool:
 
 
 def _attempts(path: Path) -> dict[str, str]:
-    """Attempts by exercise: of NAME.progress.json beside NAME.ipynb; else of progress.json there, if
-    the notebooks of that folder are one student's: a single one, or lessons of different numbers."""
+    """Attempts by exercise: of NAME.progress.json beside NAME.ipynb; else of progress.json there,
+    if the folder is one student's: it has a single notebook, or lessons of different numbers."""
     own, shared = path.with_suffix(".progress.json"), path.with_name("progress.json")
     numbers = [one.name[:2] for one in path.parent.glob("*.ipynb")]
     lessons = all(map(str.isdigit, numbers)) and len(set(numbers)) == len(numbers)

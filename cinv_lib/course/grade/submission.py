@@ -1,7 +1,7 @@
 """A notebook that was handed in, reduced to what its grade needs.
 
-That is every cell that calls `check`, whole, and of the other cells what only names things: imports,
-functions, classes and constants. Nothing that trains or draws is left.
+That is every cell that calls `check`, whole, and of the other cells what only names things:
+imports, functions, classes and constants. Nothing that trains or draws is left.
 """
 
 import ast
@@ -159,7 +159,7 @@ def _is_literal(value: ast.expr | None) -> bool:
 
 
 def _lesson(path: Path, cells: Sequence[Cell], texts: Sequence[str]) -> str:
-    """The lesson that most of the checks are of; without any, the one of the heading "# 05 · ..."."""
+    """The lesson that most checks are of; without any, that of the heading "# 05 · ..."."""
     known = book.lessons()
     checked = Counter(id.partition(".")[0].zfill(2) for cell in cells for id in cell.ids)
     headings = [found[1] for text in texts if (found := re.match(r"#\s+(\d\d)\b", text))]

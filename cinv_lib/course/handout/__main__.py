@@ -1,7 +1,7 @@
 """Write a teacher's folder: `python -m cinv_lib.course.handout DIR`.
 
-The key is executed, which takes about half a minute for each lesson; what is there already stays, so
-the command may be stopped and started again.
+The key is executed, which takes about half a minute for each lesson. What is there already stays,
+so the command may be stopped and started again.
 """
 
 import argparse

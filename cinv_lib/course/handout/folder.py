@@ -25,14 +25,15 @@ README = """# For a class
 |---|---|
 | `lessons/` | for the class: the lessons without outputs |
 | `key/` | for you: the same with solutions{executed}, and the key of the test |
-| `notes.md` | for each lesson its aim, minutes by section, misconceptions, and a demo of five minutes |
+| `notes.md` | for each lesson its aim, minutes by section, misconceptions, a demo of five minutes |
 | `plans.md` | two sessions of 90 minutes, a day, six weeks |
 | `test.md` | six questions for before and after |
 
-Lessons run where the course is installed. Copy `lessons/` there, or give each student the repository.
+Lessons run where the course is installed. Copy `lessons/` there, or give each student the
+repository.
 
-A file `class.toml` beside the lessons, with the line `{date_key} = 2026-12-01`, withholds `solution()`
-until that day. This is a courtesy and no lock. `--solutions 2026-12-01` writes the file.
+A file `class.toml` beside the lessons, with the line `{date_key} = 2026-12-01`, withholds
+`solution()` until that day. This is a courtesy and no lock. `--solutions 2026-12-01` writes the file.
 
 Notebooks that were handed in are graded by
 `python -m cinv_lib.course.grade HANDED_IN/*.ipynb --seed N`.
@@ -64,8 +65,8 @@ def write(
 ) -> list[str]:
     """Write the folder; returns what went wrong in the key, a sentence for each lesson.
 
-    run: whether the key is executed, about half a minute for each lesson. A key that is there already,
-    executed and of the same cells, stays.
+    run: whether the key is executed, about half a minute for each lesson. A key that is there
+    already, executed and of the same cells, stays.
     """
     paths = wanted(numbers)
     lessons = {number: nbformat.read(path, as_version=4) for number, path in paths.items()}

@@ -50,13 +50,14 @@ def _of(exercise: Exercise, number: int) -> Misconception:
 
 
 def source(answer: Callable, name: str) -> str:
-    """The text of a function, or of a lambda as `name = lambda ...`."""
+    """The text of a function, or of a lambda as `name = lambda ...`. (`inspect` gives a lambda's
+    whole line, with what stands around it.)"""
     if answer.__name__ != "<lambda>":
         return textwrap.dedent(inspect.getsource(answer)).strip()
     file, first = Path(answer.__code__.co_filename), answer.__code__.co_firstlineno
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Lambda) and node.lineno == first:
-            code = compile(ast.Expression(node), str(file), "eval").co_consts[0]
-            if code.co_code == answer.__code__.co_code and code.co_names == answer.__code__.co_names:
-                return f"{name} = {ast.unparse(node)}"
-    return f"{name} = ...  # {file.name}, line {first}"
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    there = [n for n in ast.walk(tree) if isinstance(n, ast.Lambda) and n.lineno == first]
+    # the outer one of two on a line has names of its own: its parameters
+    names = answer.__code__.co_varnames[: answer.__code__.co_argcount]
+    found = next(n for n in there if tuple(arg.arg for arg in n.args.args) == names)
+    return f"{name} = {ast.unparse(found)}"

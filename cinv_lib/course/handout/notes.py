@@ -21,6 +21,21 @@ exercises are the exercises' own. A wrong answer is shown in a lesson by the lin
 
     from cinv_lib.course.workbook import check
     from cinv_lib.course.workbook.exercise import find
+
+## From nbgrader or otter
+
+`python -m cinv_lib.course.grade` needs neither. A course that uses one of them already can call the same
+judge from a hidden test (we have not run this in either of them):
+
+    from cinv_lib.course.workbook.exercise import find
+    from cinv_lib.course.workbook.grade import grade
+
+    graded = grade(find("2.1"), my_alignment, seed=7)    # the cases of your seed; it raises nothing
+    wrong = [f"{one.label}: {one.detail}" for one in graded.outcomes if one.state != "right"]
+    assert graded.state == "right", graded.cause or wrong or "not attempted"
+
+In nbgrader this is an autograded test cell below the exercise. In otter it is the body of a test case with
+the exercise's name as its argument. Neither of them contains malice without a container.
 """
 
 
@@ -92,18 +107,24 @@ def chapter(lesson: str, notebook: nbformat.NotebookNode) -> str:
     """The notes on one lesson."""
     said = teaching()["lesson"].get(lesson, {})
     parts = sections(lesson, notebook)
-    lines = [f"## {title(notebook)}", "", f"**Aim.** {said.get('aim', '').strip()}", ""]
+    lines = [f"## {title(notebook)}", "", f"**Aim.** {_line(said, 'aim')}", ""]
     lines += ["| section | read | exercises |", "|---|---|---|"]
     lines += [f"| {s.title} | {_minutes(s.read)} | {_minutes(s.exercises)} |" for s in parts]
     sums = [sum(s.read for s in parts), sum(s.exercises for s in parts)]
     lines += [f"| **together** | {_minutes(sums[0])} | {_minutes(sums[1])} |", ""]
     found = misconceptions.of_lesson(book.of_lesson(lesson))
-    lines += ["**Three misconceptions**, each with the wrong answer that shows it.", ""] * bool(found)
+    lines += ["**Three misconceptions**, each with the wrong answer that shows it.", ""] * bool(
+        found
+    )
     for number, one in enumerate(found, start=1):
         lines += [f"{number}. Exercise {one.exercise.id}, {one.exercise.title}: {one.because}", ""]
         lines += [f"       {line}".rstrip() for line in [*one.code.splitlines(), "", one.shows]]
         lines += ["", f"   The check finds: {one.found}." if one.found else "", ""]
-    return "\n".join([*lines, f"**Demo, five minutes.** {said.get('demo', '').strip()}", ""])
+    return "\n".join([*lines, f"**Demo, five minutes.** {_line(said, 'demo')}", ""])
+
+
+def _line(said: dict[str, str], key: str) -> str:
+    return " ".join(said.get(key, "").split())
 
 
 def _minutes(count: int) -> str:

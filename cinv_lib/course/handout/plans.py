@@ -52,7 +52,10 @@ def plans(lessons: Mapping[str, nbformat.NotebookNode]) -> str:
     lines = ["# Plans", "", teaching()["plans"]["before"].strip(), ""]
     for plan in teaching()["plan"]:
         lines += [f"## {plan['title']}", "", plan["about"].strip(), ""]
-        lines += ["| session | together | exercises there | at home | planned |", "|---|---|---|---|---|"]
+        lines += [
+            "| session | together | exercises there | at home | planned |",
+            "|---|---|---|---|---|",
+        ]
         for said in plan["session"]:
             one = session(said, lessons)
             read = "; ".join(f"{title(lessons[n])}, {minutes} min" for n, minutes in one.read)
@@ -67,12 +70,20 @@ def plans(lessons: Mapping[str, nbformat.NotebookNode]) -> str:
 def test(key: bool) -> str:
     """test.md, the same six questions before and after the course; with `key`, for the teacher."""
     said = teaching()["test"]
-    lines = ["# Test, the key" if key else "# Test, before and after", "", said["about"].strip(), ""]
+    lines = [
+        "# Test, the key" if key else "# Test, before and after",
+        "",
+        said["about"].strip(),
+        "",
+    ]
     for number, one in enumerate(said["question"], start=1):
-        lines += [f"{number}. {one['asks'].strip()}", ""]
+        lines += [f"{number}. {' '.join(one['asks'].split())}", ""]
         lines += [f"   - ({chr(97 + k)}) {option}" for k, option in enumerate(one["options"])]
         if key:
             right = chr(97 + one["right"])
-            lines += ["", f"   **({right})**, lesson {one['lesson']}. {one['why'].strip()}"]
+            lines += [
+                "",
+                f"   **({right})**, lesson {one['lesson']}. {' '.join(one['why'].split())}",
+            ]
         lines.append("")
     return "\n".join(lines)
