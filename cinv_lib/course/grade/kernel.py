@@ -48,6 +48,9 @@ class Limits:
     memory: int = 8 << 30
 
 
+LIMITS = Limits()
+
+
 @dataclass
 class Ran:
     """What came of a run.
@@ -70,7 +73,7 @@ class _Kernel(AsyncKernelManager):
         return KernelSpec(argv=command, display_name="grading", language="python")
 
 
-def run(cells: Sequence[Cell], seed: int, limits: Limits = Limits()) -> Ran:
+def run(cells: Sequence[Cell], seed: int, limits: Limits = LIMITS) -> Ran:
     """Run cells in a kernel until they end or the kernel is lost.
 
     Raises:

@@ -40,7 +40,7 @@ class Row:
 def grade(
     given: Submission,
     seed: int,
-    limits: Limits = Limits(),
+    limits: Limits = kernel.LIMITS,
     run: Callable[..., Ran] = kernel.run,
 ) -> list[Row]:
     """A row for each exercise of the lesson; an exercise at which a kernel is lost costs no other.

@@ -33,7 +33,8 @@ Lessons run where the course is installed. Copy `lessons/` there, or give each s
 repository.
 
 A file `class.toml` beside the lessons, with the line `{date_key} = 2026-12-01`, withholds
-`solution()` until that day. This is a courtesy and no lock. `--solutions 2026-12-01` writes the file.
+`solution()` until that day. This is a courtesy and no lock. `--solutions 2026-12-01` writes the
+file.
 
 Notebooks that were handed in are graded by
 `python -m cinv_lib.course.grade HANDED_IN/*.ipynb --seed N`.

@@ -16,16 +16,17 @@ from cinv_lib.course.workbook import exercise as book
 HERE = Path(__file__).parent
 HEAD = """# Notes for teachers
 
-The minutes to read are each lesson's own, shared out over its sections by what stands in them; those of
-exercises are the exercises' own. A wrong answer is shown in a lesson by the line below it, after
+The minutes to read are each lesson's own, shared out over its sections by what stands in them. The
+minutes of exercises are the exercises' own. A wrong answer is shown in a lesson by the line below it,
+after
 
     from cinv_lib.course.workbook import check
     from cinv_lib.course.workbook.exercise import find
 
 ## From nbgrader or otter
 
-`python -m cinv_lib.course.grade` needs neither. A course that uses one of them already can call the same
-judge from a hidden test (we have not run this in either of them):
+`python -m cinv_lib.course.grade` needs neither. A course that uses one of them already can call the
+same judge from a hidden test (we have not run this in either of them):
 
     from cinv_lib.course.workbook.exercise import find
     from cinv_lib.course.workbook.grade import grade
@@ -34,8 +35,8 @@ judge from a hidden test (we have not run this in either of them):
     wrong = [f"{one.label}: {one.detail}" for one in graded.outcomes if one.state != "right"]
     assert graded.state == "right", graded.cause or wrong or "not attempted"
 
-In nbgrader this is an autograded test cell below the exercise. In otter it is the body of a test case with
-the exercise's name as its argument. Neither of them contains malice without a container.
+In nbgrader this is an autograded test cell below the exercise. In otter it is the body of a test case
+with the exercise's name as its argument. Neither contains malice without a container.
 """
 
 
@@ -60,7 +61,7 @@ def title(notebook: nbformat.NotebookNode) -> str:
 
 
 def sections(lesson: str, notebook: nbformat.NotebookNode) -> list[Section]:
-    """The sections of a lesson by its second headings. Their minutes to read add up to the lesson's."""
+    """The sections of a lesson, by its second headings; their minutes to read add up to its own."""
     cells = {exercise.cell(): exercise for exercise in book.of_lesson(lesson)}
     names, weights, minutes = ["Beginning"], [0], [0]
     for cell in notebook.cells:

@@ -1,4 +1,4 @@
-"""Plans for three kinds of course, and a test for before and after. The minutes are the lessons'."""
+"""Plans for three kinds of course, with the lessons' own minutes; a test for before and after."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Session:
 
 
 def session(said: Mapping[str, Any], lessons: Mapping[str, nbformat.NotebookNode]) -> Session:
-    """A session of the data, with as many exercises as fit, the easier ones of its lessons first."""
+    """A session of the data, with as many exercises as fit, the easier ones first."""
     numbers = [one for one in said["lessons"] if one in lessons]
     most = said.get("at_most", {})
     minutes = {one: lessons[one].metadata["course"]["read_minutes"] for one in numbers}

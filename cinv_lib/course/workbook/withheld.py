@@ -48,6 +48,6 @@ def page(title: str) -> Page | None:
         return None
     shown = Page(f"{title} from {day:%d.%m.%Y} on")
     return shown.line(
-        f"Your class sees solutions from that day on; until then `hint` helps. The date is in `{FILE}` "
-        "beside the lessons. It is a courtesy to your teacher and no lock."
+        f"Your class sees solutions from that day on; until then `hint` helps. The date is in "
+        f"`{FILE}` beside the lessons. It is a courtesy to your teacher and no lock."
     )
