@@ -41,8 +41,8 @@ class Limits:
     """cell, total: seconds of waiting for a cell, and for all; cpu: seconds of computing; file,
     memory: bytes."""
 
-    cell: float = 30
-    total: float = 120
+    cell: float = 30.0
+    total: float = 120.0
     cpu: int = 120
     file: int = 50_000_000
     memory: int = 8 << 30

@@ -81,8 +81,8 @@ def read(path: Path, student: str) -> Submission:
     kept, left_out = [], []
     for kind, source in cells:
         if kind == "code":
-            cell, rest = _reduced(source)
-            kept += [cell] if cell.source else []
+            some, rest = _reduced(source)
+            kept += some
             left_out += rest
     lesson = _lesson(path, kept, [source for kind, source in cells if kind == "markdown"])
     stored = (node for one in left_out for node in ast.walk(one) if isinstance(node, ast.Name))
@@ -110,19 +110,21 @@ def _cells(path: Path, data: bytes) -> Iterator[tuple[str, str]]:
         raise ValueError(f"{path} is no notebook: a cell of it is damaged ({error!r})") from None
 
 
-def _reduced(source: str) -> tuple[Cell, list[ast.stmt]]:
-    """What is left of a cell, and the statements that are left out."""
+def _reduced(source: str) -> tuple[list[Cell], list[ast.stmt]]:
+    """What is left of a cell, and the statements that are left out. What only names things is a
+    cell each: a function may have a default that nothing has made, and must not stop the next."""
     try:
         tree = ast.parse(TransformerManager().transform_cell(source))
     except (SyntaxError, ValueError, RecursionError):
         # Python will say at the cell what is wrong with it, if an exercise is in it
         ids = tuple(dict.fromkeys(CHECK.findall(source)))
-        return Cell(source if ids else "", ids), []
+        return [Cell(source, ids)] if ids else [], []
     calls = [node for node in ast.walk(tree) if _calls_check(node)]
     if calls:
-        return Cell(source, tuple(dict.fromkeys(id for call in calls for id in _ids(call)))), []
+        ids = tuple(dict.fromkeys(id for call in calls for id in _ids(call)))
+        return [Cell(source, ids)], []
     kept = [node for node in tree.body if _only_names(node)]
-    return Cell("\n".join(map(ast.unparse, kept))), [n for n in tree.body if n not in kept]
+    return [Cell(ast.unparse(node)) for node in kept], [n for n in tree.body if n not in kept]
 
 
 def _calls_check(node: ast.AST) -> bool:

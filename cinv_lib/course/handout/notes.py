@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 HEAD = """# Notes for teachers
 
 The minutes to read are each lesson's own, shared out over its sections by what stands in them. The
-minutes of exercises are the exercises' own. A wrong answer is shown in a lesson by the line below it,
-after
+minutes of exercises are the exercises' own. A wrong answer is shown in a lesson by the line below
+it, after
 
     from cinv_lib.course.workbook import check
     from cinv_lib.course.workbook.exercise import find
@@ -35,8 +35,8 @@ same judge from a hidden test (we have not run this in either of them):
     wrong = [f"{one.label}: {one.detail}" for one in graded.outcomes if one.state != "right"]
     assert graded.state == "right", graded.cause or wrong or "not attempted"
 
-In nbgrader this is an autograded test cell below the exercise. In otter it is the body of a test case
-with the exercise's name as its argument. Neither contains malice without a container.
+In nbgrader this is an autograded test cell below the exercise. In otter it is the body of a test
+case with the exercise's name as its argument. Neither contains malice without a container.
 """
 
 

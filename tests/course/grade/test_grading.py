@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from cinv_lib.course.grade import __main__ as command
 from cinv_lib.course.grade import inside, kernel, report, rows
@@ -121,7 +122,10 @@ def test_every_solution_is_right_in_its_reduced_notebook_on_fresh_cases(lesson, 
         return answer
 
     for cell in read(tmp_path / "key.ipynb", "key").cells:
-        exec(cell.source, names)
+        try:
+            exec(cell.source, names)
+        except NameError:  # a default value that some training makes: the kernel goes on, too
+            assert not cell.ids
         names["check"] = check
     assert [one["id"] for one in found] == [e.id for e in book.of_lesson(lesson)]
     assert {one["state"] for one in found} == {"right"}
@@ -139,21 +143,21 @@ def test_a_call_of_the_librarys_own_function_is_noticed(id, own):
 
 
 def test_cases_are_those_of_the_seed():
-    exercise = book.find("2.1")
-    known = {float(exercise.reference(*case.args)) for case in exercise.drawn()}
+    exercise = book.find("0.1")
+    known = [exercise.reference(*case.args) for case in exercise.drawn()]
 
-    def learnt_by_heart(S, R):
-        value = exercise.reference(S, R)
-        return value if float(value) in known else value + 1
+    def learnt_by_heart(a, b):
+        value = exercise.reference(a, b)
+        return value if any(torch.equal(value, one) for one in known) else value**2
 
     assert inside.verdict(exercise, learnt_by_heart, exercise.seed)["state"] == "right"
     wrong = inside.verdict(exercise, learnt_by_heart, 1234)
-    assert (wrong["state"], wrong["right"], wrong["cases"]) == ("wrong", 0, 3)
+    assert (wrong["state"], wrong["right"]) == ("wrong", 0)
 
 
 # -- kernels and accidents ---------------------------------------------------------------------
-LIMITS = Limits(cell=6, total=30, cpu=60, file=2_000_000)
-# Of lesson 02, each with what its answer does before it is right.
+LIMITS = Limits(cell=6.0, total=30.0, cpu=60, file=2_000_000)
+# What the answer to 2.1 does before it is right.
 SURVIVED = {
     "input": "input()",
     "fifty gigabytes": "bytearray(50 << 30)",
@@ -162,41 +166,38 @@ SURVIVED = {
 }
 
 
-@pytest.fixture(scope="module")
-def accidents(tmp_path_factory):
-    """One notebook with all accidents, as rows by exercise: the exercises of lessons 02 and 03."""
-    folder = tmp_path_factory.mktemp("handed-in")
-    answers = {e.id: e.solution_source.split("\n") for e in book.of_lesson("02")}
-    first = {"2.1": "", "2.2": "import os; os._exit(0)", "2.3": "", "2.4": ""}
-    noisy = """import os, shutil, sys
-print('x' * 50_000_000)
-os.write(1, b'y' * 50_000_000)
-display('z' * 50_000_000)
+NOISY = """import os, shutil, sys
+for _ in range(20):
+    print("x" * 50_000_000)
+os.write(1, b"y" * 50_000_000)
+display("z" * 50_000_000)
 shutil.rmtree(os.getcwd())
 """
-    sources = [IMPORTS, noisy + book.find("2.1").cell(book.find("2.1").solution_source)]
-    for id in ("2.2", "2.3", "2.4"):
-        lines = list(answers[id])
-        lines.insert(1, f"    {first[id]}" if first[id] else "    pass")
-        sources.append(book.find(id).cell("\n".join(lines)))
-    sources[3] = "import time\ntime.sleep(100)\n" + sources[3]
-    path = folder / "bad luck.ipynb"
-    path.write_text(notebook(*sources), encoding="utf-8")
-    limits = Limits(cell=3, total=40, cpu=60)
+BEFORE = {"2.1": NOISY, "2.2": "import time; time.sleep(100)\n", "2.4": "import os; os._exit(0)\n"}
+
+
+@pytest.fixture(scope="module")
+def accidents(tmp_path_factory):
+    """Rows by exercise of a notebook whose answers are right, and three have bad luck first."""
+    path = tmp_path_factory.mktemp("handed-in") / "bad luck.ipynb"
+    answered = {e.id: e.cell(e.solution_source) for e in book.of_lesson("02")}
+    cells = [BEFORE.get(id, "") + cell for id, cell in answered.items()]
+    path.write_text(notebook(IMPORTS, *cells), encoding="utf-8")
+    limits = Limits(cell=5.0, total=60.0, cpu=60)
     return {row.exercise: row for row in rows.grade(read(path, "bad luck"), 5, limits)}
 
 
-def test_a_flood_of_output_and_a_folder_that_is_gone_cost_nothing(accidents):
+def test_a_gigabyte_of_output_and_a_folder_that_is_gone_cost_nothing(accidents):
     assert (accidents["2.1"].state, accidents["2.1"].cases) == ("right", "3 of 3")
 
 
-def test_grading_goes_on_behind_an_answer_that_ends_its_process(accidents):
-    assert accidents["2.2"].state == "stopped" and "process ended" in accidents["2.2"].cause
+def test_a_cell_that_hangs_is_stopped_and_the_next_exercise_is_graded(accidents):
+    assert accidents["2.2"].state == "stopped" and "more than 5 s" in accidents["2.2"].cause
+    assert accidents["2.3"].state == "right"
 
 
-def test_a_cell_that_hangs_is_stopped_and_the_next_is_graded(accidents):
-    assert accidents["2.3"].state == "stopped" and "more than 3 s" in accidents["2.3"].cause
-    assert accidents["2.4"].state == "right"
+def test_an_answer_that_ends_its_process_is_told(accidents):
+    assert accidents["2.4"].state == "stopped" and "process ended" in accidents["2.4"].cause
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +252,7 @@ while True:
         while True: pass
     except BaseException: pass
 """
-    ran = kernel.run([Cell(stubborn, ("2.1",))], 5, Limits(cell=60, total=2))
+    ran = kernel.run([Cell(stubborn, ("2.1",))], 5, Limits(cell=60.0, total=2.0))
     assert ran.stopped == (0, "the notebook ran for more than 2 s")
     table = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False)
     assert "sleep 987" not in table.stdout
