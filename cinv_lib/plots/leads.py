@@ -14,7 +14,7 @@ GREY = "#767676"
 
 
 def titled(fig: Figure, title: str) -> Figure:
-    """The figure, with a title that says its finding, at the left and in as many lines as needed."""
+    """The figure, with a title that says its finding, in as many lines as it needs."""
     lines = textwrap.fill(title, int(LETTERS * fig.get_figwidth()))
     fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from cinv_lib.plots.leads import GREY, titled
 from cinv_lib.plots.style import pixels
 
-INCH = 1.28  # of one picture: twice 64 pixels, at the hundred of an inch
+SIDE, GAP, CAPTION, NAMES, TITLE = 128, 6, 20, 112, 44  # pixels of the page
 
 
 def captioned(
@@ -20,6 +20,9 @@ def captioned(
 ) -> Figure:
     """A row of pictures (B, 3, H, W) for each name, each picture with a caption (lesson 12).
 
+    Every pixel of a picture of 64 pixels is four by four of the file: nothing is smoothed, and the
+    file stays small.
+
     Args:
         captions: a line under each picture of a row.
         right: whether what the caption says is right: black, with a tick; else grey.
@@ -28,24 +31,26 @@ def captioned(
     Raises ValueError for a row that has not a caption and a verdict for each picture.
     """
     columns = max(map(len, rows.values()))
-    for name, images in rows.items():
+    width = NAMES + columns * (SIDE + GAP)
+    height = TITLE + len(rows) * (SIDE + CAPTION)
+    fig = Figure(figsize=(width / 100, height / 100))
+    for k, (name, images) in enumerate(rows.items()):
         if not len(captions[name]) == len(right[name]) == len(images):
             raise ValueError(
                 f"row {name!r}: {len(images)} pictures, {len(captions[name])} captions and "
                 f"{len(right[name])} verdicts; expected as many of each"
             )
-    size = (columns * INCH + 1.15, len(rows) * (INCH + 0.2) + 0.5)
-    fig = Figure(figsize=size, layout="constrained")
-    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.015, hspace=0, wspace=0)
-    axes = fig.subplots(len(rows), columns, squeeze=False)
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for ax, image, caption, good in zip(line, images, captions[name], right[name], strict=True):
+        bottom = height - TITLE - (k + 1) * (SIDE + CAPTION) + CAPTION
+        middle = (bottom + SIDE / 2) / height
+        fig.text((NAMES - 8) / width, middle, name, ha="right", va="center", fontsize=8.5)
+        for j, image in enumerate(images):
+            left = NAMES + j * (SIDE + GAP)
+            ax = fig.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
             ax.imshow(pixels(image), interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-            text = f"{caption} ✓" if good else caption
-            ax.set_xlabel(text, fontsize=7, labelpad=2, color="black" if good else GREY)
-        line[0].set_ylabel(
-            name, fontsize=8, rotation=0, ha="right", va="center", multialignment="right"
-        )
+            ax.set_axis_off()
+            good = right[name][j]
+            text = f"{captions[name][j]} ✓" if good else captions[name][j]
+            x, y = (left + SIDE / 2) / width, (bottom - 3) / height
+            color = "black" if good else GREY
+            fig.text(x, y, text, ha="center", va="top", fontsize=7.5, color=color)
     return titled(fig, title)
