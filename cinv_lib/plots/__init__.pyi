@@ -3,6 +3,7 @@ from .bar_charts import bars as bars
 from .bar_charts import differences as differences
 from .bar_charts import margins as margins
 from .bar_charts import result_bars as result_bars
+from .claims import claim_marks as claim_marks
 from .curves import fraction_curves as fraction_curves
 from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
