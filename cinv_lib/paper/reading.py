@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+from IPython.display import display
 
 from cinv_lib.evaluation.sentence import count, sentence
 from cinv_lib.experiments.ablation import LOSSES
@@ -104,6 +105,21 @@ def _number(value: float, half_width: float, unit: str) -> str:
     return verdicts.number(value, half_width, unit) or "–"
 
 
+def show(found: Sequence[Read], paper: pd.Series) -> None:
+    """Display `table` in a notebook, with the number of its claims for those who see no HTML."""
+    plain = f"{count(len(found), 'claim')} with the rows of each"
+    display({"text/html": table(found, paper), "text/plain": plain}, raw=True)
+
+
+def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
+    """Of the rows for which the paper prints numbers, in how many ours has the sign of its."""
+    rows = ledger.set_index(["claim", "operator", "where"]).difference
+    both = pd.DataFrame({"here": rows, "paper": paper}).dropna()
+    same = int((both.here * both.paper > 0).sum())
+    first = f"the paper prints the numbers of {count(len(both), 'row')}"
+    return sentence(first, f"in {count(same)} of them our difference has the sign of its")
+
+
 def table(found: Sequence[Read], paper: pd.Series) -> str:
     """An HTML table of claims: the sentence, where, ours, the paper's value, the verdict; a line of
     each cell for each row of the ledger. paper: as `asked.differences` gives it."""
@@ -123,5 +139,5 @@ def table(found: Sequence[Read], paper: pd.Series) -> str:
         who = "ours" if one.claim.ours else one.claim.source
         text = f"{one.claim.number}. {one.claim.sentence}{margin} [{who}]"
         columns = "".join(f"<td>{'<br>'.join(map(html.escape, cell))}</td>" for cell in cells)
-        lines.append(f"<tr><td style='text-align:left'>{html.escape(text)}</td>{columns}</tr>")
+        lines.append(f"<tr><td align='left'>{html.escape(text)}</td>{columns}</tr>")
     return "\n".join([*lines, "</tbody></table>"])

@@ -13,7 +13,8 @@ MARKS = {  # of a verdict: marker, colour, whether it is filled
     "not decided": ("o", OKABE_ITO["black"], False),
 }
 OTHER = ("_", GREY, True)  # not comparable, not measured
-LETTERS = 92  # of a sentence
+LETTERS = 98  # of a sentence
+MARKED = 78  # where the marks begin, of the hundred of the width
 
 
 def claim_marks(
@@ -48,7 +49,7 @@ def claim_marks(
                 )
                 label = None if label in known else label
                 known.add(label)
-                x = 100 - 1.9 * (most - k)
+                x = MARKED + (100 - MARKED) * k / max(most, 6)
                 ax.plot(x, -place, marker, color=color, mfc=face, ms=5.5, mew=1, label=label, ls="")
         place += 1
     handles, labels = ax.get_legend_handles_labels()
