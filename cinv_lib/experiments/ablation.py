@@ -58,7 +58,7 @@ def found(rows: pd.DataFrame, trainings: int, severity: float, paper: float) -> 
     here = rows.set_index("loss").loc["mse"]
     first = lead("alignment alone", "ST", here.difference, here.half_width, trainings)
     theirs = f"alignment alone {'leads' if paper > 0 else 'trails'} ST by {points(paper)}"
-    return sentence(f"at {100 * severity:g} % missing {first}", f"in the paper {theirs}")
+    return sentence(f"at {100 * severity:g} % missing {first},", f"in the paper {theirs}")
 
 
 @dataclass(frozen=True, kw_only=True)

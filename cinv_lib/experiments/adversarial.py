@@ -180,7 +180,7 @@ def found(scores: pd.DataFrame, budget: int) -> str:
             (f"under an attack of {budget} grey levels", leads.loc[budget]),
         )
     ]
-    return sentence(*clauses)
+    return sentence(f"{clauses[0]},", *clauses[1:])
 
 
 @dataclass(frozen=True, kw_only=True)

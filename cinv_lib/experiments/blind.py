@@ -51,7 +51,9 @@ def found(scores: pd.DataFrame) -> str:
     sent = scores[scores.method == "routed"].groupby("operator").sent.mean().mean()
     numbers = two["difference"], two["half_width"], scores.seed.nunique()
     said = lead("the blind student", "the specialists", *numbers)
-    return sentence(f"the router picks the right specialist for {sent:.0f} % of the pictures", said)
+    return sentence(
+        f"the router picks the right specialist for {sent:.0f} % of the pictures,", said
+    )
 
 
 class Signs(nn.Module):

@@ -119,10 +119,9 @@ def found(types: pd.DataFrame) -> str:
     if left == len(said):
         two = "between the student and the clean baseline"
         return sentence(f"{open_} {two} on any of {count(left, 'type')}")
-    clauses = [
-        f"the student leads the clean baseline on {count(won)} of {count(len(said), 'type')}"
-    ]
-    clauses += [f"it trails on {count(lost) if lost else 'none'}"]
+    some, none = (count(n) if n else "none" for n in (won, lost))
+    first = f"the student leads the clean baseline on {some} of {count(len(said), 'type')}"
+    clauses = [first, f"it trails on {none}"]
     return sentence(*clauses, *([f"{open_} the other {count(left)}"] if left else []))
 
 

@@ -101,7 +101,9 @@ def found(scores: pd.DataFrame, severity: float) -> str:
         for loss, name in (("mse", "alignment alone"), ("st:0.1,weight=0.5", "half the push"))
         for _, row in rows[rows.loss == loss].iterrows()
     ]
-    return sentence(f"asked in words at {100 * severity:g} % missing, {clauses[0]}", *clauses[1:])
+    comma = "," if clauses[1:] else ""
+    first = f"asked in words at {100 * severity:g} % missing, {clauses[0]}{comma}"
+    return sentence(first, *clauses[1:])
 
 
 def clean(encoder: Encoder, images: Pictures) -> Float[Tensor, "N d"]:

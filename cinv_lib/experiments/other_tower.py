@@ -32,7 +32,7 @@ def found(scores: pd.DataFrame, severity: float) -> str:
     gain = (wide["student"] - wide["clip"]).rename("gain").reset_index()
     two = statistics.compare(gain.assign(method=gain.tower), "vit", "resnet", "gain")
     second = lead("its gain", "that of the ResNet", two["difference"], two["half_width"], trainings)
-    return sentence(f"with a transformer, at {100 * severity:g} % missing, {first}", second)
+    return sentence(f"with a transformer, at {100 * severity:g} % missing, {first},", second)
 
 
 @dataclass(frozen=True, kw_only=True)

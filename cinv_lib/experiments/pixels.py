@@ -65,7 +65,7 @@ def compare(scores: pd.DataFrame, better: str, worse: str) -> dict[str, Any]:
     `statistics.compare` gives. The pictures are few and the same for all trainings, so the variance
     of their choice is added to the interval."""
     rows = scores[scores.method.isin([better, worse])]
-    n = rows.groupby("method").pictures.max().min()
+    n = int(rows.groupby("method").pictures.max().min())
     rows = rows[rows.pictures == n]
     choice = statistics.choice_of_pictures(rows, better, worse, n)
     return {"pictures": n} | statistics.compare(rows, better, worse, choice=choice, units=n)
@@ -79,7 +79,7 @@ def found(noise: pd.DataFrame, masks: pd.DataFrame) -> str:
         name = {"inpainting": "Deep Decoder", "denoising": "non-local means"}[way]
         said = lead("the student", name, two["difference"], two["half_width"], rows.seed.nunique())
         clauses.append(f"on {where} {said}")
-    return sentence(*clauses)
+    return sentence(f"{clauses[0]},", *clauses[1:])
 
 
 def subset(scores: pd.DataFrame) -> pd.DataFrame:

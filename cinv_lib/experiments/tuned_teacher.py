@@ -39,7 +39,7 @@ def found(scores: pd.DataFrame, severity: float) -> str:
         scores.seed.nunique(),
     )
     knows = f"the tuned teacher names {words['tuned']:.0f} % of the clean pictures"
-    knows += f" where the frozen one names {words['frozen']:.0f} %"
+    knows += f" where the frozen one names {words['frozen']:.0f} %,"
     return sentence(knows, f"at {100 * severity:g} % missing {said}")
 
 

@@ -116,7 +116,7 @@ def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
     rows = ledger.set_index(["claim", "operator", "where"]).difference
     both = pd.DataFrame({"here": rows, "paper": paper}).dropna()
     same = int((both.here * both.paper > 0).sum())
-    first = f"the paper prints the numbers of {count(len(both), 'row')}"
+    first = f"the paper prints the numbers of {count(len(both), 'row')},"
     return sentence(first, f"in {count(same)} of them our difference has the sign of its")
 
 

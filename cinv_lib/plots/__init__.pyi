@@ -1,7 +1,6 @@
 from . import panels as panels
 from .bar_charts import bars as bars
 from .bar_charts import differences as differences
-from .bar_charts import margins as margins
 from .bar_charts import result_bars as result_bars
 from .claims import claim_marks as claim_marks
 from .curves import fraction_curves as fraction_curves
