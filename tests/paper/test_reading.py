@@ -52,7 +52,8 @@ def test_the_sentence_counts_the_papers_claims_only():
     said = reading.said(reading.read(ledger_, claims))
     assert said == (
         "Of the paper's four claims two hold here wherever the trainings decide, one does not "
-        "hold, none depends on the place, one is not decided, and none cannot be asked at this scale."
+        "hold, none depends on the place, one is not decided, and none cannot be asked at this "
+        "scale."
     )
     one = rows({n: ["not decided (one training)"] for n in (1, 3, 4, 6)})
     undecided = reading.said(reading.read(one, claims[:4]))
