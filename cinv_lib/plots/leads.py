@@ -65,7 +65,7 @@ def lead_rows(
     for ax, (xlabel, frame) in zip(axes, panels.items(), strict=True):
         tidied(ax).axvline(0, color="black", lw=0.8)
         for place, (_, row) in enumerate(frame.iterrows()):
-            _row(ax, -place, row)
+            _row(ax, -float(place), row)
         ax.set_xlabel(xlabel, fontsize=9)
         ax.tick_params(labelsize=8)
     places = [-place for place in range(len(first))]

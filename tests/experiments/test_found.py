@@ -65,7 +65,7 @@ def test_which_loss(verb):
 
 @every_case
 def test_restoring_first(verb):
-    tables = [two(verb, "student", way, pictures=2000) for way in ("denoising", "inpainting")]
+    tables = [two(verb, "student", way, pictures=1_000_000) for way in ("denoising", "inpainting")]
     said = pixels.found(*tables)
     assert only(verb, said) and said.startswith("On masks ") and ", and on noise " in said
     assert "Deep Decoder" in said.split(", and")[0] and "non-local means" in said.split(", and")[1]

@@ -12,7 +12,7 @@ from cinv_lib.plots.style import OKABE_ITO
 
 
 def texts(fig) -> list[str]:
-    return [t.get_text() for ax in fig.axes for t in ax.texts] + [t.get_text() for t in fig.texts]
+    return [t.get_text() for ax in fig.axes for t in ax.texts]
 
 
 def leads() -> pd.DataFrame:
