@@ -1,6 +1,7 @@
 """A measured difference in words. The verb comes from its interval over trainings alone."""
 
 import math
+from collections.abc import Iterable
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -55,6 +56,30 @@ def lead(
     return (
         f"{_undecided(trainings)} between {who} and {whom} ({value:.1f} ± {half_width:.1f} points)"
     )
+
+
+def tally(verdicts: Iterable[str], thing: str, whom: str, things: str = "") -> str:
+    """How many of several things lead `whom`, trail it, or are not decided, as clauses.
+
+    verdicts: of "it is better", as `statistics.verdict` says them.
+
+    >>> tally(["holds", "holds", "not decided"], "loss", "ST", "losses")
+    'two of three losses lead ST, none trails it, and one is not decided'
+    >>> tally(["not decided"] * 2, "type", "the baseline")
+    'of two types none leads the baseline, none trails it, and two are not decided'
+    """
+    said = list(verdicts)
+    won, lost = said.count("holds"), said.count("does not hold")
+    left, every = len(said) - won - lost, count(len(said), thing, things)
+    first = f"{count(won)} of {every} {'leads' if won == 1 else 'lead'} {whom}"
+    if not won:
+        first = f"of {every} none leads {whom}"
+    second = (
+        "none trails it" if not lost else f"{count(lost)} {'trails' if lost == 1 else 'trail'} it"
+    )
+    if not left:
+        return f"{first} and {second}"
+    return f"{first}, {second}, and {count(left)} {'is' if left == 1 else 'are'} not decided"
 
 
 def _undecided(trainings: int) -> str:

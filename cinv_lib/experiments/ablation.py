@@ -12,11 +12,53 @@ from tqdm.auto import tqdm
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import embedded
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead, points, sentence
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.basic import parse
+
+LOSSES = {  # what each is called
+    "mse": "alignment alone (MSE)",
+    "st:0.1,weight=0.5": "ST, half the push",
+    "st:0.1,weight=0.75": "ST, three quarters of the push",
+    "nt:0.1": "NT-Xent",
+    "ss:0.1": "SS",
+    "st:0.1": "ST, the paper's choice",
+    "sb:0.1": "SB",
+    "st:0.1,centred": "ST, teacher centred",
+}
+
+
+def against(
+    scores: pd.DataFrame, severity: float, metric: str = "top1", reference: str = "st:0.1"
+) -> pd.DataFrame:
+    """Every loss against the reference at a severity, the best first.
+
+    Returns:
+        Indexed by the names of LOSSES: difference, half_width and verdict as in
+        `statistics.compare`, and loss. The reference itself is a row of 0 without an interval.
+    """
+    rows = scores[scores.severity == severity].assign(method=lambda frame: frame.loss)
+    found = {
+        LOSSES[loss]: statistics.compare(rows, loss, reference, metric) | {"loss": loss}
+        for loss in rows.loss.unique()
+    }
+    table = pd.DataFrame.from_dict(found, orient="index")
+    return table.sort_values("difference", ascending=False, kind="stable")
+
+
+def found(rows: pd.DataFrame, trainings: int, severity: float, paper: float) -> str:
+    """The sentence of lesson 11, from the rows of `against` in top-1.
+
+    paper: alignment alone minus ST in the paper, in points; it trained each once.
+    """
+    here = rows.set_index("loss").loc["mse"]
+    first = lead("alignment alone", "ST", here.difference, here.half_width, trainings)
+    theirs = f"alignment alone {'leads' if paper > 0 else 'trails'} ST by {points(paper)}"
+    return sentence(f"at {100 * severity:g} % missing {first},", f"in the paper {theirs}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,10 +22,12 @@ from tqdm.auto import tqdm
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, looking, side_of
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.attack import Model, noise, pgd, slope
 from cinv_lib.evaluation.draws import batches
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import labels
 from cinv_lib.machine import hardware
@@ -165,6 +167,20 @@ def checks(scores: pd.DataFrame) -> pd.DataFrame:
             found = {"value": value, "low": low, "high": high, "passes": low <= value <= high}
             rows[METHODS[method], sentence] = found
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["method", "check"])
+
+
+def found(scores: pd.DataFrame, budget: int) -> str:
+    """The sentence of lesson 14 on attacks at the known pixels: without one, and of a budget."""
+    rows = scores[scores.pixels == "known"].assign(realisation=0)
+    leads, trainings = statistics.leads(rows, "student", "baseline", "budget"), rows.seed.nunique()
+    clauses = [
+        f"{where} {lead('the student', 'the baseline', row.difference, row.half_width, trainings)}"
+        for where, row in (
+            ("without an attack", leads.loc[0]),
+            (f"under an attack of {budget} grey levels", leads.loc[budget]),
+        )
+    ]
+    return sentence(f"{clauses[0]},", *clauses[1:])
 
 
 @dataclass(frozen=True, kw_only=True)

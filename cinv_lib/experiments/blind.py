@@ -21,8 +21,10 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, side_of
 from cinv_lib.evaluation import probe as probes
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.scores import Contestant
+from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import Experiment, Needs, Task
 from cinv_lib.operators.basic import parse
 
@@ -32,8 +34,26 @@ METHODS = {
     "blind": "the blind student",
     "wrong": "another operator's specialist",
 }
+SHORT = {  # the same, for figures
+    "specialist": "its specialist",
+    "routed": "routed",
+    "blind": "blind student",
+    "wrong": "wrong specialist",
+}
 COLUMNS = ["method", "operator", "model", "realisation", "top1", "top5", "sent"]
 RECIPE = probes.ProbeRecipe(epochs=20, lr=0.1, batch_size=256)  # of the router: three numbers in
+
+
+def found(scores: pd.DataFrame) -> str:
+    """The sentence of lesson 14 on one student for several operators, which weigh alike."""
+    alike = scores.groupby(["seed", "operator", "method"], as_index=False).top1.mean()
+    two = statistics.compare(alike.assign(realisation=0), "blind", "specialist")
+    sent = scores[scores.method == "routed"].groupby("operator").sent.mean().mean()
+    numbers = two["difference"], two["half_width"], scores.seed.nunique()
+    said = lead("the blind student", "the specialists", *numbers)
+    return sentence(
+        f"the router picks the right specialist for {sent:.0f} % of the pictures,", said
+    )
 
 
 class Signs(nn.Module):

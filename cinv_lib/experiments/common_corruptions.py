@@ -19,6 +19,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import count, sentence
 from cinv_lib.experiments.base import AskedInWords, Needs, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import Identity
@@ -96,6 +97,32 @@ def compare(
     # a draw belongs to the seed, so there is one realisation of it
     found = statistics.leads(scores.assign(realisation=0), better, worse, by, metric)
     return found.loc[[*dict.fromkeys(scores[by])]].assign(seeds=scores.seed.nunique())
+
+
+def words(corruption: str) -> str:
+    """The name of a type, to read.
+
+    >>> words("gaussian_blur"), words("jpeg_compression")
+    ('Gaussian blur', 'JPEG compression')
+    """
+    name = corruption.replace("_", " ")
+    return name.replace("gaussian", "Gaussian").replace("jpeg", "JPEG")
+
+
+def found(types: pd.DataFrame) -> str:
+    """The sentence of lesson 13, from the rows of `compare` of the student and the clean baseline,
+    one for each type."""
+    said, trainings = types.verdict.tolist(), int(types.seeds.iloc[0])
+    won, lost = said.count("holds"), said.count("does not hold")
+    left = len(said) - won - lost
+    open_ = f"{count(trainings, 'training')} {'does' if trainings == 1 else 'do'} not decide"
+    if left == len(said):
+        two = "between the student and the clean baseline"
+        return sentence(f"{open_} {two} on any of {count(left, 'type')}")
+    some, none = (count(n) if n else "none" for n in (won, lost))
+    first = f"the student leads the clean baseline on {some} of {count(len(said), 'type')}"
+    clauses = [first, f"it trails on {none}"]
+    return sentence(*clauses, *([f"{open_} the other {count(left)}"] if left else []))
 
 
 def mean_corruption_error(

@@ -23,7 +23,10 @@ from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.probe import train as train_probe
 from cinv_lib.evaluation.scores import Head
-from cinv_lib.experiments.base import AskedInWords, Task
+from cinv_lib.evaluation.sentence import lead, sentence
+from cinv_lib.evaluation.statistics import compare
+from cinv_lib.experiments.ablation import LOSSES
+from cinv_lib.experiments.base import LOSS, AskedInWords, Task
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 
@@ -78,6 +81,29 @@ def measure(
             matched = F.cosine_similarity(S, R if own is None else own).mean().item()
             rows.append(row | geometry(S, R, same) | {"matched": matched})
     return pd.DataFrame(rows)
+
+
+def remedied(scores: pd.DataFrame, severity: float, column: str) -> pd.DataFrame:
+    """Every other loss against ST at a severity, by the names of `ablation.LOSSES`: difference (of
+    cosines times 100), half_width and verdict as in `statistics.compare`, and loss."""
+    rows = scores[scores.severity == severity]
+    rows = rows.assign(method=rows.loss, cosine=100 * rows.cosine)
+    others = [loss for loss in LOSSES if loss in set(rows.loss) and loss != LOSS]
+    each = {LOSSES[loss]: compare(rows, loss, LOSS, column) | {"loss": loss} for loss in others}
+    return pd.DataFrame.from_dict(each, orient="index")
+
+
+def found(scores: pd.DataFrame, severity: float) -> str:
+    """The sentence of lesson 14 on remedies for the bias, in words."""
+    rows, trainings = remedied(scores, severity, "words"), scores.seed.nunique()
+    clauses = [
+        lead(name, "ST", row.difference, row.half_width, trainings)
+        for loss, name in (("mse", "alignment alone"), ("st:0.1,weight=0.5", "half the push"))
+        for _, row in rows[rows.loss == loss].iterrows()
+    ]
+    comma = "," if clauses[1:] else ""
+    first = f"asked in words at {100 * severity:g} % missing, {clauses[0]}{comma}"
+    return sentence(first, *clauses[1:])
 
 
 def clean(encoder: Encoder, images: Pictures) -> Float[Tensor, "N d"]:

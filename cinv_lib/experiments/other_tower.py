@@ -8,9 +8,31 @@ import pandas as pd
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import Task
 from cinv_lib.experiments.loss_bias import Compared, clean, keys_first, measure
+
+TOWERS = {"resnet": "ResNet", "vit": "transformer"}
+
+
+def gains(scores: pd.DataFrame, tower: str, column: str = "words") -> pd.DataFrame:
+    """The student of a tower against its own teacher, by severity, as `statistics.leads` has it."""
+    rows = scores[scores.tower == tower].assign(method=lambda frame: frame.model)
+    return statistics.leads(rows, "student", "clip", metric=column)
+
+
+def found(scores: pd.DataFrame, severity: float) -> str:
+    """The sentence of lesson 14 on transformers, in words."""
+    vit, trainings = gains(scores, "vit").loc[severity], scores.seed.nunique()
+    first = lead("its student", "its teacher", vit.difference, vit.half_width, trainings)
+    rows = scores[scores.severity == severity]
+    wide = rows.pivot_table(index=["tower", "seed", "realisation"], columns="model", values="words")
+    gain = (wide["student"] - wide["clip"]).rename("gain").reset_index()
+    two = statistics.compare(gain.assign(method=gain.tower), "vit", "resnet", "gain")
+    second = lead("its gain", "that of the ResNet", two["difference"], two["half_width"], trainings)
+    return sentence(f"with a transformer, at {100 * severity:g} % missing, {first},", second)
 
 
 @dataclass(frozen=True, kw_only=True)

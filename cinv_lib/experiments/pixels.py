@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 import torch
@@ -20,9 +21,11 @@ from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.views import generator_of
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, embedded
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.draws import BLOCK, reseed
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.base import Operator
@@ -43,6 +46,48 @@ METHODS = full("student", "baseline") | {
     "inpainting_new_mask": "Deep Decoder, told a mask drawn anew",
     "intact": "The intact picture",
 }
+
+SHORT = {  # the same, for figures
+    "student": "student S",
+    "baseline": "baseline",
+    "clip_clean": "nothing restored",
+    "gaussian": "Gaussian mean",
+    "denoising": "non-local means",
+    "denoising_known": "NLM, σ known",
+    "inpainting": "Deep Decoder",
+    "inpainting_new_mask": "DD, wrong mask",
+    "intact": "intact picture",
+}
+
+
+def compare(scores: pd.DataFrame, better: str, worse: str) -> dict[str, Any]:
+    """Two methods on the most pictures that both have, of one operator's table: pictures, and what
+    `statistics.compare` gives. The pictures are few and the same for all trainings, so the variance
+    of their choice is added to the interval."""
+    rows = scores[scores.method.isin([better, worse])]
+    n = int(rows.groupby("method").pictures.max().min())
+    rows = rows[rows.pictures == n]
+    choice = statistics.choice_of_pictures(rows, better, worse, n)
+    return {"pictures": n} | statistics.compare(rows, better, worse, choice=choice, units=n)
+
+
+def found(noise: pd.DataFrame, masks: pd.DataFrame) -> str:
+    """The sentence of lesson 12, from the tables of both operators."""
+    clauses = []
+    for where, rows, way in (("masks", masks, "inpainting"), ("noise", noise, "denoising")):
+        two = compare(rows, "student", way)
+        name = {"inpainting": "Deep Decoder", "denoising": "non-local means"}[way]
+        said = lead("the student", name, two["difference"], two["half_width"], rows.seed.nunique())
+        clauses.append(f"on {where} {said}")
+    return sentence(f"{clauses[0]},", *clauses[1:])
+
+
+def subset(scores: pd.DataFrame) -> pd.DataFrame:
+    """On the pictures that every method has: value, the mean top-1, and error, the half-width of
+    its 95 % interval over trainings, indexed by method."""
+    rows = scores[scores.pictures == scores.pictures.min()].groupby("method", sort=False)
+    each = {method: statistics.estimate(mine) for method, mine in rows}
+    return pd.DataFrame.from_dict(each, orient="index", columns=["value", "error"])
 
 
 def _rows(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:

@@ -8,10 +8,39 @@ import pandas as pd
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import Task
 from cinv_lib.experiments.loss_bias import Compared, Where, clean, keys_first, measure
 from cinv_lib.training.tuned_teacher import turn
+
+ARMS = {"tuned": "tuned teacher", "anchored": "anchored teacher"}
+
+
+def against_frozen(scores: pd.DataFrame, severity: float, column: str) -> pd.DataFrame:
+    """The students of ARMS against that of the frozen teacher at a severity, by the arms' names:
+    difference (of cosines times 100), half_width, verdict as in `statistics.compare`."""
+    rows = scores[(scores.model == "student") & (scores.severity == severity)]
+    rows = rows.assign(matched=100 * rows.matched)
+    each = {name: statistics.compare(rows, arm, "frozen", column) for arm, name in ARMS.items()}
+    return pd.DataFrame.from_dict(each, orient="index")
+
+
+def found(scores: pd.DataFrame, severity: float) -> str:
+    """The sentence of lesson 14 on a teacher that is tuned along with its student."""
+    words = scores[scores.model == "teacher"].groupby("method").words.mean()
+    row = against_frozen(scores, severity, "probe").loc[ARMS["tuned"]]
+    said = lead(
+        "its student",
+        "that of the frozen one",
+        row.difference,
+        row.half_width,
+        scores.seed.nunique(),
+    )
+    knows = f"the tuned teacher names {words['tuned']:.0f} % of the clean pictures"
+    knows += f" where the frozen one names {words['frozen']:.0f} %,"
+    return sentence(knows, f"at {100 * severity:g} % missing {said}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,15 @@ def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
     return found.assign(operator=found.operator.map(back), label="quoted").reset_index(drop=True)
 
 
+def quoted_losses(severity: float, metric: str = "top1") -> pd.Series:
+    """The paper's score of each loss at a severity of masks (Figure 6, or 10 for "top5"), by the
+    names that a profile has for them. One training each; which run is plotted is inferred."""
+    rows = numbers.figure(6 if metric == "top1" else 10)
+    rows = rows[(rows.metric == metric) & (rows.operator == f"mask:{severity:g}")]
+    rows = rows.set_index("method").value
+    return rows.rename(index=lambda name: name if name == "mse" else f"{name}:0.1")
+
+
 def sweep(profile: str = "stickers", narrow: bool = False) -> pd.DataFrame:
     """method, lr, top1: the learning rates that were tried, as the recorded run has them.
 

@@ -104,7 +104,7 @@ def ledger(
 def shown(found: pd.DataFrame) -> pd.DataFrame:
     """A ledger to read, indexed by claim, operator and where: the difference ± the half-width of
     its 95 % interval over trainings, margin, unit, trainings, verdict, and "also by Holm"."""
-    text = [_number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
+    text = [number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
     columns = {
         "difference": text,
         "margin": [f"{margin:g}" for margin in found.margin],
@@ -117,7 +117,8 @@ def shown(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).set_axis(index)
 
 
-def _number(value: float, half_width: float, unit: str) -> str:
+def number(value: float, half_width: float, unit: str) -> str:
+    """A difference with its interval, with the digits of its unit; "" where there is none."""
     if math.isnan(value):
         return ""
     if unit not in DIGITS:  # computed, with no chance in it

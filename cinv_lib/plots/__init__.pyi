@@ -1,12 +1,13 @@
 from . import panels as panels
 from .bar_charts import bars as bars
 from .bar_charts import differences as differences
-from .bar_charts import margins as margins
 from .bar_charts import result_bars as result_bars
+from .claims import claim_marks as claim_marks
 from .curves import fraction_curves as fraction_curves
 from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
+from .leads import lead_rows as lead_rows
 from .limit import limit_curves as limit_curves
 from .limit import split_bars as split_bars
 from .own import asked_bars as asked_bars
@@ -15,6 +16,9 @@ from .own import look_dots as look_dots
 from .pictures import image_grid as image_grid
 from .pictures import severity_strip as severity_strip
 from .pictures import top3 as top3
+from .restored import captioned as captioned
+from .scores import score_bars as score_bars
+from .scores import score_lines as score_lines
 from .style import CYCLE as CYCLE
 from .style import METHOD_COLOURS as METHOD_COLOURS
 from .style import OKABE_ITO as OKABE_ITO

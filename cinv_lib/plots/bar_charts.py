@@ -1,4 +1,4 @@
-"""Figures with bars, and differences with their errors: results, the ledger's margins."""
+"""Figures with bars, and differences with their errors: results."""
 
 from collections.abc import Mapping, Sequence
 
@@ -91,36 +91,13 @@ def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Fi
 
     Args:
         measured: rows with a `difference`, the `half_width` of its interval and its `verdict`,
-            which marks it as in `margins`.
+            which marks it: green if it holds, red if it does not, hollow if it is not decided.
         quoted: the paper's differences by the same index, drawn as hollow diamonds.
     """
     fig, ax = _marked(measured, list(measured.index), (6.0, 0.6 + 0.22 * len(measured)))
     _hollow(ax, quoted.reindex(measured.index), range(0, -len(measured), -1), size=30.0)
     ax.axvline(0, color="black", lw=0.8)
     return finished(fig, ax, xlabel=xlabel)
-
-
-def margins(ledger: pd.DataFrame) -> Figure:
-    """Rows of `verdicts.ledger` that have a difference, with their 95 % intervals (lesson 15).
-
-    A bar is the margin that the difference has to clear, a dot what one training gave. A claim
-    that holds is a green circle, one that does not is a red cross, and one that is not decided is
-    hollow.
-
-    Raises ValueError if none has, or if their units differ.
-    """
-    ledger = ledger.dropna(subset="difference").reset_index(drop=True)
-    units = ledger.unit.unique()
-    if len(units) != 1:
-        raise ValueError(f"rows in {', '.join(units) or 'no unit'}; expected some, all in one unit")
-    labels = [f"{row.claim}. {row.operator} {row.where}" for row in ledger.itertuples()]
-    fig, ax = _marked(ledger, labels, (6.5, 0.5 + 0.26 * len(ledger)))
-    for place, (margin, each) in enumerate(zip(ledger.margin, ledger.each, strict=True)):
-        ax.plot([margin] * 2, [-place - 0.35, -place + 0.35], color="black", lw=2)
-        ax.plot([*each.values()], [-place + 0.25] * len(each), ".", color="grey", ms=3)
-    ax.set(xlabel=f"difference ({units[0]}), with its 95 % interval over trainings")
-    ax.axvline(0, color="black", lw=0.5)
-    return fig
 
 
 def result_bars(

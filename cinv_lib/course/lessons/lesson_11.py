@@ -1,11 +1,19 @@
 """Exercises of lesson 11: ablations."""
 
+import re
+from functools import cache
+
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from cinv_lib import losses
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.evaluation import metrics
+from cinv_lib.evaluation.sentence import lead, sentence
+from cinv_lib.experiments import ablation
+from cinv_lib.lab.lab import Lab
+from cinv_lib.paper import replication
 
 
 def _embeddings(generator: torch.Generator, n: int, d: int) -> torch.Tensor:
@@ -226,7 +234,158 @@ WITHIN = Exercise(
     "number shows how far. The common wrong turn is to leave the diagonal in.",
 )
 
-EXERCISES = (WEIGHTED, CENTRED, WITHIN)
+
+# -- 11.4 --------------------------------------------------------------------------------------
+@cache
+def _unsaid() -> pd.DataFrame:
+    lab, seeds = replication.recorded(Lab("stickers", recorded=True))
+    tables = [
+        lab.table("ablation", seeds=seeds, loss=loss) for loss in lab.profile["ablation"].losses
+    ]
+    scores, parts = pd.concat(tables), []
+    for severity in lab.profile["ablation"].severities:
+        rows = ablation.against(scores, severity).dropna()
+        parts.append(
+            rows.set_axis([f"{name} at {100 * severity:g} % missing" for name in rows.index])
+        )
+    rows = pd.concat(parts).assign(trainings=len(seeds))
+    clear = rows.difference / rows.half_width
+    tempting = rows[rows.verdict == "not decided"].difference.abs().idxmax()
+    chosen = rows.loc[list(dict.fromkeys([clear.idxmax(), tempting, clear.idxmin()]))]
+    return chosen.sort_values("difference", ascending=False)
+
+
+def unsaid() -> pd.DataFrame:
+    """Three rows of the recorded ablation against ST, for a figure that says nothing yet: the
+    clearest lead, the clearest loss, and the largest difference that is not decided.
+
+    Indexed by what is compared: difference, half_width, verdict, loss, trainings.
+    """
+    return _unsaid().copy()
+
+
+def _said(verb=None, number=True, interval=True) -> dict[str, str]:
+    """A sentence for each row. verb: from (difference, half-width) to another one than is right."""
+    found = {}
+    for key, (name, row) in zip("abc", unsaid().iterrows(), strict=False):
+        text = sentence(lead(name, "ST", row.difference, row.half_width, row.trainings))
+        if verb is not None:
+            text = f"{name} {verb(row.difference, row.half_width)} ST by {abs(row.difference):.1f}."
+        if not number:
+            text = re.sub(r" by [\d.]+ points| \(.*points\)", "", text)
+        found[key] = text if interval else re.sub(r" ± [\d.]+", "", text)
+    return found
+
+
+def _always(difference: float, half_width: float) -> str:
+    return "leads" if difference > 0 else "trails"
+
+
+def _level(difference: float, half_width: float) -> str:
+    return _always(difference, 0) if abs(difference) > half_width else "is as good as"
+
+
+LEADS = r"\b(leads?|ahead|beats?|better)\b"
+TRAILS = r"\b(trails?|behind|worse|below|loses?)\b"
+OPEN = r"\b(not (yet )?decided?|undecided|decides? nothing|cannot (tell|decide))\b"
+ALIKE = r"\b(equal(ly)?|same|as good as|no difference|level|tie[ds]?)\b"
+
+
+def _judge_said(got, key, name, difference, half_width) -> str | None:
+    text = got[key] if isinstance(got, dict) else None
+    if not isinstance(text, str) or len(text.split()) < 4:
+        return f"expected a sentence under {key!r}, not {text!r}"
+    text = text.replace(name, "it")  # a name may hold words and numbers of its own
+    decided = abs(difference) > half_width
+    if f"{abs(difference):.1f}" not in text:
+        return f"it does not say the difference of {key}, {abs(difference):.1f} points"
+    if not decided and f"{half_width:.1f}" not in text:
+        return f"{key}: without the interval nobody can see why nothing is decided"
+    kinds = {"leads": LEADS, "trails": TRAILS, "open": OPEN, "alike": ALIKE}
+    said = {kind for kind, words in kinds.items() if re.search(words, text, re.IGNORECASE)}
+    right = ("leads" if difference > 0 else "trails") if decided else "open"
+    verb = {"leads": "leads", "trails": "trails", "open": "is not decided"}[right]
+    if said != {right}:
+        where = "does not touch 0" if decided else "has 0 in it"
+        return f"the interval of {key} {where}: the verb to use is {verb!r}, and no other"
+    return None
+
+
+def _sentences(generator: torch.Generator) -> list[Case]:
+    return [
+        Case(f"sentence {key}", (key, name, float(row.difference), float(row.half_width)))
+        for key, (name, row) in zip("abc", unsaid().iterrows(), strict=False)
+    ]
+
+
+SAID = Exercise(
+    id="11.4",
+    title="a figure without its sentence",
+    minutes=15,
+    difficulty=2,
+    stub="""
+    my_sentences = {  # what each row says: who, the verb, whom, and the numbers with one decimal
+        "a": TODO,  # the upper row
+        "b": TODO,  # the middle row
+        "c": TODO,  # the lower row
+    }
+    """,
+    reference=lambda *_: _said(),
+    cases=_sentences,
+    judge=_judge_said,
+    wrong=(
+        Wrong(
+            lambda: _said(verb=_always),
+            "you took the verb from the dot alone. Where the interval has 0 in it, the next trainings "
+            "may turn the difference over, however large it looks: the row is not decided.",
+        ),
+        Wrong(
+            lambda: _said(verb=_level),
+            "not decided is not alike. The interval says that the difference may be 0, and just as "
+            "well that it may be twice what was measured.",
+        ),
+        Wrong(
+            lambda: _said(verb=lambda difference, half_width: _always(-difference, 0)),
+            "the signs are turned over. The axis is the loss minus ST: right of 0 the loss leads.",
+        ),
+        Wrong(
+            lambda: _said(number=False),
+            "the verbs are right, but a verb without its number cannot be checked by anybody.",
+        ),
+        Wrong(
+            lambda: _said(interval=False),
+            "an open row without its interval looks as if nobody had measured. Give both numbers.",
+        ),
+    ),
+    alternative=lambda: {
+        key: f"{name}: {abs(row.difference):.1f} ± {row.half_width:.1f} points "
+        + (
+            "not decided"
+            if abs(row.difference) <= row.half_width
+            else f"{'ahead of' if row.difference > 0 else 'behind'} ST"
+        )
+        for key, (name, row) in zip("abc", unsaid().iterrows(), strict=False)
+    },
+    hints=(
+        "First look at the interval, not at the dot: is 0 in it?",
+        "Right of 0 the loss leads, left of 0 it trails. If 0 is in the interval, it is not decided.",
+        'As "NT-Xent leads ST by 2.4 points", or "three trainings do not decide between SB and ST '
+        '(-0.4 ± 4.7 points)".',
+    ),
+    solution="""
+    from cinv_lib.evaluation.sentence import lead, sentence
+
+    my_sentences = {  # the library makes them from the numbers, so that they cannot say too much
+        key: sentence(lead(name, "ST", row.difference, row.half_width, row.trainings))
+        for key, (name, row) in zip("abc", unsaid().iterrows())
+    }
+    """,
+    why="The verb follows from the interval and from nothing else. The common wrong turn is to read "
+    "the dot: the middle row of three may be further from 0 than the lower one and still be open, "
+    "because its trainings disagree.",
+)
+
+EXERCISES = (WEIGHTED, CENTRED, WITHIN, SAID)
 
 PREDICTIONS = (
     Prediction(
@@ -236,7 +395,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "11.B",
-        "In Figure 6 MSE is 4.5 points below ST at 90 % missing. Here, by how many points does ST "
+        "In Figure 6 MSE is 4.6 points below ST at 90 % missing. Here, by how many points does ST "
         "lead? (Negative: MSE leads.)",
         tolerance=2.0,
         digits=0,

@@ -1,5 +1,5 @@
 """Exercises of lesson 15: a verdict, the error of a difference, the label of a number, and how often
-a rule decides what nothing decides."""
+a rule decides what nothing decides, and how many trainings a result needs."""
 
 import pandas as pd
 import torch
@@ -421,7 +421,130 @@ FALSE = Exercise(
     "then every rule looks honest, for the very reason for which the rule is not.",
 )
 
-EXERCISES = (VERDICT, PAIRED, LABELS, FALSE)
+
+# -- 15.5 --------------------------------------------------------------------------------------
+CLOSE = 0.015  # a simulation of some thousand plans is not surer of a chance
+
+
+def _chance(m, spread, reach):
+    """How likely the interval of m trainings reaches no further than `reach`."""
+    most = reach * m**0.5 / _t(m)  # what their standard deviation may be
+    return stats.chi2.cdf((m - 1) * (most / spread) ** 2, m - 1)
+
+
+def _smallest(enough):
+    return next(m for m in range(2, 1000) if enough(m))
+
+
+def plans(generator: torch.Generator) -> list[Case]:
+    """A spread, how far the interval shall reach, and how sure one wants to be of it."""
+    cases = []
+    while len(cases) < 5:
+        spread, ratio, chance = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
+        spread, chance = 1 + 4 * spread, 0.6 + 0.35 * chance
+        reach = spread * (0.4 + 1.2 * ratio)
+        m = _smallest(lambda m, s=spread, r=reach, c=chance: _chance(m, s, r) >= c)
+        near = [abs(_chance(k, spread, reach) - chance) for k in (m - 1, m) if k > 1]
+        if min(near) > 2 * CLOSE:  # where a simulation finds the same
+            words = f"spread {spread:.1f}, reach {reach:.1f}, chance {100 * chance:.0f} %"
+            cases.append(Case(words, (spread, reach, chance)))
+    return cases
+
+
+def my_trainings(spread, reach, chance):
+    m = 2
+    while True:
+        most = reach * m**0.5 / stats.t.ppf(0.975, m - 1)  # the largest spread that will do
+        if stats.chi2.cdf((m - 1) * (most / spread) ** 2, m - 1) >= chance:
+            return m
+        m += 1
+
+
+def _simulated(spread, reach, chance):
+    """The same by 20,000 plans for each number of trainings."""
+    generator = torch.Generator().manual_seed(0)
+    for m in range(2, 1000):
+        each = spread * torch.randn(20_000, m, generator=generator, dtype=torch.float64)
+        if (_t(m) * each.std(dim=1) / m**0.5 <= reach).double().mean() >= chance:
+            return m
+    return None
+
+
+def _judge_plan(got, spread, reach, chance) -> str | None:
+    m = int(got)
+    if m != got or m < 2:
+        return f"{got} is no number of trainings; expected a whole one, 2 or more"
+    if _chance(m, spread, reach) < chance - CLOSE:
+        return (
+            f"{m} trainings are too few: {100 * _chance(m, spread, reach):.0f} of 100 such plans do"
+        )
+    if m > 2 and _chance(m - 1, spread, reach) > chance + CLOSE:
+        return f"{m} trainings are more than it takes: with one fewer it is likely enough"
+    return None
+
+
+PLAN = Exercise(
+    id="15.5",
+    title="how many trainings",
+    minutes=25,
+    difficulty=3,
+    stub="""
+    def my_trainings(spread, reach, chance):
+        # spread: the standard deviation of what one training measures. The smallest number m of
+        # trainings whose 95 % interval reaches at most `reach` to either side, with a probability
+        # of at least `chance`. The interval uses the standard deviation s of the m trainings, and
+        # (m - 1) s^2 / spread^2 has a chi-squared distribution with m - 1 degrees of freedom.
+        return TODO
+    """,
+    reference=lambda spread, reach, chance: _smallest(
+        lambda m: _chance(m, spread, reach) >= chance
+    ),
+    cases=plans,
+    judge=_judge_plan,
+    wrong=(
+        Wrong(
+            lambda spread, reach, chance: _smallest(lambda m: 1.96 * spread / m**0.5 <= reach),
+            "1.96 is the quantile for a spread that is known. The interval of few trainings uses "
+            "Student's t, which is 4.3 for three of them.",
+        ),
+        Wrong(
+            lambda spread, reach, chance: _smallest(lambda m: _t(m) * spread / m**0.5 <= reach),
+            "you took the spread for what m trainings will show. Theirs scatters around it, so about "
+            "half of such plans miss the goal: `chance` has to come in.",
+        ),
+        Wrong(
+            lambda spread, reach, chance: _smallest(
+                lambda m: stats.chi2.cdf((m - 1) * reach * m**0.5 / _t(m) / spread, m - 1) >= chance
+            ),
+            "it is the *square* of s / spread, times m - 1, that has a chi-squared distribution.",
+        ),
+        Wrong(
+            lambda spread, reach, chance: _smallest(
+                lambda m: _chance(m, spread, reach) >= 1 - chance
+            ),
+            "this is the number that *misses* the goal with a probability of `chance`.",
+        ),
+        Wrong(
+            lambda spread, reach, chance: (
+                _smallest(lambda m: _chance(m, spread, reach) >= chance) - 1
+            ),
+            "one training too few: this is the last number that is not likely enough.",
+        ),
+    ),
+    alternative=_simulated,
+    hints=(
+        "Try m = 2, 3, 4, ... and stop at the first that is likely enough. What has to be likely?",
+        "That `t * s / m**0.5 <= reach`, with `t = stats.t.ppf(0.975, m - 1)`. So how large may s be?",
+        "`most = reach * m**0.5 / t`, and the probability that s is at most that is "
+        "`stats.chi2.cdf((m - 1) * (most / spread)**2, m - 1)`.",
+    ),
+    solution=my_trainings,
+    why="Twice as narrow is not four times as many: from three trainings t falls from 4.3 towards 2 "
+    "as well, so about twice as many do it in the mean. The common wrong turn is to plan with the "
+    "spread as if it were known: then half of the plans miss the goal.",
+)
+
+EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)
 
 PREDICTIONS = (
     Prediction(

@@ -42,7 +42,8 @@ def printed_sign() -> dict[str, float]:
 
 @claim(28, source="ours", lesson="03", margin=-1e-06, unit="of its length")
 def corrected_sign() -> dict[str, float]:
-    """The same with a plus, as the authors' code has it."""
+    """The gradient with a plus, as in the authors' code, differs from autograd's by less than a
+    millionth."""
     return {"autograd": -gradient_gap(+1)}
 
 
@@ -66,7 +67,8 @@ def proposition_1() -> dict[str, float]:
 
 @claim(30, source="ours", lesson="04", margin=-0.001, unit="degrees")
 def theorem() -> dict[str, float]:
-    """The same where Wang and Isola's energy is least (the theorem of lesson 04)."""
+    """Where Wang and Isola's energy is least, the optimum is less than a thousandth degree from R
+    (the theorem of lesson 04)."""
     return {"nine points": -nine_points("E")}
 
 

@@ -30,7 +30,7 @@ def tuned_teacher(tuned_teacher: pd.DataFrame) -> dict[str, Pairs]:
 
 @claim(40, source="Section 5", lesson="14", unit="cosine")
 def more_easily_matched(tuned_teacher: pd.DataFrame) -> dict[str, Pairs]:
-    """Such a student is nearer to its own teacher.
+    """A student whose teacher learns along is nearer to its own teacher.
 
     > possibly by finetuning the teacher as well as the student, to produce representations that
     are more easily matched

@@ -1,0 +1,143 @@
+"""The ledger for a reader: a claim as a sentence, its verdict in one word, the paper's value beside
+ours."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from IPython.display import display
+
+from cinv_lib.evaluation.sentence import count, sentence
+from cinv_lib.experiments.ablation import LOSSES
+from cinv_lib.paper import verdict, verdicts
+from cinv_lib.paper.verdict import Claim
+
+HOLDS, DEPENDS, FAILS, OPEN, NOTHING = GROUPS = (
+    "holds",
+    "depends",
+    "does not hold",
+    "not decided",
+    "not comparable or not measured",
+)
+MEANING = {
+    HOLDS: "These hold. Every row that is decided holds.",
+    DEPENDS: "These hold in one place and fail in another.",
+    FAILS: "These do not hold. No row holds, and some are decided against.",
+    OPEN: "These are not decided by the trainings that there are.",
+    NOTHING: "These cannot be asked at this scale, or nobody has measured them here.",
+}
+OPERATORS = {
+    "mask:0.9": "90 % missing",
+    "noise:0.5": "noise, σ 0.5",
+    "blur:2.57": "blur",
+    "mask:0.5..0.95": "masks",
+    "noise:0.1..0.3": "noise",
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """A claim and its rows of a ledger. group: one of GROUPS."""
+
+    claim: Claim
+    rows: pd.DataFrame
+    group: str
+
+
+def group(claim: Claim, ledger: pd.DataFrame) -> str:
+    """In which of GROUPS a claim is. One whose rows are parts of a statement fails with a part."""
+    said = ledger.verdict[ledger.claim == claim.number]
+    holds, fails = (said == "holds").any(), (said == "does not hold").any()
+    if claim.every:
+        whole = verdict.whole(claim, ledger)
+        if whole != "not decided":
+            return whole
+        return OPEN
+    if holds or fails:
+        return DEPENDS if holds and fails else HOLDS if holds else FAILS
+    return OPEN if said.str.startswith("not decided").any() else NOTHING
+
+
+def read(ledger: pd.DataFrame, claims: Sequence[Claim] = verdicts.CLAIMS) -> list[Read]:
+    """Every claim with its rows, by GROUPS and then by number."""
+    found = [Read(c, ledger[ledger.claim == c.number], group(c, ledger)) for c in claims]
+    return sorted(found, key=lambda one: (GROUPS.index(one.group), one.claim.number))
+
+
+def said(found: Sequence[Read]) -> str:
+    """The sentence of lesson 15: of the paper's claims, how many are in each group."""
+    theirs = [one.group for one in found if not one.claim.ours]
+    n = {name: theirs.count(name) for name in GROUPS}
+
+    def of(name: str, one: str, several: str) -> str:
+        return f"{count(n[name]) if n[name] else 'none'} {one if n[name] <= 1 else several}"
+
+    first = f"of the paper's {count(len(theirs), 'claim')} {of(HOLDS, 'holds', 'hold')} here"
+    first += " wherever the trainings decide"
+    others = [
+        of(FAILS, "does not hold", "do not"),
+        of(DEPENDS, "depends on the place", "depend on the place"),
+        of(OPEN, "is not decided", "are not decided"),
+        of(NOTHING, "cannot be asked at this scale", "cannot be asked at this scale"),
+    ]
+    return sentence(first, *others)
+
+
+def place(operator: str, where: str) -> str:
+    """Where a row was measured, to read.
+
+    >>> place("mask:0.9", ""), place("mask:0.5..0.95", "st:0.1 over mse")
+    ('90 % missing', 'ST, the paper's choice over alignment alone (MSE)')
+    """
+    for key in sorted(LOSSES, key=len, reverse=True):
+        where = where.replace(key, LOSSES[key]) if key != "mse" else where
+    where = where.replace(" mse", f" {LOSSES['mse']}").replace("mse ", f"{LOSSES['mse']} ")
+    where = OPERATORS.get(where, where)
+    if where and operator in ("", "mask:0.9|noise:0.5|blur:2.57"):
+        return where
+    name = OPERATORS.get(operator, "the mixture" if "+" in operator else operator)
+    return f"{name}, {where}" if where and "over" not in where else where or name
+
+
+def _number(value: float, half_width: float, unit: str) -> str:
+    return verdicts.number(value, half_width, unit) or "–"
+
+
+def show(found: Sequence[Read], paper: pd.Series) -> None:
+    """Display `table` in a notebook, with the number of its claims for those who see no HTML."""
+    plain = f"{count(len(found), 'claim')} with the rows of each"
+    display({"text/html": table(found, paper), "text/plain": plain}, raw=True)
+
+
+def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
+    """Of the rows for which the paper prints numbers, in how many ours has the sign of its."""
+    rows = ledger.set_index(["claim", "operator", "where"]).difference
+    both = pd.DataFrame({"here": rows, "paper": paper}).dropna()
+    same = int((both.here * both.paper > 0).sum())
+    first = f"the paper prints the numbers of {count(len(both), 'row')},"
+    return sentence(first, f"in {count(same)} of them our difference has the sign of its")
+
+
+def table(found: Sequence[Read], paper: pd.Series) -> str:
+    """An HTML table of claims: the sentence, where, ours, the paper's value, the verdict; a line of
+    each cell for each row of the ledger. paper: as `asked.differences` gives it."""
+    lines = [
+        "<table class='claims'><thead><tr><th>claim</th><th>where</th><th>here</th>"
+        "<th>paper</th><th>verdict</th></tr></thead><tbody>"
+    ]
+    for one in found:
+        cells: list[list[str]] = [[], [], [], []]
+        for row in one.rows.itertuples():
+            quoted = paper.get((row.claim, row.operator, row.where), math.nan)
+            cells[0].append(place(row.operator, row.where))
+            cells[1].append(_number(row.difference, row.half_width, row.unit))
+            cells[2].append("–" if math.isnan(quoted) else f"{quoted:.1f}")
+            cells[3].append(row.verdict.partition(" (")[0])
+        margin = f" (margin {one.claim.margin:g} {one.claim.unit})" if one.claim.margin else ""
+        who = "ours" if one.claim.ours else one.claim.source
+        text = f"{one.claim.number}. {one.claim.sentence}{margin} [{who}]"
+        columns = "".join(f"<td>{'<br>'.join(map(html.escape, cell))}</td>" for cell in cells)
+        lines.append(f"<tr><td align='left'>{html.escape(text)}</td>{columns}</tr>")
+    return "\n".join([*lines, "</tbody></table>"])

@@ -1,0 +1,110 @@
+"""Rows of differences, bars and lines with names, pictures with captions, marks of claims."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.collections import PathCollection
+
+from cinv_lib import plots
+from cinv_lib.plots.scores import NEXT, _apart
+from cinv_lib.plots.style import OKABE_ITO
+
+
+def texts(fig) -> list[str]:
+    return [t.get_text() for ax in fig.axes for t in ax.texts]
+
+
+def leads() -> pd.DataFrame:
+    found = {
+        "wins": (5.0, 1.0, "holds"),
+        "open": (4.0, 9.0, "not decided"),
+        "once": (-2.0, np.nan, "not decided"),
+    }
+    columns = ["difference", "half_width", "verdict"]
+    return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
+def test_rows_of_differences_fill_what_is_decided_and_say_the_numbers():
+    quoted = pd.Series({"wins": -3.0, "elsewhere": 9.0})
+    fig = plots.lead_rows({"points": leads()}, title="one wins", quoted=quoted)
+    (ax,) = fig.axes
+    faces = [c.lines[0].get_markerfacecolor() for c in ax.containers]
+    assert faces == [OKABE_ITO["black"], "white", "white"]
+    assert [c.lines[0].get_xdata()[0] for c in ax.containers] == [5, 4, -2]
+    assert texts(fig) == ["+5.0 ± 1.0", "+4.0 ± 9.0", "−2.0"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["wins", "open", "once"]
+    (diamonds,) = [c for c in ax.collections if isinstance(c, PathCollection)]
+    assert diamonds.get_offsets()[0].tolist() == [-3, 0]
+    assert np.isnan(np.ma.filled(diamonds.get_offsets()[1:, 0], np.nan)).all()
+    assert fig.get_suptitle() == "one wins"
+    plots.png(fig)
+
+
+def test_panels_have_the_same_rows():
+    with pytest.raises(ValueError, match="a, b: expected the same rows"):
+        plots.lead_rows({"a": leads(), "b": leads().iloc[:2]}, title="x")
+
+
+def test_bars_have_the_colour_of_their_method_and_the_rest_is_grey():
+    frame = pd.DataFrame({"value": [80.0, 40.0], "error": [2.0, np.nan]}, index=["student", "way"])
+    names = {"student": "student S", "way": "another way"}
+    fig = plots.score_bars({"noise": frame}, names, title="t", quoted={"noise": {"student": 70.0}})
+    (ax,) = fig.axes
+    assert [b.get_width() for b in ax.patches] == [80, 40]
+    blue, grey = (b.get_facecolor()[:3] for b in ax.patches)
+    assert blue != grey and len(set(grey)) == 1
+    assert texts(fig) == ["80", "40"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["student S", "another way"]
+    assert any(isinstance(c, PathCollection) for c in ax.collections)
+    plots.png(fig)
+
+
+def test_names_at_the_ends_of_lines_do_not_meet():
+    lines = pd.DataFrame({"student": [90.0, 1.0], "baseline": [80.0, 0.5]}, index=[50.0, 5.0])
+    names = {"student": "S", "baseline": "B"}
+    fig = plots.score_lines({"a": lines}, names, title="t", xlabel="left (%)", logarithmic=True)
+    (ax,) = fig.axes
+    assert texts(fig) == ["S", "B"]
+    assert ax.get_xscale() == "log" and ax.get_xlim()[0] > ax.get_xlim()[1]
+    s, b = (t.get_position()[1] for t in ax.texts)
+    assert s - b >= NEXT * 90.0 > 0.5
+    plots.png(fig)
+
+
+def test_labels_that_are_far_apart_stay():
+    assert _apart([1.0, 50.0, 90.0], 5.0) == [1.0, 50.0, 90.0]
+    moved = _apart([50.0, 1.0, 2.0], 5.0)
+    assert moved[2] - moved[1] == pytest.approx(5.0) and moved[0] > moved[2] + 5
+
+
+def test_pictures_have_captions_and_a_tick_where_they_are_right():
+    rows = {"intact": torch.rand(2, 3, 64, 64), "filled": torch.rand(2, 3, 64, 64)}
+    captions = {"intact": ["dog", "cat"], "filled": ["21 dB · dog", "20 dB · key"]}
+    right = {"intact": [True, True], "filled": [True, False]}
+    fig = plots.captioned(rows, captions, right, title="t")
+    said = [t.get_text() for t in fig.texts]
+    assert [s for s in said if "dB" in s] == ["21 dB · dog ✓", "20 dB · key"]
+    assert len([ax for ax in fig.axes if ax.images]) == 4
+    sides = {
+        tuple(np.round(ax.get_position().size * fig.get_size_inches() * 100)) for ax in fig.axes
+    }
+    assert sides == {(128, 128)}
+    with pytest.raises(ValueError, match="row 'filled': 2 pictures, 1 captions"):
+        plots.captioned(rows, captions | {"filled": ["x"]}, right, title="t")
+
+
+def test_a_claim_has_a_mark_for_each_row():
+    groups = [
+        ("These hold.", [("A beats B.", ["holds", "not decided (one training)"])]),
+        ("Nothing here.", []),
+        ("These do not.", [("x" * 200, ["does not hold"]), ("few", ["not comparable at this"])]),
+    ]
+    fig = plots.claim_marks(groups, title="t")
+    (ax,) = fig.axes
+    assert [line.get_marker() for line in ax.lines] == ["o", "o", "X", "_"]
+    assert [line.get_markerfacecolor() for line in ax.lines][1] == "white"
+    assert "Nothing here." not in texts(fig) and any(t.endswith("…") for t in texts(fig))
+    named = [t.get_text() for t in fig.legends[0].get_texts()]
+    assert named == ["holds", "not decided", "does not hold", "cannot be asked"]
+    plots.png(fig)
