@@ -4,6 +4,7 @@ one go.
 Each encoder embeds a corrupted picture once, for all the heads that want it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,7 +15,10 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.scores import evaluate_heads
-from cinv_lib.experiments import few_labels
+from cinv_lib.evaluation.sentence import lead_by_place, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.evaluation.statistics import compare
+from cinv_lib.experiments import few_labels, spoken
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import parse
@@ -30,6 +34,24 @@ METHODS = full(
     "clean_classifier",
     "zero_shot",
 )
+
+
+def finding(scores: Mapping[str, pd.DataFrame]) -> str:
+    """What lesson 06 found, in a sentence: the student against the baseline, and its words.
+
+    Args:
+        scores: `known_operator` by operator, with the seed of each training.
+    """
+    names, leads, words = spoken.names(scores), {}, []
+    for op, rows in scores.items():
+        found = compare(rows, "student", "baseline")
+        leads[f"under {names[op]}"] = found["difference"], found["half_width"]
+        top1 = rows[rows.method == "zero_shot"].groupby("seed").top1.mean().mean()
+        words.append(f"{top1:.1f} % under {names[op]}")
+    trainings = max(rows.seed.nunique() for rows in scores.values())
+    clauses = lead_by_place("the student", "the baseline", leads, trainings)
+    last = f"in words, without any label, the student names {listed(words)}"
+    return joined(*clauses, last, long=True)
 
 
 @dataclass(frozen=True, kw_only=True)

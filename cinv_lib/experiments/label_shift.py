@@ -6,8 +6,10 @@ one the other has understood more than one that says "umbrella".
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 import torch
@@ -20,6 +22,10 @@ from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead_by_place, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.evaluation.statistics import compare
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
@@ -38,6 +44,38 @@ def errors(scores: Float[Tensor, "pairs realisations"]) -> tuple[float, float]:
         return means.std().item() / math.sqrt(len(means)) if len(means) > 1 else math.nan
 
     return error(scores.mean(dim=0)), error(scores.mean(dim=1))
+
+
+def lead(scores: pd.DataFrame, better: str = "student", worse: str = "baseline") -> dict[str, Any]:
+    """`better` minus `worse` on the twins in `scores`, as `statistics.compare` has it. All trainings
+    share the few pairs, so the interval has the variance over pairs in it too.
+    """
+    twins = scores[scores.pictures == "twin"]
+    by_pair = twins.pivot_table(index="label", columns="method", values="top1")
+    ahead = by_pair[better] - by_pair[worse]
+    return compare(twins, better, worse, choice=float(ahead.sem()), units=len(ahead))
+
+
+def finding(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
+    """What lesson 10 found, in a sentence: how often R itself, the student and the baseline give a
+    twin its stand-in's label.
+
+    Args:
+        scores: the table by operator, at one severity of each.
+        agrees: the share of clean twins, in percent, to which R gives that label.
+    """
+    names, leads, named = spoken.names(scores), {}, []
+    for op, rows in scores.items():
+        found = lead(rows)
+        leads[f"under {names[op]}"] = found["difference"], found["half_width"]
+        mine = rows[(rows.pictures == "twin") & (rows.method == "student")]
+        named.append(f"{mine.top1.mean():.0f} % under {names[op]}")
+    trainings = max(rows.seed.nunique() for rows in scores.values())
+    return joined(
+        f"R itself gives {agrees:.0f} % of the twins the label that people chose",
+        f"the student gives it to {listed(named)}",
+        *lead_by_place("the student", "the baseline", leads, trainings),
+    )
 
 
 def stand_in(
