@@ -66,19 +66,19 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
         return joined(
             *lead_by_place("R's start", "the supervised start", start, trainings),
             *lead_by_place("R's embeddings", "the labels", target, trainings),
+            long=True,
         )
     starts = led("baseline", "baseline100")
     clauses = lead_by_place("the start from all classes", "that from 100", starts, trainings)
-    ahead = [
-        f"{points(v)} {place}" for place, (v, _) in led("student", "baseline").items() if v > 0
-    ]
+    student = led("student", "baseline")
+    ahead = [f"{points(v)} {place}" for place, (v, _) in student.items() if v > 0]
     last = "no training has R's start and the labels, so nothing says what R's start is worth"
     if ahead:
         last = (
             f"the student's mean lead of {listed(ahead)} cannot be split into start and target, "
             "because no training has R's start and the labels"
         )
-    return joined(*clauses, last)
+    return joined(*clauses, last, long=True)
 
 
 @dataclass(frozen=True)

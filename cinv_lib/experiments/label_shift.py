@@ -47,8 +47,8 @@ def errors(scores: Float[Tensor, "pairs realisations"]) -> tuple[float, float]:
 
 
 def lead(scores: pd.DataFrame, better: str = "student", worse: str = "baseline") -> dict[str, Any]:
-    """`better` minus `worse` on the twins in `scores`, as `statistics.compare` has it. All trainings
-    share the few pairs, so the interval has the variance over pairs in it too.
+    """`better` minus `worse` on the twins in `scores`, as `statistics.compare` has it. All
+    trainings share the few pairs, so the interval has the variance over pairs in it too.
     """
     twins = scores[scores.pictures == "twin"]
     by_pair = twins.pivot_table(index="label", columns="method", values="top1")

@@ -62,11 +62,15 @@ def finding(leads: Mapping[str, pd.DataFrame], trainings: int) -> str:
     pairs = {place: (float(r.difference), float(r.half_width)) for place, r in rows.items()}
     clauses = lead_by_place("the student", "the baseline", pairs, trainings)
     clauses[0] = f"asked for {NAMES.get(asked, asked)}, {clauses[0]}"
-    said = []
-    for op, table in leads.items():
-        won, lost = (int((table.verdict == word).sum()) for word in ("holds", "does not hold"))
-        said.append(f"leads on {_none(won)} and trails on {_none(lost)} under {names[op]}")
-    return joined(*clauses, f"of {count(len(sets), 'set')} the student {listed(said)}")
+    won, lost = (
+        {op: int((table.verdict == word).sum()) for op, table in leads.items()}
+        for word in ("holds", "does not hold")
+    )
+    ahead = listed(f"{_none(n)} under {names[op]}" for op, n in won.items())
+    behind = listed(f"{_none(n)} under {names[op]}" for op, n in lost.items())
+    behind = behind if any(lost.values()) else "none"
+    last = f"of {count(len(sets), 'set')} the student leads on {ahead}, and trails on {behind}"
+    return joined(*clauses, last, long=True)
 
 
 def _none(n: int) -> str:

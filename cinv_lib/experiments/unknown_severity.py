@@ -97,7 +97,7 @@ def finding(tables: Mapping[str, pd.DataFrame], trainings: int, side: int) -> st
             pixels = side**2 - int(side**2 * easiest)
             masks = spoken.kind(op) == "masks"
             guess.append(f"with {pixels:,} pixels left" if masks else f"at σ {easiest:g}")
-    return joined(*clauses, *([f"both guess {listed(guess)}"] if guess else []))
+    return joined(*clauses, *([f"both guess {listed(guess)}"] if guess else []), long=True)
 
 
 def _tally(verdicts: pd.Series, trainings: int) -> str:

@@ -17,7 +17,7 @@ SMALL = {"fontsize": 8, "va": "center"}
 
 def headed(fig: Figure, title: str) -> Figure:
     """The figure, with a title that says its finding."""
-    lines = textwrap.fill(title, int(10.5 * fig.get_figwidth()))
+    lines = textwrap.fill(title, int(11.5 * fig.get_figwidth()))
     fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig
 
@@ -29,6 +29,18 @@ def panelled(panels: int, height: float, **shared: Any) -> tuple[Figure, Sequenc
     for ax in axes:
         tidied(ax)
     return fig, axes
+
+
+def key(fig: Figure, ax: Axes, *, verdicts: bool = False, quoted: bool = False) -> None:
+    """A legend below the axes of what filled, hollow and square marks mean."""
+    blue = OKABE_ITO["blue"]
+    if verdicts:
+        ax.plot([], [], "o", ms=5, color=blue, label="decided by its interval")
+        ax.plot([], [], "o", ms=5, mfc="white", mec=blue, label="not decided")
+    if quoted:
+        ax.plot([], [], "D", ms=5, mfc="white", mec=GREY, label="the paper")
+    if ax.get_legend_handles_labels()[0]:
+        fig.legend(loc="outside lower right", ncols=4, fontsize=8, frameon=False)
 
 
 def _hollow_row(ax: Axes, x: float, y: float) -> None:
@@ -77,12 +89,12 @@ def score_dots(
         ax.set_yticklabels(rows, fontsize=9)
         ax.grid(axis="x", alpha=0.3)
         ax.title.set_fontsize(9)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(rows) - 0.45, -0.55)
     if many:
         named = {r.method: r.label for frame in panels.values() for r in frame.itertuples()}
         for k, method in enumerate(methods):
             axes[0].plot([], [], "o", ms=5, color=colour(method, k), label=named[method])
-        fig.legend(loc="outside lower right", ncols=len(methods), fontsize=8, frameon=False)
+    key(fig, axes[0], quoted=bool(quoted))
     return headed(fig, title)
 
 
@@ -120,6 +132,7 @@ def lead_dots(
         ax.set_yticklabels(rows, fontsize=9)
         ax.grid(axis="x", alpha=0.3)
         ax.title.set_fontsize(9)
+    key(fig, axes[0], verdicts=True, quoted=bool(quoted))
     return headed(fig, title)
 
 
@@ -142,20 +155,20 @@ def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, st
             mine = mine.loc[[start for start in starts if start in mine.index]]
             places, ink = [starts.index(start) for start in mine.index], colour(method)
             ax.errorbar(places, mine.value, mine.error.fillna(0), fmt="o-", color=ink, capsize=3)
+            rises = mine.value.iloc[-1] >= mine.value.iloc[0]
             for place, value in zip(places, mine.value, strict=True):
-                text = {"xytext": (7, 4), "textcoords": "offset points", "fontsize": 8}
-                ax.annotate(f"{value:.1f}", (place, value), color=ink, **text)
-            end, last = places[-1], mine.value.iloc[-1]
-            text = {"xytext": (0, -9), "textcoords": "offset points", "fontsize": 9, "va": "top"}
-            side = "center" if 0 < end < len(starts) - 1 else "right" if end else "left"
-            ax.annotate(f"target: {target}", (end, last), color=ink, ha=side, **text)
+                text = {"xytext": (6, -11 if rises else 5), "textcoords": "offset points"}
+                ax.annotate(f"{value:.1f}", (place, value), color=ink, fontsize=8, **text)
             for place in set(range(len(starts))) - set(places):
-                near = mine.value.iloc[
-                    min(range(len(places)), key=lambda k: abs(places[k] - place))
-                ]
-                ax.text(place, near, "?", color=ink, ha="center", va="center", fontsize=11)
+                nearest = min(range(len(places)), key=lambda k: abs(places[k] - place))
+                white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+                look = {"color": ink, "ha": "center", "va": "center", "bbox": white}
+                ax.text(place, mine.value.iloc[nearest], "?", fontsize=11, **look)
         ax.set_xticks(range(len(starts)), [start.replace(" ", "\n", 1) for start in starts])
         ax.set(xlim=(-0.4, len(starts) - 0.55), title=panel, xlabel="where the training starts")
         ax.title.set_fontsize(9)
+    for line, (target, method) in enumerate(colours.items()):
+        corner = {"transform": axes[0].transAxes, "ha": "right", "fontsize": 9}
+        axes[0].text(0.99, 0.03 + 0.08 * line, f"target: {target}", color=colour(method), **corner)
     axes[0].set_ylabel("top-1 accuracy (%)")
     return headed(fig, title)

@@ -13,10 +13,8 @@ from matplotlib.figure import Figure
 
 from cinv_lib.experiments.spoken import kind
 from cinv_lib.operators.basic import parse
-from cinv_lib.plots.dots import GREY, headed, panelled
+from cinv_lib.plots.dots import GREY, headed, key, panelled
 from cinv_lib.plots.style import OKABE_ITO, colour
-
-SPACING = 0.075  # the least distance of two tick labels, in widths of the axis
 
 
 def left(severity: float, side: int) -> int:
@@ -33,8 +31,9 @@ def places(op: str, severities: Sequence[float], side: int) -> list[float]:
     return [left(s, side) if kind(op) == "masks" else s for s in severities]
 
 
-def _axis(ax: Axes, op: str, severities: Sequence[float], side: int) -> list[float]:
-    """An axis for the severities of an operator, the hardest at the left; their places on it."""
+def _axis(ax: Axes, op: str, severities: Sequence[float], side: int, spacing: float) -> list[float]:
+    """An axis for the severities of an operator, the hardest at the left; their places on it.
+    spacing: the least distance of two tick labels, in widths of the axis."""
     at, masks = places(op, severities, side), kind(op) == "masks"
     if masks:
         ax.set_xscale("log")
@@ -47,7 +46,7 @@ def _axis(ax: Axes, op: str, severities: Sequence[float], side: int) -> list[flo
     shown: list[int] = []
     for k in reversed(range(len(at))):  # the hardest first
         apart = [abs(scaled[k] - scaled[other]) for other in shown]
-        if not apart or min(apart) > SPACING * float(np.ptp(scaled)):
+        if not apart or min(apart) > spacing * float(np.ptp(scaled)):
             shown.append(k)
     ax.set_xticks([at[k] for k in shown], [words[k] for k in shown], fontsize=7)
     ax.minorticks_off()
@@ -68,11 +67,12 @@ def _shaded(ax: Axes, at: Sequence[float], rows: Sequence[bool], words: str, ink
         return math.sqrt(a * b) if log else (a + b) / 2
 
     first, last = inside[0], inside[-1]
-    begin = at[first] if first == 0 else mean(at[first - 1], at[first])
-    end = at[last] if last == len(at) - 1 else mean(at[last], at[last + 1])
+    ends = sorted(ax.get_xlim(), key=lambda end: abs(end - at[0]))
+    begin = ends[0] if first == 0 else mean(at[first - 1], at[first])
+    end = ends[1] if last == len(at) - 1 else mean(at[last], at[last + 1])
     ax.axvspan(begin, end, color=ink, alpha=0.18, lw=0, zorder=0)
-    ax.text(mean(begin, end), 0.99, words, transform=ax.get_xaxis_transform(), ha="center", va="top",
-            fontsize=8, color=GREY)  # fmt: skip
+    look = {"ha": "center", "va": "top", "fontsize": 8, "color": GREY}
+    ax.text(mean(begin, end), 0.99, words, transform=ax.get_xaxis_transform(), **look)
 
 
 def lead_curves(
@@ -97,10 +97,7 @@ def lead_curves(
     fig, axes = panelled(len(panels), 3.5)
     for ax, (op, table) in zip(axes, panels.items(), strict=True):
         low, high = parse(op).bounds
-        at = _axis(ax, op, list(table.index), side)
-        trained = [low <= s <= high for s in table.index]
-        _shaded(ax, at, trained, "trained on", OKABE_ITO["sky"])
-        _shaded(ax, at, list(table.guess), "both\nguess", GREY)
+        at = _axis(ax, op, list(table.index), side, 0.075)
         ink, half = OKABE_ITO["blue"], table.half_width.fillna(0)
         ax.errorbar(at, table.difference, half, fmt="-", color=ink, capsize=2)
         for place, row in zip(at, table.itertuples(), strict=True):
@@ -110,6 +107,11 @@ def lead_curves(
             theirs = quoted[op].reindex(table.index)
             ax.plot(at, theirs, "D", ms=5, mfc="none", mec=GREY)
         ax.axhline(0, color="black", lw=0.8)
+        ax.set_xlim(ax.get_xlim())
+        trained = [low <= s <= high for s in table.index]
+        _shaded(ax, at, trained, "trained on", OKABE_ITO["sky"])
+        _shaded(ax, at, list(table.guess), "both\nguess", GREY)
+    key(fig, axes[0], verdicts=True, quoted=quoted is not None)
     axes[0].set_ylabel(ylabel)
     return headed(fig, title)
 
@@ -132,10 +134,11 @@ def score_curves(
     fig, axes = panelled(len(panels), 3.5, sharey=True)
     for ax, (op, table) in zip(axes, panels.items(), strict=True):
         low, high = parse(op).bounds
-        at = _axis(ax, op, list(table.index), side)
-        _shaded(ax, at, [low <= s <= high for s in table.index], "trained on", OKABE_ITO["sky"])
+        at = _axis(ax, op, list(table.index), side, 0.09)
         for k, method in enumerate(table):
             ax.plot(at, table[method], "o-", ms=3.5, color=colour(method, k))
+        ax.set_xlim(ax.get_xlim())
+        _shaded(ax, at, [low <= s <= high for s in table.index], "trained on", OKABE_ITO["sky"])
         if ax is axes[-1]:
             k = at.index(max(at)) if kind(op) == "masks" else at.index(min(at))
             ends = table.iloc[k].sort_values()
