@@ -316,7 +316,7 @@ SAYS = {
     "R with labels": "R's weights with the baseline's labels: only the start has changed, so it is "
     "ahead by the whole lead where the start makes it, and by 0 where the target does",
     "100 classes": "the weights of 100 classes with labels: if the target makes the lead, no start "
-    "matters and it is at 0; if R's start does, nothing is said of a third start (None)",
+    'matters and it is at 0; if R\'s start does, nothing is said of a third start ("?")',
 }
 
 
@@ -330,7 +330,7 @@ def my_plan(lead):
     return {
         "again": (lead, lead),
         "R with labels": (lead, 0),
-        "100 classes": (None, 0),
+        "100 classes": ("?", 0),
         "decides": "R with labels",
     }
 
@@ -345,7 +345,7 @@ def judge_plan(got, lead):
         if not isinstance(got[name], tuple | list) or len(got[name]) != 2:
             return f"{name!r}: {got[name]!r}; expected a pair, (if the start, if the target)"
         for value, right in zip(got[name], expected[name], strict=True):
-            if (value is None) != (right is None) or (right is not None and value != right):
+            if value != right:
                 return f"{name!r}: {SAYS[name]}"
     if got["decides"] != expected["decides"]:
         return f"{got['decides']!r} does not decide; {SAYS.get(got['decides'], 'name one of the three')}"
@@ -366,7 +366,7 @@ PLAN = Exercise(
         # The student (start: R, target: R's embeddings) leads the baseline (start: all classes,
         # target: labels) by so many points. Hypothesis 1: the start makes all of it; hypothesis 2:
         # the target does. For three measurements, each minus the baseline's score: what it gives
-        # under 1, and under 2; None where the hypothesis does not say. And the one that decides.
+        # under 1, and under 2; "?" where the hypothesis does not say. And the one that decides.
         return {
             "again": (TODO, TODO),  # the student once more, with five more seeds of both
             "R with labels": (TODO, TODO),  # start: R, target: labels
@@ -396,12 +396,12 @@ PLAN = Exercise(
         Wrong(
             lambda lead: my_plan(lead) | {"100 classes": (-lead, 0)},
             "you expect the narrow start to be behind by the lead. The first hypothesis is about R's "
-            "start alone; how much worse a third start is it does not say: None.",
+            'start alone; how much worse a third start is it does not say: "?".',
         ),
         Wrong(
             lambda lead: my_plan(lead) | {"100 classes": (0, 0)},
             "you expect 0 from the narrow start under both. If the start makes the lead, starts "
-            "differ, and nothing says that these two are equal: None.",
+            'differ, and nothing says that these two are equal: "?".',
         ),
         Wrong(
             lambda lead: my_plan(lead) | {"again": (lead, 0)},
