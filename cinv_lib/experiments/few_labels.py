@@ -3,14 +3,16 @@
 Table 13.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 from jaxtyping import Int64
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.evaluation import probe
+from cinv_lib.evaluation import probe, statistics
+from cinv_lib.evaluation.sentence import listed
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 
@@ -75,6 +77,48 @@ def table(
 def _chosen(train: Pictures, share: float, seed: int) -> Int64[Tensor, " M"] | None:
     """The pictures whose labels may be used; None for all."""
     return None if share == 1 else train.fraction(share, seed)
+
+
+def headline(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 06's figure over labels: what the student's probe has with the fewest.
+
+    Args:
+        curves: columns method, per_class and value, by operator.
+    """
+    said = []
+    for op, curve in curves.items():
+        mine = curve[curve.method == "student"].sort_values("per_class")
+        first, last = mine.iloc[0], mine.iloc[-1]
+        said.append(f"{first.value:.0f} of {last.value:.0f} % under {spoken.kind(op)}")
+    few = f"{first.per_class:.0f} labelled picture{'' if first.per_class == 1 else 's'} per class"
+    return f"With {few} the student's probe has {listed(said)}"
+
+
+def finding(counted: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFrame]) -> str:
+    """From how many labels on the student's probe leads the baseline with all of them, in a
+    sentence.
+
+    Args:
+        counted: `table` by operator, with the seed of each training.
+        scores: `known_operator` of the same operators.
+    """
+    clauses = []
+    for op, labelled in counted.items():
+        mine = labelled[labelled.method == "student"]
+        baseline = scores[op][scores[op].method == "baseline"]
+        won, lost = [], []
+        for pictures, rows in mine.groupby("per_class"):
+            found = statistics.compare(pd.concat([rows, baseline]), "student", "baseline")
+            if found["verdict"] != "not decided":
+                (won if found["verdict"] == "holds" else lost).append(f"{pictures:.0f}")
+        under = f"under {spoken.kind(op)}"
+        said = [f"leads with {listed(won)}"] if won else []
+        said += [f"trails with {listed(lost)}"] if lost else []
+        clauses.append(f"{under} it {listed(said)}" if said else f"{under} nothing is decided")
+    return (
+        "Against the baseline with all labels, by labelled pictures per class of the student's "
+        + (f"probe: {'; '.join(clauses)}.")
+    )
 
 
 def per_class(percent: float, pictures: int = 126_689, classes: int = 100) -> int:

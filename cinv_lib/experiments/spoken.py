@@ -25,6 +25,16 @@ def at(op: str, severity: float) -> str:
     return f"{100 * severity:.4g} % missing" if kind(op) == "masks" else f"σ {severity:g}"
 
 
+def title(op: str) -> str:
+    """An operator with its one severity, for a panel; a range without it.
+
+    >>> title("mask:0.9"), title("noise:0.1..0.3")
+    ('masks, 90 % missing', 'noise')
+    """
+    low, high = parse(op).bounds if kind(op) != op else (0.0, 1.0)
+    return f"{kind(op)}, {at(op, high)}" if low == high else kind(op)
+
+
 def names(ops: Iterable[str]) -> dict[str, str]:
     """Each operator's kind where that tells them apart, with its severity where it does not.
 

@@ -1,5 +1,6 @@
 """Figures of dots with their 95 % intervals over trainings: scores, leads, start and target."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,6 +42,18 @@ def key(fig: Figure, ax: Axes, *, verdicts: bool = False, quoted: bool = False) 
         ax.plot([], [], "D", ms=5, mfc="white", mec=GREY, label="the paper")
     if ax.get_legend_handles_labels()[0]:
         fig.legend(loc="outside lower right", ncols=4, fontsize=8, frameon=False)
+
+
+def line_names(ax: Axes, ends: Mapping[str, tuple[float, str]], gap: float) -> None:
+    """Names of lines at the right of the axes, at the height of their ends, at least `gap` apart.
+
+    ends: name -> (height, colour).
+    """
+    below = -math.inf
+    for name, (value, ink) in sorted(ends.items(), key=lambda end: end[1][0]):
+        below = max(value, below + gap)
+        look = {"color": ink, "fontsize": 9, "va": "center"}
+        ax.annotate(name, (1.02, below), xycoords=("axes fraction", "data"), **look)
 
 
 def _hollow_row(ax: Axes, x: float, y: float) -> None:

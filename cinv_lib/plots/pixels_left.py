@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from cinv_lib.experiments.spoken import kind
 from cinv_lib.operators.basic import parse
-from cinv_lib.plots.dots import GREY, headed, key, panelled
+from cinv_lib.plots.dots import GREY, headed, key, line_names, panelled
 from cinv_lib.plots.style import OKABE_ITO, colour
 
 
@@ -141,13 +141,10 @@ def score_curves(
         _shaded(ax, at, [low <= s <= high for s in table.index], "trained on", OKABE_ITO["sky"])
         if ax is axes[-1]:
             k = at.index(max(at)) if kind(op) == "masks" else at.index(min(at))
-            ends = table.iloc[k].sort_values()
-            gap = 0.06 * (np.ptp(table.to_numpy()) or 1.0)
-            below = -math.inf
-            for method, value in ends.items():
-                below = max(value, below + gap)
-                ink = colour(method, list(table).index(method))
-                ax.annotate(names.get(method, method), (1.02, below), color=ink, fontsize=9,
-                            va="center", xycoords=("axes fraction", "data"))  # fmt: skip
+            ends = {
+                names.get(method, method): (table[method].iloc[k], colour(method, place))
+                for place, method in enumerate(table)
+            }
+            line_names(ax, ends, gap=0.06 * (float(np.ptp(table.to_numpy())) or 1.0))
     axes[0].set_ylabel(ylabel)
     return headed(fig, title)
