@@ -111,14 +111,11 @@ def finding(counted: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFra
             found = statistics.compare(pd.concat([rows, baseline]), "student", "baseline")
             if found["verdict"] != "not decided":
                 (won if found["verdict"] == "holds" else lost).append(f"{pictures:.0f}")
-        under = f"under {spoken.kind(op)}"
         said = [f"leads with {listed(won)}"] if won else []
         said += [f"trails with {listed(lost)}"] if lost else []
-        clauses.append(f"{under} it {listed(said)}" if said else f"{under} nothing is decided")
-    return (
-        "Against the baseline with all labels, by labelled pictures per class of the student's "
-        + (f"probe: {'; '.join(clauses)}.")
-    )
+        under, verbs = spoken.kind(op), listed(said or ["is decided with no number of"])
+        clauses.append(f"under {under} the student's probe {verbs} labelled pictures per class")
+    return f"Against the baseline with all labels: {'; '.join(clauses)}."
 
 
 def per_class(percent: float, pictures: int = 126_689, classes: int = 100) -> int:

@@ -100,6 +100,29 @@ def finding(tables: Mapping[str, pd.DataFrame], trainings: int, side: int) -> st
     return joined(*clauses, *([f"both guess {listed(guess)}"] if guess else []), long=True)
 
 
+def headline(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 08's figure: at how many severities that decide the student leads."""
+    said = []
+    for op, table in tables.items():
+        won, every = int((table.verdict[table.decides] == "holds").sum()), int(table.decides.sum())
+        said.append(f"{won} of {every} severities under {spoken.kind(op)}")
+    return f"Beyond what it was trained on, the student leads at {listed(said)}"
+
+
+def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of a figure of accuracies: where CLIP and the student stand on clean pictures, and
+    at the hardest severity. curves: rows by severity, columns by method, for each operator."""
+    clean = next(iter(curves.values())).iloc[0]
+    last = [
+        f"{curve.student.iloc[-1]:.0f} % under the hardest {spoken.kind(op)}"
+        for op, curve in curves.items()
+    ]
+    return (
+        f"CLIP names {clean.clip_zero_shot:.0f} % of clean pictures and the student "
+        f"{clean.student:.0f} %; the student names {listed(last)}"
+    )
+
+
 def _tally(verdicts: pd.Series, trainings: int) -> str:
     won, lost = (int((verdicts == word).sum()) for word in ("holds", "does not hold"))
     every, left = count(len(verdicts), "severity", "severities"), len(verdicts) - won - lost
