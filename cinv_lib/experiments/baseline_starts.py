@@ -81,6 +81,27 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
     return joined(*clauses, last, long=True)
 
 
+def headline(scores: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 07's figure: what the student and the baselines name."""
+    names, said = spoken.names(scores), []
+    for op, table in scores.items():
+        top1 = table.groupby("method").top1.mean()
+        each = ", ".join(f"{top1[method]:.0f}" for method in METHODS if method != "student")
+        said.append(f"{each} and {top1.student:.0f} % under {names[op]}")
+    return f"From all classes, 100 classes and R: {listed(said)}"
+
+
+def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of a figure over severities: both baselines at the mildest and the hardest of them.
+    curves: rows by severity, columns by method, for each operator."""
+    said = []
+    for op, curve in curves.items():
+        ahead = curve.baseline - curve.baseline100
+        ends = ahead.index[0], ahead.index[-1]
+        said += [f"{ahead[s]:+.1f} points with {spoken.at(op, s)}" for s in ends]
+    return f"The full start minus the narrow one: {listed(said)}"
+
+
 @dataclass(frozen=True)
 class Scored:
     """Where a baseline is scored.
