@@ -85,13 +85,16 @@ def headline(curves: Mapping[str, pd.DataFrame]) -> str:
     Args:
         curves: columns method, per_class and value, by operator.
     """
-    said = []
+    few, every = [], []
     for op, curve in curves.items():
         mine = curve[curve.method == "student"].sort_values("per_class")
-        first, last = mine.iloc[0], mine.iloc[-1]
-        said.append(f"{first.value:.0f} of {last.value:.0f} % under {spoken.kind(op)}")
-    few = f"{first.per_class:.0f} labelled picture{'' if first.per_class == 1 else 's'} per class"
-    return f"With {few} the student's probe has {listed(said)}"
+        few.append(f"{mine.value.iloc[0]:.0f} % under {spoken.kind(op)}")
+        every.append(f"{mine.value.iloc[-1]:.0f} %")
+    first, last = mine.per_class.iloc[0], mine.per_class.iloc[-1]
+    return (
+        f"The student's probe names {listed(few)} with {first:.0f} labelled per class, and "
+        f"{listed(every)} with {last:.0f}"
+    )
 
 
 def finding(counted: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFrame]) -> str:

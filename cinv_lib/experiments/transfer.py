@@ -73,6 +73,19 @@ def finding(leads: Mapping[str, pd.DataFrame], trainings: int) -> str:
     return joined(*clauses, last, long=True)
 
 
+def headline(leads: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 09's figure: the student's largest and smallest lead."""
+    said = []
+    for op, table in leads.items():
+        ordered = table.difference.astype(float).sort_values()
+        ends = [NAMES.get(name, name) for name in (ordered.index[-1], ordered.index[0])]
+        said.append(
+            f"{ordered.iloc[-1]:+.0f} ({ends[0]}) to {ordered.iloc[0]:+.0f} ({ends[1]}) under "
+            f"{spoken.kind(op)}"
+        )
+    return f"Student minus baseline goes from {listed(said)}".replace("-", "−")
+
+
 def _none(n: int) -> str:
     return count(n) if n else "none"
 

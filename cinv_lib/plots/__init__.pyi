@@ -10,6 +10,7 @@ from .curves import training_curves as training_curves
 from .dots import lead_dots as lead_dots
 from .dots import score_dots as score_dots
 from .dots import start_by_target as start_by_target
+from .dots import unsaid_leads as unsaid_leads
 from .labels import label_curves as label_curves
 from .limit import limit_curves as limit_curves
 from .limit import split_bars as split_bars

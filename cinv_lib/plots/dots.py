@@ -83,7 +83,7 @@ def score_dots(
     rows = list(dict.fromkeys(name for frame in panels.values() for name in frame.row))
     methods = list(dict.fromkeys(m for frame in panels.values() for m in frame.method))
     share = max(len(frame) for frame in panels.values()) / len(rows)
-    fig, axes = panelled(len(panels), 1.2 + 0.17 * len(rows) * (1 + share), sharey=True)
+    fig, axes = panelled(len(panels), 1.3 + 0.2 * len(rows) * (1 + share), sharey=True)
     many = share > 1
     for ax, (name, frame) in zip(axes, panels.items(), strict=True):
         for row in frame.itertuples():
@@ -97,7 +97,7 @@ def score_dots(
             ax.text(at, place, f"{row.value:.1f}", ha=side, color=ink, **SMALL)
         for row in () if quoted is None or name not in quoted else quoted[name].itertuples():
             if row.row in rows:
-                _hollow_row(ax, row.value, rows.index(row.row) + (0.0 if many else 0.26))
+                _hollow_row(ax, row.value, rows.index(row.row) + (0.0 if many else 0.36))
         ax.set(title=name, xlabel=xlabel, xlim=(-4, 104), yticks=range(len(rows)))
         ax.set_yticklabels(rows, fontsize=9)
         ax.grid(axis="x", alpha=0.3)
@@ -147,6 +147,22 @@ def lead_dots(
         ax.title.set_fontsize(9)
     key(fig, axes[0], verdicts=True, quoted=bool(quoted))
     return headed(fig, title)
+
+
+def unsaid_leads(leads: pd.DataFrame) -> Figure:
+    """Leads with their intervals and a fine grid, without numbers or a title: the reader writes the
+    sentence (lesson 09). Columns difference and half_width, rows by name."""
+    fig = Figure(figsize=(5.4, 0.9 + 0.35 * len(leads)), layout="constrained")
+    ax = tidied(fig.subplots())
+    places, ink = range(len(leads)), OKABE_ITO["blue"]
+    ax.errorbar(leads.difference, places, xerr=leads.half_width, fmt="o", capsize=3, color=ink)
+    ax.axvline(0, color="black", lw=0.8)
+    ends = math.ceil((leads.difference.abs() + leads.half_width).max()) + 1
+    ax.set_xticks(range(-ends, ends + 1), minor=True)
+    ax.grid(axis="x", which="both", alpha=0.3)
+    ax.set(xlabel="student minus baseline (points)", xlim=(-ends, ends))
+    ax.set(yticks=places, yticklabels=list(leads.index), ylim=(len(leads) - 0.5, -0.5))
+    return fig
 
 
 def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, str]) -> Figure:

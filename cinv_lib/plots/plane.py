@@ -34,7 +34,7 @@ def probe_plane(
     ):
         ink, (x, y) = OKABE_ITO[COLOURS[label]], point.tolist()
         ax.plot(x, y, MARKERS[label], color=ink, ms=7)
-        said = f"{first:+.0f}, {second:+.0f}".replace("-", "−")
+        said = f"{first:+.1f}, {second:+.1f}".replace("-", "−")
         ax.annotate(said, (x, y), xytext=(7, 3), textcoords="offset points", fontsize=9, color=ink)
     a, b = (weights[0] - weights[1]).tolist()
     ax.axline((0, 0), (b, -a), color="black", lw=1, ls="--")
