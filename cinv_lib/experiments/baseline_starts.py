@@ -83,12 +83,16 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
 
 def headline(scores: Mapping[str, pd.DataFrame]) -> str:
     """The title of lesson 07's figure: what the student and the baselines name."""
-    names, said = spoken.names(scores), []
+    names, labels_reach, embeddings_reach = spoken.names(scores), [], []
     for op, table in scores.items():
         top1 = table.groupby("method").top1.mean()
-        each = ", ".join(f"{top1[method]:.0f}" for method in METHODS if method != "student")
-        said.append(f"{each} and {top1.student:.0f} % under {names[op]}")
-    return f"From all classes, 100 classes and R: {listed(said)}"
+        told = [f"{top1[m]:.0f}" for m in CELLS if CELLS[m][1] == "labels" and m in top1]
+        labels_reach.append(f"{listed(told)} % under {names[op]}")
+        embeddings_reach.append(f"{top1.student:.0f} %")
+    return (
+        f"Labels reach {listed(labels_reach)}, by where they start; R's embeddings, from R, "
+        f"{listed(embeddings_reach)}"
+    )
 
 
 def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
@@ -99,7 +103,7 @@ def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
         ahead = curve.baseline - curve.baseline100
         ends = ahead.index[0], ahead.index[-1]
         said += [f"{ahead[s]:+.1f} points with {spoken.at(op, s)}" for s in ends]
-    return f"The full start minus the narrow one: {listed(said)}"
+    return f"The full start minus the narrow one: {listed(said)}".replace("-", "−")
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ from tqdm.auto import tqdm
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
-from cinv_lib.evaluation.statistics import compare
+from cinv_lib.evaluation.statistics import compare, estimate
 from cinv_lib.experiments import spoken
 from cinv_lib.experiments.base import AskedInWords, Task
+from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
@@ -76,6 +78,68 @@ def finding(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
         f"the student gives it to {listed(named)}",
         *lead_by_place("the student", "the baseline", leads, trainings),
     )
+
+
+METHODS = labels("baseline", "student", "zero_shot")  # what a table shows
+SHOWN = labels("clip", "student", "baseline", clip="CLIP R, intact pictures")  # what dots show
+
+
+def panels(
+    scores: Mapping[str, pd.DataFrame], places: Mapping[str, int], of_R: Mapping[str, float]
+) -> dict[str, pd.DataFrame]:
+    """By pair, what `plots.score_dots` draws of R, student and baseline on the twins.
+
+    Args:
+        scores: the table by operator, at one severity of each.
+        places: by label, R's place of that class among all.
+        of_R: by label, the share of clean twins, in percent, to which R gives it.
+    """
+    found = {}
+    for op, table in scores.items():
+        rows = []
+        for label, place in sorted(places.items(), key=lambda pair: pair[1]):
+            row = f"{label}\n(R's place: {place})"
+            rows.append((row, "clip", SHOWN["clip"], of_R[label], math.nan))
+            mine = table[(table.pictures == "twin") & (table.label == label)]
+            for method in [*SHOWN][1:]:
+                value = estimate(mine[mine.method == method])
+                rows.append((row, method, SHOWN[method], *value))
+        frame = pd.DataFrame(rows, columns=["row", "method", "label", "value", "error"])
+        found[f"{spoken.kind(op)}, {spoken.at(op, table.severity.iloc[0])}"] = frame
+    return found
+
+
+def headline(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
+    """The title of lesson 10's figure; as in `finding`."""
+    said = []
+    for op, table in scores.items():
+        top1 = table[table.pictures == "twin"].groupby("method").top1.mean()
+        said.append(f"{top1.student:.0f} and {top1.baseline:.0f} % under {spoken.kind(op)}")
+    return (
+        f"R itself takes {agrees:.0f} % of the unseen pictures for our twins; student and baseline "
+        f"{listed(said)}"
+    )
+
+
+def leads(scores: pd.DataFrame, op: str) -> pd.DataFrame:
+    """The student's lead on the twins by severity, as `statistics.leads` has it, of all pairs
+    together; `guess` where student and baseline name at most 10 % of the stand-ins' own pictures.
+    """
+    two = scores[scores.method.isin(["student", "baseline"])]
+    keys = ["method", "severity", "seed", "realisation"]
+    twins = two[two.pictures == "twin"].groupby(keys).top1.mean().reset_index()
+    table = statistics.leads(twins, "student", "baseline")
+    own = two[two.pictures == "own"].groupby(["severity", "method"]).top1.mean()
+    return table.assign(guess=own.groupby("severity").max() <= 10)
+
+
+def headline_of_leads(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The title of the figure over severities: the lead where it is easiest and hardest."""
+    said = []
+    for op, table in tables.items():
+        first, last = table.difference.iloc[0], table.difference.iloc[-1]
+        said.append(f"from {first:+.1f} to {last:+.1f} points under {spoken.kind(op)}")
+    return f"The lead on unseen classes goes {listed(said)}".replace("-", "−")
 
 
 def stand_in(

@@ -105,8 +105,8 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> str:
     said = []
     for op, table in tables.items():
         won, every = int((table.verdict[table.decides] == "holds").sum()), int(table.decides.sum())
-        said.append(f"{won} of {every} severities under {spoken.kind(op)}")
-    return f"Beyond what it was trained on, the student leads at {listed(said)}"
+        said.append(f"{won} of {every} under {spoken.kind(op)}")
+    return f"Of severities beyond the range that decide, the student leads at {listed(said)}"
 
 
 def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
@@ -130,11 +130,11 @@ def _tally(verdicts: pd.Series, trainings: int) -> str:
         return "no severity decides"
     if not won + lost:
         decide = "decides" if trainings == 1 else "decide"
-        return f"{count(trainings, 'training')} {decide} at none of {every}"
+        return f"{count(trainings, 'training')} {decide} at none of the {every} that count"
     verbs = {"leads": won, "trails": lost}
     said = listed(f"{verb} at {count(n)}" for verb, n in verbs.items() if n)
-    rest = f", {count(left)} not decided" if left else ""
-    return f"the student {said} of {every}{rest}"
+    rest = f", and {count(left)} {'is' if left == 1 else 'are'} not decided" if left else ""
+    return f"the student {said} of the {every} that count{rest}"
 
 
 def mean_lead(

@@ -18,7 +18,9 @@ SMALL = {"fontsize": 8, "va": "center"}
 
 def headed(fig: Figure, title: str) -> Figure:
     """The figure, with a title that says its finding."""
-    lines = textwrap.fill(title, int(11.5 * fig.get_figwidth()))
+    lines = textwrap.fill(
+        title.replace(" %", "\N{NO-BREAK SPACE}%"), int(11.5 * fig.get_figwidth())
+    )
     fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return fig
 
@@ -190,9 +192,8 @@ def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, st
                 ax.annotate(f"{value:.1f}", (place, value), color=ink, fontsize=8, **text)
             for place in set(range(len(starts))) - set(places):
                 nearest = min(range(len(places)), key=lambda k: abs(places[k] - place))
-                white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-                look = {"color": ink, "ha": "center", "va": "center", "bbox": white}
-                ax.text(place, mine.value.iloc[nearest], "?", fontsize=11, **look)
+                look = {"color": ink, "ha": "center", "va": "center", "fontsize": 11}
+                ax.text(place - 0.1, mine.value.iloc[nearest], "?", **look)
         ax.set_xticks(range(len(starts)), [start.replace(" ", "\n", 1) for start in starts])
         ax.set(xlim=(-0.4, len(starts) - 0.55), title=panel, xlabel="where the training starts")
         ax.title.set_fontsize(9)
