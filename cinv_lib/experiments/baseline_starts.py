@@ -65,7 +65,7 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
         start, target = led("baseline_from_R", "baseline"), led("student", "baseline_from_R")
         return joined(
             *lead_by_place("R's start", "the supervised start", start, trainings),
-            *lead_by_place("R's embeddings", "the labels", target, trainings),
+            *lead_by_place("the target of R's embeddings", "the labels", target, trainings),
             long=True,
         )
     starts = led("baseline", "baseline100")

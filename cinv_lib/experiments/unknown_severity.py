@@ -125,16 +125,23 @@ def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
 
 def _tally(verdicts: pd.Series, trainings: int) -> str:
     won, lost = (int((verdicts == word).sum()) for word in ("holds", "does not hold"))
-    every, left = count(len(verdicts), "severity", "severities"), len(verdicts) - won - lost
-    if verdicts.empty:
+    every, left = len(verdicts), len(verdicts) - won - lost
+    if not every:
         return "no severity decides"
+    those = (
+        "the one severity that counts"
+        if every == 1
+        else f"the {count(every)} severities that count"
+    )
     if not won + lost:
         decide = "decides" if trainings == 1 else "decide"
-        return f"{count(trainings, 'training')} {decide} at none of the {every} that count"
+        return f"{count(trainings, 'training')} {decide} at none of {those}"
+    if every == 1:
+        return f"the student {'leads' if won else 'trails'} at {those}"
     verbs = {"leads": won, "trails": lost}
     said = listed(f"{verb} at {count(n)}" for verb, n in verbs.items() if n)
-    rest = f", and {count(left)} {'is' if left == 1 else 'are'} not decided" if left else ""
-    return f"the student {said} of the {every} that count{rest}"
+    rest = f" ({count(left)} {'is' if left == 1 else 'are'} not decided)" if left else ""
+    return f"the student {said} of {those}{rest}"
 
 
 def mean_lead(
