@@ -28,7 +28,7 @@ def headed(fig: Figure, title: str) -> Figure:
 def panelled(panels: int, height: float, **shared: Any) -> tuple[Figure, Sequence[Axes]]:
     """A figure as wide as a page with panels side by side, without frames and with faint lines."""
     fig = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = fig.subplots(1, panels, squeeze=False, **shared)[0]
+    axes = list(fig.subplots(1, panels, squeeze=False, **shared)[0])
     for ax in axes:
         tidied(ax)
     return fig, axes
