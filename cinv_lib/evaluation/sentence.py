@@ -1,7 +1,7 @@
 """A measured difference in words. The verb comes from its interval over trainings alone."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -86,12 +86,58 @@ def _undecided(trainings: int) -> str:
     return f"{count(trainings, 'training')} {'does' if trainings == 1 else 'do'} not decide"
 
 
-def sentence(*clauses: str) -> str:
-    """Clauses as one sentence, with a capital and a full stop.
+def sentence(*clauses: str, long: bool = False) -> str:
+    """Clauses as one sentence, with a capital and a full stop; between two `long` ones is a comma.
 
     >>> sentence("on masks the student leads", "on noise it trails", "on blur it leads")
     'On masks the student leads, on noise it trails, and on blur it leads.'
     """
     *first, last = clauses
-    text = ", ".join(first) + (f"{',' if len(first) > 1 else ''} and " if first else "") + last
+    text = (
+        ", ".join(first) + (f"{',' if long or len(first) > 1 else ''} and " if first else "") + last
+    )
     return f"{text[0].upper()}{text[1:]}."
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words with commas and an "and".
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = words
+    return ", ".join(first) + (" and " if first else "") + last
+
+
+def lead_by_place(
+    who: str, whom: str, rows: Mapping[str, tuple[float, float]], trainings: int
+) -> list[str]:
+    """`who` against `whom` at several places, as clauses: where it leads, where it trails, and
+    where the trainings do not decide.
+
+    Args:
+        rows: place -> (`who` minus `whom` in points, the half-width of its 95 % interval).
+
+    >>> found = {"under masks": (5.2, 9.2), "under noise": (8.0, 1.0), "under blur": (7.6, 0.6)}
+    >>> for clause in lead_by_place("the student", "the baseline", found, 3):
+    ...     print(clause)
+    the student leads the baseline by 8.0 points under noise and 7.6 points under blur
+    three trainings do not decide between them under masks (5.2 ± 9.2 points)
+    >>> lead_by_place("S", "R", {"on faces": (1.0, math.nan)}, 1)
+    ['one training does not decide between S and R on faces (1.0 points)']
+    """
+    clauses = []
+    for verb, sign in (("leads", 1), ("trails", -1)):
+        by = [f"{points(v)} {place}" for place, (v, half) in rows.items() if sign * v > half]
+        if by:
+            both = f"{who} {verb} {whom}" if not clauses else f"{verb} it"
+            clauses.append(f"{both} by {listed(by)}")
+    left = [
+        f"{place} ({value:.1f}{'' if math.isnan(half) else f' ± {half:.1f}'} points)"
+        for place, (value, half) in rows.items()
+        if not abs(value) > half
+    ]
+    if left:
+        both = "them" if clauses else f"{who} and {whom}"
+        clauses.append(f"{_undecided(trainings)} between {both} {listed(left)}")
+    return clauses

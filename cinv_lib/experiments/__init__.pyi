@@ -11,6 +11,7 @@ from . import label_shift as label_shift
 from . import loss_bias as loss_bias
 from . import methods as methods
 from . import pixels as pixels
+from . import spoken as spoken
 from . import transfer as transfer
 from . import unknown_severity as unknown_severity
 from .ablation import Ablation as Ablation

@@ -3,14 +3,16 @@
 Table 13.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 from jaxtyping import Int64
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
-from cinv_lib.evaluation import probe
+from cinv_lib.evaluation import probe, statistics
+from cinv_lib.evaluation.sentence import listed
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 
@@ -75,6 +77,48 @@ def table(
 def _chosen(train: Pictures, share: float, seed: int) -> Int64[Tensor, " M"] | None:
     """The pictures whose labels may be used; None for all."""
     return None if share == 1 else train.fraction(share, seed)
+
+
+def headline(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 06's figure over labels: what the student's probe has with the fewest.
+
+    Args:
+        curves: columns method, per_class and value, by operator.
+    """
+    few, every = [], []
+    for op, curve in curves.items():
+        mine = curve[curve.method == "student"].sort_values("per_class")
+        few.append(f"{mine.value.iloc[0]:.0f} % under {spoken.kind(op)}")
+        every.append(f"{mine.value.iloc[-1]:.0f} %")
+    first, last = mine.per_class.iloc[0], mine.per_class.iloc[-1]
+    return (
+        f"The student's probe names {listed(few)} with {first:.0f} labelled per class, and "
+        f"{listed(every)} with {last:.0f}"
+    )
+
+
+def finding(counted: Mapping[str, pd.DataFrame], scores: Mapping[str, pd.DataFrame]) -> str:
+    """From how many labels on the student's probe leads the baseline with all of them, in a
+    sentence.
+
+    Args:
+        counted: `table` by operator, with the seed of each training.
+        scores: `known_operator` of the same operators.
+    """
+    clauses = []
+    for op, labelled in counted.items():
+        mine = labelled[labelled.method == "student"]
+        baseline = scores[op][scores[op].method == "baseline"]
+        won, lost = [], []
+        for pictures, rows in mine.groupby("per_class"):
+            found = statistics.compare(pd.concat([rows, baseline]), "student", "baseline")
+            if found["verdict"] != "not decided":
+                (won if found["verdict"] == "holds" else lost).append(f"{pictures:.0f}")
+        said = [f"leads with {listed(won)}"] if won else []
+        said += [f"trails with {listed(lost)}"] if lost else []
+        under, verbs = spoken.kind(op), listed(said or ["is decided with no number of"])
+        clauses.append(f"under {under} the student's probe {verbs} labelled pictures per class")
+    return f"Against the baseline with all labels: {'; '.join(clauses)}."
 
 
 def per_class(percent: float, pictures: int = 126_689, classes: int = 100) -> int:

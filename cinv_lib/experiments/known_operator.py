@@ -4,6 +4,7 @@ one go.
 Each encoder embeds a corrupted picture once, for all the heads that want it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,9 +15,12 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.scores import evaluate_heads
-from cinv_lib.experiments import few_labels
+from cinv_lib.evaluation.sentence import lead_by_place, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.evaluation.statistics import compare, estimate
+from cinv_lib.experiments import few_labels, spoken
 from cinv_lib.experiments.base import AskedInWords, Task
-from cinv_lib.experiments.methods import full
+from cinv_lib.experiments.methods import full, labels
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
@@ -30,6 +34,58 @@ METHODS = full(
     "clean_classifier",
     "zero_shot",
 )
+
+
+SHOWN = ("clip", "baseline", "student", "zero_shot")  # of METHODS, in the figure of lesson 06
+
+
+def versus(
+    scores: Mapping[str, pd.DataFrame], better: str, worse: str, who: str, whom: str
+) -> list[str]:
+    """Where one method leads the other, trails it, and is not decided, in clauses.
+
+    Args:
+        scores: `known_operator` by operator, with the seed of each training.
+        who, whom: what the two are called.
+    """
+    names, leads = spoken.names(scores), {}
+    for op, rows in scores.items():
+        found = compare(rows, better, worse)
+        leads[f"under {names[op]}"] = found["difference"], found["half_width"]
+    trainings = max(rows.seed.nunique() for rows in scores.values())
+    return lead_by_place(who, whom, leads, trainings)
+
+
+def finding(scores: Mapping[str, pd.DataFrame]) -> str:
+    """What lesson 06 found, in a sentence: the student against the baseline, and its words."""
+    names = spoken.names(scores)
+    top1 = {op: estimate(rows[rows.method == "zero_shot"])[0] for op, rows in scores.items()}
+    words = listed(f"{value:.1f} % under {names[op]}" for op, value in top1.items())
+    clauses = versus(scores, "student", "baseline", "the student", "the baseline")
+    last = f"in words, without any label, the student names {words}"
+    return joined(*clauses, last, long=True)
+
+
+def headline(frame: pd.DataFrame) -> str:
+    """The title of lesson 06's figure, of a frame with operator, method and value."""
+    value = frame.set_index(["method", "operator"]).value
+
+    def span(method: str) -> str:
+        low, high = value[method].min(), value[method].max()
+        return f"{low:.0f} to {high:.0f} %"
+
+    return (
+        f"Asked in words, without any label, the student names {span('zero_shot')} of the ruined "
+        f"pictures; a probe on CLIP itself {span('clip')}"
+    )
+
+
+def panels(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of a frame with operator, method and value as `plots.score_dots` wants them: of SHOWN,
+    by operator."""
+    frame = frame[frame.method.isin(SHOWN)]
+    frame = frame.assign(row=[labels(method)[method] for method in frame.method])
+    return {spoken.title(op): frame[frame.operator == op] for op in dict.fromkeys(frame.operator)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,10 @@ one the other has understood more than one that says "umbrella".
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,8 +21,14 @@ from tqdm.auto import tqdm
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import lead_by_place, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.evaluation.statistics import compare, estimate
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.base import AskedInWords, Task
+from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
@@ -38,6 +46,100 @@ def errors(scores: Float[Tensor, "pairs realisations"]) -> tuple[float, float]:
         return means.std().item() / math.sqrt(len(means)) if len(means) > 1 else math.nan
 
     return error(scores.mean(dim=0)), error(scores.mean(dim=1))
+
+
+def lead(scores: pd.DataFrame, better: str = "student", worse: str = "baseline") -> dict[str, Any]:
+    """`better` minus `worse` on the twins in `scores`, as `statistics.compare` has it. All
+    trainings share the few pairs, so the interval has the variance over pairs in it too.
+    """
+    twins = scores[scores.pictures == "twin"]
+    by_pair = twins.pivot_table(index="label", columns="method", values="top1")
+    ahead = by_pair[better] - by_pair[worse]
+    return compare(twins, better, worse, choice=float(ahead.sem()), units=len(ahead))
+
+
+def finding(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
+    """What lesson 10 found, in a sentence: how often R itself, the student and the baseline give a
+    twin its stand-in's label.
+
+    Args:
+        scores: the table by operator, at one severity of each.
+        agrees: the share of clean twins, in percent, to which R gives that label.
+    """
+    names, leads, named = spoken.names(scores), {}, []
+    for op, rows in scores.items():
+        found = lead(rows)
+        leads[f"under {names[op]}"] = found["difference"], found["half_width"]
+        mine = rows[(rows.pictures == "twin") & (rows.method == "student")]
+        named.append(f"{mine.top1.mean():.0f} % under {names[op]}")
+    trainings = max(rows.seed.nunique() for rows in scores.values())
+    return joined(
+        f"R itself gives {agrees:.0f} % of the twins the label that people chose",
+        f"the student gives it to {listed(named)}",
+        *lead_by_place("the student", "the baseline", leads, trainings),
+    )
+
+
+METHODS = labels("baseline", "student", "zero_shot")  # what a table shows
+SHOWN = labels("clip", "student", "baseline", clip="CLIP R, intact pictures")  # what dots show
+
+
+def panels(
+    scores: Mapping[str, pd.DataFrame], places: Mapping[str, int], of_R: Mapping[str, float]
+) -> dict[str, pd.DataFrame]:
+    """By pair, what `plots.score_dots` draws of R, student and baseline on the twins.
+
+    Args:
+        scores: the table by operator, at one severity of each.
+        places: by label, R's place of that class among all.
+        of_R: by label, the share of clean twins, in percent, to which R gives it.
+    """
+    found = {}
+    for op, table in scores.items():
+        rows = []
+        for label, place in sorted(places.items(), key=lambda pair: pair[1]):
+            row = f"{label}\n(R's place: {place})"
+            rows.append((row, "clip", SHOWN["clip"], of_R[label], math.nan))
+            mine = table[(table.pictures == "twin") & (table.label == label)]
+            for method in [*SHOWN][1:]:
+                value = estimate(mine[mine.method == method])
+                rows.append((row, method, SHOWN[method], *value))
+        frame = pd.DataFrame(rows, columns=["row", "method", "label", "value", "error"])
+        found[f"{spoken.kind(op)}, {spoken.at(op, table.severity.iloc[0])}"] = frame
+    return found
+
+
+def headline(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
+    """The title of lesson 10's figure; as in `finding`."""
+    said = []
+    for op, table in scores.items():
+        top1 = table[table.pictures == "twin"].groupby("method").top1.mean()
+        said.append(f"{top1.student:.0f} and {top1.baseline:.0f} % under {spoken.kind(op)}")
+    return (
+        f"R itself takes {agrees:.0f} % of the unseen pictures for our twins; student and baseline "
+        f"{listed(said)}"
+    )
+
+
+def leads(scores: pd.DataFrame, op: str) -> pd.DataFrame:
+    """The student's lead on the twins by severity, as `statistics.leads` has it, of all pairs
+    together; `guess` where student and baseline name at most 10 % of the stand-ins' own pictures.
+    """
+    two = scores[scores.method.isin(["student", "baseline"])]
+    keys = ["method", "severity", "seed", "realisation"]
+    twins = two[two.pictures == "twin"].groupby(keys).top1.mean().reset_index()
+    table = statistics.leads(twins, "student", "baseline")
+    own = two[two.pictures == "own"].groupby(["severity", "method"]).top1.mean()
+    return table.assign(guess=own.groupby("severity").max() <= 10)
+
+
+def headline_of_leads(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The title of the figure over severities: the lead where it is easiest and hardest."""
+    said = []
+    for op, table in tables.items():
+        first, last = table.difference.iloc[0], table.difference.iloc[-1]
+        said.append(f"from {first:+.1f} to {last:+.1f} points under {spoken.kind(op)}")
+    return f"The lead on unseen classes goes {listed(said)}".replace("-", "−")
 
 
 def stand_in(

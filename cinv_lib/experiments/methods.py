@@ -17,8 +17,8 @@ class Method:
 
 METHODS = {
     "clip": Method("CLIP R, probe", "CLIP R, probe trained on corrupted pictures", "black"),
-    "clip_clean": Method("CLIP R, clean probe", "CLIP R, probe trained on clean pictures"),
-    "clip_zero_shot": Method("CLIP R, in words", "CLIP R, asked in words"),
+    "clip_clean": Method("CLIP R, clean probe", "CLIP R, probe trained on clean pictures", "black"),
+    "clip_zero_shot": Method("CLIP R, in words", "CLIP R, asked in words", "black"),
     "resnet": Method("supervised tower, probe", "Supervised tower, probe", "orange"),
     "baseline": Method("baseline", "Supervised baseline, end to end", "vermilion"),
     "student": Method("student S", "Student S, probe on all labels", "blue"),

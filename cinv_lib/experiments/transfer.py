@@ -15,6 +15,9 @@ from cinv_lib import data, evaluation
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import ProbeRecipe, features, fit
+from cinv_lib.evaluation.sentence import count, lead_by_place, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
@@ -33,8 +36,58 @@ THE_PAPERS = {  # the paper's sets themselves
     "covid": "COVID X-ray",
     "imagenet100b": "ImageNet-100B",
 }
+NAMES = {  # what is asked on each of our sets, in words
+    "stickers-100b": "other pictographs",
+    "stickers-kinds": "the kind of pictograph",
+    "stickers-scenes": "kind and photograph",
+    "stickers-places": "the photograph behind",
+    "digits": "digits",
+    "faces": "faces",
+}
 PerClass = tuple[int | None, int | None]  # pictures; None for all
 COLUMNS = ["dataset", "method", "realisation", "top1", "top5", "auc"]
+
+
+def finding(leads: Mapping[str, pd.DataFrame], trainings: int) -> str:
+    """What lesson 09 found, in a sentence: who leads where no label of the training asked, and on
+    how many sets.
+
+    Args:
+        leads: student minus baseline by operator, rows by set: difference, half_width, verdict.
+    """
+    names = spoken.names(leads)
+    sets = next(iter(leads.values())).index
+    asked = "stickers-places" if "stickers-places" in sets else sets[0]
+    rows = {f"under {names[op]}": table.loc[asked] for op, table in leads.items()}
+    pairs = {place: (float(r.difference), float(r.half_width)) for place, r in rows.items()}
+    clauses = lead_by_place("the student", "the baseline", pairs, trainings)
+    clauses[0] = f"asked for {NAMES.get(asked, asked)}, {clauses[0]}"
+    won, lost = (
+        {op: int((table.verdict == word).sum()) for op, table in leads.items()}
+        for word in ("holds", "does not hold")
+    )
+    ahead = listed(f"{_none(n)} under {names[op]}" for op, n in won.items())
+    behind = listed(f"{_none(n)} under {names[op]}" for op, n in lost.items())
+    behind = behind if any(lost.values()) else "none"
+    last = f"of {count(len(sets), 'set')} the student leads on {ahead}, and trails on {behind}"
+    return joined(*clauses, last, long=True)
+
+
+def headline(leads: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 09's figure: the student's largest and smallest lead."""
+    said = []
+    for op, table in leads.items():
+        ordered = table.difference.astype(float).sort_values()
+        ends = [NAMES.get(name, name) for name in (ordered.index[-1], ordered.index[0])]
+        said.append(
+            f"{ordered.iloc[-1]:+.0f} ({ends[0]}) to {ordered.iloc[0]:+.0f} ({ends[1]}) under "
+            f"{spoken.kind(op)}"
+        )
+    return f"Student minus baseline goes from {listed(said)}".replace("-", "−")
+
+
+def _none(n: int) -> str:
+    return count(n) if n else "none"
 
 
 @dataclass(frozen=True, kw_only=True)

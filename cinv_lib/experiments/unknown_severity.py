@@ -3,7 +3,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,7 +15,11 @@ from torch import Tensor
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.sentence import count, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
@@ -56,6 +60,88 @@ def same_pixels(p: float, side: int, other: int) -> float:
     0.51
     """
     return 1 - (1 - p) * side**2 / other**2
+
+
+def leads(scores: pd.DataFrame, op: str) -> pd.DataFrame:
+    """The student's lead over the baseline at each severity: difference, half_width and verdict as
+    in `statistics.leads`; where ("below", "within" or "beyond" the range of `op`); guess, whether
+    the better of the two names at most 10 %; decides, whether it may decide who is more robust:
+    beyond the range, where nobody guesses and the better one names a point less than its worst
+    within the range.
+    """
+    low, high = parse(op).bounds
+    table = statistics.leads(scores, "student", "baseline")
+    two = scores[scores.method.isin(["student", "baseline"])]
+    best = two.groupby(["severity", "method"]).top1.mean().groupby("severity").max()
+    where = ["below" if s < low else "beyond" if s > high else "within" for s in table.index]
+    table = table.assign(where=where, guess=best <= 10)
+    worst = best[table["where"] == "within"].min()
+    decides = (table["where"] == "beyond") & ~table.guess & (best <= worst - 1)
+    return table.assign(decides=decides)
+
+
+def finding(tables: Mapping[str, pd.DataFrame], trainings: int, side: int) -> str:
+    """What lesson 08 found, in a sentence: at how many of the severities beyond the range that
+    decide the student leads, and where all guess.
+
+    Args:
+        tables: `leads` by operator.
+        side: the width of the pictures in pixels.
+    """
+    clauses, guess = [], []
+    for op, table in tables.items():
+        verdicts = table.verdict[table.decides]
+        clauses.append(f"beyond the range of {spoken.kind(op)} {_tally(verdicts, trainings)}")
+        if table.guess.any():
+            easiest = table.index[table.guess].min()
+            pixels = side**2 - int(side**2 * easiest)
+            masks = spoken.kind(op) == "masks"
+            guess.append(f"with {pixels:,} pixels left" if masks else f"at σ {easiest:g}")
+    return joined(*clauses, *([f"both guess {listed(guess)}"] if guess else []), long=True)
+
+
+def headline(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 08's figure: at how many severities that decide the student leads."""
+    said = []
+    for op, table in tables.items():
+        won, every = int((table.verdict[table.decides] == "holds").sum()), int(table.decides.sum())
+        said.append(f"{won} of {every} under {spoken.kind(op)}")
+    return f"Of severities beyond the range that decide, the student leads at {listed(said)}"
+
+
+def title_of_scores(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of a figure of accuracies: where CLIP and the student stand on clean pictures, and
+    at the hardest severity. curves: rows by severity, columns by method, for each operator."""
+    clean = next(iter(curves.values())).iloc[0]
+    last = [
+        f"{curve.student.iloc[-1]:.0f} % under the hardest {spoken.kind(op)}"
+        for op, curve in curves.items()
+    ]
+    return (
+        f"CLIP names {clean.clip_zero_shot:.0f} % of clean pictures and the student "
+        f"{clean.student:.0f} %; the student names {listed(last)}"
+    )
+
+
+def _tally(verdicts: pd.Series, trainings: int) -> str:
+    won, lost = (int((verdicts == word).sum()) for word in ("holds", "does not hold"))
+    every, left = len(verdicts), len(verdicts) - won - lost
+    if not every:
+        return "no severity decides"
+    those = (
+        "the one severity that counts"
+        if every == 1
+        else f"the {count(every)} severities that count"
+    )
+    if not won + lost:
+        decide = "decides" if trainings == 1 else "decide"
+        return f"{count(trainings, 'training')} {decide} at none of {those}"
+    if every == 1:
+        return f"the student {'leads' if won else 'trails'} at {those}"
+    verbs = {"leads": won, "trails": lost}
+    said = listed(f"{verb} at {count(n)}" for verb, n in verbs.items() if n)
+    rest = f" ({count(left)} {'is' if left == 1 else 'are'} not decided)" if left else ""
+    return f"the student {said} of {those}{rest}"
 
 
 def mean_lead(

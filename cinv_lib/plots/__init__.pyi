@@ -8,6 +8,11 @@ from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
 from .leads import lead_rows as lead_rows
+from .dots import lead_dots as lead_dots
+from .dots import score_dots as score_dots
+from .dots import start_by_target as start_by_target
+from .dots import unsaid_leads as unsaid_leads
+from .labels import label_curves as label_curves
 from .limit import limit_curves as limit_curves
 from .limit import split_bars as split_bars
 from .own import asked_bars as asked_bars
@@ -19,6 +24,9 @@ from .pictures import top3 as top3
 from .restored import captioned as captioned
 from .scores import score_bars as score_bars
 from .scores import score_lines as score_lines
+from .pixels_left import lead_curves as lead_curves
+from .pixels_left import score_curves as score_curves
+from .plane import probe_plane as probe_plane
 from .style import CYCLE as CYCLE
 from .style import METHOD_COLOURS as METHOD_COLOURS
 from .style import OKABE_ITO as OKABE_ITO

@@ -37,6 +37,7 @@ METHOD_COLOURS = {key: method.colour for key, method in METHODS.items() if metho
     "student S": "blue",
     "student S, in words": "blue",
     "baseline_imagenet100": "orange",
+    "baseline100": "orange",
     "st": "blue",
     "ss": "sky",
     "sb": "green",

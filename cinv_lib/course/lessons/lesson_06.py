@@ -420,9 +420,8 @@ EXERCISES = (TOP_K, SHARE, ZERO_SHOT, STANDARD_ERROR)
 PREDICTIONS = (
     Prediction(
         "6.A",
-        "With 90 % of the pixels missing, who recognises most pictures? (`student_10`: its probe has "
-        "a tenth of the labels; `clean_classifier`: R's clean probe; `zero_shot`: asked in words.)",
-        options=tuple(METHODS),
+        "With 90 % of the pixels missing, who recognises most pictures?",
+        options=tuple(METHODS.values()),
     ),
     Prediction(
         "6.B",
@@ -433,7 +432,7 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.C",
-        "One labelled picture a class, 90 % of the pixels missing: what top-1 does the student's "
+        "One labelled picture per class, 90 % of the pixels missing: what top-1 does the student's "
         "probe reach, in percent?",
         tolerance=8.0,
         digits=0,

@@ -307,7 +307,127 @@ CHOICE = Exercise(
     "the baseline the first rate that trains.",
 )
 
-EXERCISES = (STEP, EXCHANGE, CHOICE)
+
+# -- 7.4 ---------------------------------------------------------------------------------------
+MEASUREMENTS = ("again", "R with labels", "100 classes")
+SAYS = {
+    "again": "more seeds of the same two trainings: both hypotheses expect the same lead, so this "
+    "narrows the interval and tells neither from the other",
+    "R with labels": "R's weights with the baseline's labels: only the start has changed, so it is "
+    "ahead by the whole lead where the start makes it, and by 0 where the target does",
+    "100 classes": "the weights of 100 classes with labels: if the target makes the lead, no start "
+    'matters and it is at 0; if R\'s start does, nothing is said of a third start ("?")',
+}
+
+
+def leads_in_points(generator: torch.Generator) -> list[Case]:
+    """Leads of a student over a baseline, in points."""
+    drawn = (2 + 10 * torch.rand(3, generator=generator)).tolist()
+    return [Case(f"a lead of {lead:.1f} points", (round(lead, 1),)) for lead in drawn]
+
+
+def my_plan(lead):
+    return {
+        "again": (lead, lead),
+        "R with labels": (lead, 0),
+        "100 classes": ("?", 0),
+        "decides": "R with labels",
+    }
+
+
+def judge_plan(got, lead):
+    """What is wrong with a plan: an expectation, with its reason, or the choice."""
+    if not isinstance(got, dict) or set(got) != {*MEASUREMENTS, "decides"}:
+        names = ", ".join(map(repr, (*MEASUREMENTS, "decides")))
+        return f"it gave {got!r}; expected a dict with {names}"
+    expected = my_plan(lead)
+    for name in MEASUREMENTS:
+        if not isinstance(got[name], tuple | list) or len(got[name]) != 2:
+            return f"{name!r}: {got[name]!r}; expected a pair, (if the start, if the target)"
+        for value, right in zip(got[name], expected[name], strict=True):
+            if value != right:
+                return f"{name!r}: {SAYS[name]}"
+    if got["decides"] != expected["decides"]:
+        return f"{got['decides']!r} does not decide; {SAYS.get(got['decides'], 'name one of the three')}"
+    return None
+
+
+def _plan(lead, **changes):
+    return my_plan(lead) | {name.replace("_", " "): one for name, one in changes.items()}
+
+
+PLAN = Exercise(
+    id="7.4",
+    title="start or target: what would decide?",
+    minutes=20,
+    difficulty=3,
+    stub="""
+    def my_plan(lead):
+        # The student (start: R, target: R's embeddings) leads the baseline (start: all classes,
+        # target: labels) by so many points. Hypothesis 1: the start makes all of it; hypothesis 2:
+        # the target does. For three measurements, each minus the baseline's score: what it gives
+        # under 1, and under 2; "?" where the hypothesis does not say. And the one that decides.
+        return {
+            "again": (TODO, TODO),  # the student once more, with five more seeds of both
+            "R with labels": (TODO, TODO),  # start: R, target: labels
+            "100 classes": (TODO, TODO),  # start: the 100 classes, target: labels
+            "decides": TODO,  # the name of one of the three
+        }
+    """,
+    reference=my_plan,
+    cases=leads_in_points,
+    judge=judge_plan,
+    wrong=(
+        Wrong(
+            lambda lead: _plan(lead, decides="again"),
+            "you choose more seeds. They make the interval of the lead narrower, but both hypotheses "
+            "expect that same lead: a precise number that fits both decides nothing.",
+        ),
+        Wrong(
+            lambda lead: _plan(lead, decides="100 classes"),
+            "you choose the narrow start, as the paper did. It can show that starts matter, and it "
+            "says nothing of R's start: whatever it gives fits the first hypothesis.",
+        ),
+        Wrong(
+            lambda lead: my_plan(lead) | {"R with labels": (0, lead)},
+            "the two hypotheses are exchanged at R with labels: it has R's start, so it is ahead by "
+            "the whole lead if the start makes it.",
+        ),
+        Wrong(
+            lambda lead: my_plan(lead) | {"100 classes": (-lead, 0)},
+            "you expect the narrow start to be behind by the lead. The first hypothesis is about R's "
+            'start alone; how much worse a third start is it does not say: "?".',
+        ),
+        Wrong(
+            lambda lead: my_plan(lead) | {"100 classes": (0, 0)},
+            "you expect 0 from the narrow start under both. If the start makes the lead, starts "
+            'differ, and nothing says that these two are equal: "?".',
+        ),
+        Wrong(
+            lambda lead: my_plan(lead) | {"again": (lead, 0)},
+            "more seeds change neither start nor target: under both hypotheses the student is ahead "
+            "by its lead.",
+        ),
+    ),
+    alternative=lambda lead: {
+        name: [*pair] if isinstance(pair, tuple) else pair for name, pair in my_plan(lead).items()
+    },
+    hints=(
+        "For each measurement: which of start and target differs from the baseline's, and which is "
+        "the same?",
+        "A measurement decides where the two hypotheses expect different numbers of it, and both "
+        "expect one.",
+        "`\"R with labels\": (lead, 0)`: R's start is there, R's target is not.",
+    ),
+    solution=my_plan,
+    why="Only one measurement changes one thing. R with labels has the student's start and the "
+    "baseline's target, so it lies at the student's score if the start makes the lead, and at the "
+    "baseline's if the target does; in between it says how much of the lead each makes. The common "
+    "wrong turn is to repeat what was measured until it is precise: a narrow interval around a number "
+    "that both explanations expect.",
+)
+
+EXERCISES = (STEP, EXCHANGE, CHOICE, PLAN)
 
 PREDICTIONS = (
     Prediction(

@@ -1,10 +1,13 @@
 """Exercises of lesson 09: transfer."""
 
+import re
+
+import pandas as pd
 import torch
 
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.evaluation import metrics
-from cinv_lib.experiments.transfer import STANDS_FOR
+from cinv_lib.experiments.transfer import NAMES, STANDS_FOR
 
 
 # -- 9.1 ---------------------------------------------------------------------------------------
@@ -312,14 +315,137 @@ LEAKED = Exercise(
     "duplicates only.",
 )
 
-EXERCISES = (NEW_HEAD, AUC, LEAKED)
+
+# -- 9.4 ---------------------------------------------------------------------------------------
+# Invented, so that each verb is needed once. The figure of the lesson shows these, without numbers.
+ELSEWHERE = pd.DataFrame(
+    {
+        "difference": [6.0, -2.0, -4.5],
+        "half_width": [1.5, 3.0, 1.5],
+        "verdict": ["holds", "not decided", "does not hold"],
+    },
+    index=["birds", "cars", "leaves"],
+)
+OFF = 0.8  # points: how well a number can be read off the figure
+VERBS = {
+    "not decided": r"not decide|undecided|no verdict|cannot tell|leaves? open",
+    "holds": r"\blead|ahead|\bbeats?\b|better",
+    "does not hold": r"\btrail|behind|\bloses?\b|worse",
+}
+ASKED = {
+    "holds": "the whole interval is right of 0: the student leads there",
+    "does not hold": "the whole interval is left of 0: the student trails there",
+    "not decided": "its interval has 0 in it: whatever the dot says, five trainings do not decide",
+}
+
+
+def one_figure(generator: torch.Generator) -> list[Case]:
+    """The figure is one."""
+    return [Case("the figure", ())]
+
+
+def judge_sentence(got):
+    """What is wrong with a sentence about ELSEWHERE: a set that it leaves out, a verb, a number."""
+    if not isinstance(got, str):
+        return f"it is a {type(got).__name__}, expected a sentence in quotes"
+    clauses = re.split(r"[,;:.](?!\d)", got.replace("−", "-").lower())
+    for name, row in ELSEWHERE.iterrows():
+        mine = next((clause for clause in clauses if name in clause), None)
+        if mine is None:
+            return f"it says nothing of {name}, or not in a clause of its own (set off by commas)"
+        verbs = [verdict for verdict, words in VERBS.items() if re.search(words, mine)]
+        if not verbs or verbs[0] != row.verdict:  # "does not decide who leads" is no lead
+            return f"{name}: {ASKED[row.verdict]}"
+        numbers = [abs(float(n)) for n in re.findall(r"\d+(?:\.\d+)?", mine)]
+        if not numbers:
+            return f"{name}: no number of points"
+        if abs(numbers[0] - abs(row.difference)) > OFF:
+            return f"{name}: {numbers[0]:g} points is not where the dot is"
+        if row.verdict == "not decided" and (
+            len(numbers) < 2 or abs(numbers[1] - row.half_width) > OFF
+        ):
+            return f"{name}: where nothing is decided, say how wide the interval is (a ± b points)"
+    return None
+
+
+def _said(birds="leads by 6.0 points", cars="", leaves="trails by 4.5 points"):
+    cars = cars or "five trainings do not decide (-2.0 ± 3.0 points)"
+    return f"On birds the student {birds}, on cars {cars}, and on leaves the student {leaves}."
+
+
+INTERPRET = Exercise(
+    id="9.4",
+    title="a figure without its sentence",
+    minutes=15,
+    difficulty=2,
+    stub="""
+    # One sentence with a clause for each set, set off by commas: who leads or trails whom, and by
+    # how many points; where the trainings do not decide, say so, with the difference ± half-width.
+    my_sentence = TODO
+    """,
+    reference=_said,
+    cases=one_figure,
+    judge=judge_sentence,
+    wrong=(
+        Wrong(
+            lambda: _said(cars="the student trails by 2.0 points"),
+            "your verb for cars follows the dot. Its interval has 0 in it, so another five trainings "
+            "might put the student ahead: they do not decide.",
+        ),
+        Wrong(
+            lambda: _said(cars="the student is level with the baseline (-2.0 ± 3.0 points)"),
+            "on cars nothing is decided, which is not the same as level: the interval allows 5 points "
+            "behind.",
+        ),
+        Wrong(
+            lambda: _said(leaves="leads by 4.5 points"),
+            "the sign: the axis is student minus baseline, and leaves lie left of 0.",
+        ),
+        Wrong(
+            lambda: _said(birds="leads by 1.5 points"),
+            "1.5 is the half-width of the interval of birds; by how much the student leads is where "
+            "the dot is.",
+        ),
+        Wrong(
+            lambda: _said(birds="leads by 7.5 points"),
+            "you read the right end of the interval of birds; the difference is its middle, the dot.",
+        ),
+        Wrong(
+            lambda: (
+                "On birds the student leads by 6.0 points, and on leaves it trails by 4.5 points."
+            ),
+            "cars are left out. A set on which nothing was decided belongs into the sentence, or the "
+            "reader takes two results of three for all.",
+        ),
+    ),
+    alternative=lambda: (
+        "The student is ahead of the baseline on birds by 6 points, behind it on leaves by 4.5, and "
+        "the case of cars is undecided (2 ± 3 points)."
+    ),
+    hints=(
+        "For each set, first look whether its interval has 0 in it; the dot comes after that.",
+        "All right of 0: leads. All left of 0: trails. 0 within: the trainings do not decide.",
+        'Begin with "On birds the student leads by 6 points, on cars five trainings do not decide ...".',
+    ),
+    solution="""
+    my_sentence = (
+        "On birds the student leads the baseline by 6.0 points, on cars five trainings do not "
+        "decide (-2.0 ± 3.0 points), and on leaves the student trails by 4.5 points."
+    )
+    """,
+    why="The verb follows from the interval alone, the number from the dot. Of a set that is not decided "
+    "both are said, the difference and its interval, because a reader may know more trainings. The "
+    "common wrong turn is to let the dot choose the verb.",
+)
+
+EXERCISES = (NEW_HEAD, AUC, LEAKED, INTERPRET)
 
 PREDICTIONS = (
     Prediction(
         "9.A",
         "Masks, a new probe for each set. On which set does the student lead the baseline by most? "
         "(In the paper: ImageNet-100B, by 12.6 points.)",
-        options=tuple(STANDS_FOR),
+        options=tuple(NAMES[name] for name in STANDS_FOR),
     ),
     Prediction(
         "9.B",

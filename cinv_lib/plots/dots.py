@@ -1,0 +1,204 @@
+"""Figures of dots with their 95 % intervals over trainings: scores, leads, start and target."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cinv_lib.plots.style import OKABE_ITO, colour, tidied
+
+WIDTH = 7.84  # inches: the width of a page
+GREY = "#666666"
+SMALL = {"fontsize": 8, "va": "center"}
+
+
+def headed(fig: Figure, title: str) -> Figure:
+    """The figure, with a title that says its finding."""
+    lines = textwrap.fill(
+        title.replace(" %", "\N{NO-BREAK SPACE}%"), int(11.5 * fig.get_figwidth())
+    )
+    fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return fig
+
+
+def panelled(panels: int, height: float, **shared: Any) -> tuple[Figure, Sequence[Axes]]:
+    """A figure as wide as a page with panels side by side, without frames and with faint lines."""
+    fig = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = list(fig.subplots(1, panels, squeeze=False, **shared)[0])
+    for ax in axes:
+        tidied(ax)
+    return fig, axes
+
+
+def key(fig: Figure, ax: Axes, *, verdicts: bool = False, quoted: bool = False) -> None:
+    """A legend below the axes of what filled, hollow and square marks mean."""
+    blue = OKABE_ITO["blue"]
+    if verdicts:
+        ax.plot([], [], "o", ms=5, color=blue, label="decided by its interval")
+        ax.plot([], [], "o", ms=5, mfc="white", mec=blue, label="not decided")
+    if quoted:
+        ax.plot([], [], "D", ms=5, mfc="white", mec=GREY, label="the paper")
+    if ax.get_legend_handles_labels()[0]:
+        fig.legend(loc="outside lower right", ncols=4, fontsize=8, frameon=False)
+
+
+def line_names(ax: Axes, ends: Mapping[str, tuple[float, str]], gap: float) -> None:
+    """Names of lines at the right of the axes, at the height of their ends, at least `gap` apart.
+
+    ends: name -> (height, colour).
+    """
+    below = -math.inf
+    for name, (value, ink) in sorted(ends.items(), key=lambda end: end[1][0]):
+        below = max(value, below + gap)
+        look = {"color": ink, "fontsize": 9, "va": "center"}
+        ax.annotate(name, (1.02, below), xycoords=("axes fraction", "data"), **look)
+
+
+def _hollow_row(ax: Axes, x: float, y: float) -> None:
+    ax.plot(x, y, "D", ms=5, mfc="white", mec=GREY, mew=1, zorder=1)
+
+
+def _signed(value: float, half_width: float) -> str:
+    said = f"{value:+.1f}" if pd.isna(half_width) else f"{value:+.1f} ± {half_width:.1f}"
+    return said.replace("-", "−")
+
+
+def score_dots(
+    panels: Mapping[str, pd.DataFrame],
+    *,
+    title: str,
+    quoted: Mapping[str, pd.DataFrame] | None = None,
+    xlabel: str = "top-1 accuracy (%)",
+) -> Figure:
+    """Scores with their intervals, a row for each name (lessons 06 and 10).
+
+    Args:
+        panels: by the name of the panel, columns `row` (what the row is called), `method` (a key,
+            for the colour), `value` and `error` (half-width, NaN where there is none). Where
+            several methods share a row they lie one below the other, and `label` names them.
+        quoted: the paper's, likewise, as hollow diamonds.
+    """
+    rows = list(dict.fromkeys(name for frame in panels.values() for name in frame.row))
+    methods = list(dict.fromkeys(m for frame in panels.values() for m in frame.method))
+    share = max(len(frame) for frame in panels.values()) / len(rows)
+    fig, axes = panelled(len(panels), 1.3 + 0.2 * len(rows) * (1 + share), sharey=True)
+    many = share > 1
+    for ax, (name, frame) in zip(axes, panels.items(), strict=True):
+        for row in frame.itertuples():
+            step = (methods.index(row.method) - (len(methods) - 1) / 2) * 0.24 if many else 0.0
+            place, half = rows.index(row.row) + step, 0 if pd.isna(row.error) else row.error
+            ink = colour(row.method, methods.index(row.method))
+            ax.errorbar(row.value, place, xerr=half, fmt="o", ms=5, color=ink, capsize=2)
+            right = row.value + half < 72
+            at = row.value + (half + 3 if right else -half - 3)
+            side = "left" if right else "right"
+            ax.text(at, place, f"{row.value:.1f}", ha=side, color=ink, **SMALL)
+        for row in () if quoted is None or name not in quoted else quoted[name].itertuples():
+            if row.row in rows:
+                _hollow_row(ax, row.value, rows.index(row.row) + (0.0 if many else 0.36))
+        ax.set(title=name, xlabel=xlabel, xlim=(-4, 104), yticks=range(len(rows)))
+        ax.set_yticklabels(rows, fontsize=9)
+        ax.grid(axis="x", alpha=0.3)
+        ax.title.set_fontsize(9)
+    axes[0].set_ylim(len(rows) - 0.45, -0.55)
+    if many:
+        named = {r.method: r.label for frame in panels.values() for r in frame.itertuples()}
+        for k, method in enumerate(methods):
+            axes[0].plot([], [], "o", ms=5, color=colour(method, k), label=named[method])
+    key(fig, axes[0], quoted=bool(quoted))
+    return headed(fig, title)
+
+
+def lead_dots(
+    panels: Mapping[str, pd.DataFrame],
+    *,
+    title: str,
+    quoted: Mapping[str, pd.Series] | None = None,
+    xlabel: str = "student minus baseline (points)",
+) -> Figure:
+    """Leads with their intervals, a row for each name: filled where the interval decides (lesson
+    09).
+
+    Args:
+        panels: by the name of the panel, rows with `difference`, `half_width` and `verdict`, all
+            with the same index, which names the rows.
+        quoted: the paper's leads by panel and by the same index, as hollow diamonds.
+    """
+    rows = list(next(iter(panels.values())).index)
+    fig, axes = panelled(len(panels), 1.2 + 0.36 * len(rows), sharey=True, sharex=True)
+    for ax, (name, frame) in zip(axes, panels.items(), strict=True):
+        for place, row in enumerate(frame.itertuples()):
+            ink = OKABE_ITO["blue"]
+            decided = row.verdict in ("holds", "does not hold")
+            half = 0 if pd.isna(row.half_width) else row.half_width
+            look = {"color": ink, "mfc": ink if decided else "white", "capsize": 2}
+            ax.errorbar(row.difference, place, xerr=half, fmt="o", ms=5, **look)
+            said = _signed(row.difference, row.half_width)
+            ink = "black" if decided else GREY
+            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), color=ink, **SMALL)
+        for place, value in enumerate(quoted[name].reindex(rows) if quoted else ()):
+            _hollow_row(ax, value, place + 0.28)
+        ax.axvline(0, color="black", lw=0.8)
+        ax.set(title=name, xlabel=xlabel, yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.6))
+        ax.set_yticklabels(rows, fontsize=9)
+        ax.grid(axis="x", alpha=0.3)
+        ax.title.set_fontsize(9)
+    key(fig, axes[0], verdicts=True, quoted=bool(quoted))
+    return headed(fig, title)
+
+
+def unsaid_leads(leads: pd.DataFrame) -> Figure:
+    """Leads with their intervals and a fine grid, without numbers or a title: the reader writes the
+    sentence (lesson 09). Columns difference and half_width, rows by name."""
+    fig = Figure(figsize=(5.4, 0.9 + 0.35 * len(leads)), layout="constrained")
+    ax = tidied(fig.subplots())
+    places, ink = range(len(leads)), OKABE_ITO["blue"]
+    ax.errorbar(leads.difference, places, xerr=leads.half_width, fmt="o", capsize=3, color=ink)
+    ax.axvline(0, color="black", lw=0.8)
+    ends = math.ceil((leads.difference.abs() + leads.half_width).max()) + 1
+    ax.set_xticks(range(-ends, ends + 1), minor=True)
+    ax.grid(axis="x", which="both", alpha=0.3)
+    ax.set(xlabel="student minus baseline (points)", xlim=(-ends, ends))
+    ax.set(yticks=places, yticklabels=list(leads.index), ylim=(len(leads) - 0.5, -0.5))
+    return fig
+
+
+def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, str]) -> Figure:
+    """Scores by the weights that a training starts from, a line for each target (lesson 07).
+
+    Args:
+        cells: columns panel, start, target, value and error (half-width). A start that a target
+            was not trained from has a question mark.
+        colours: target -> a method's key, whose colour the line takes.
+    """
+    starts = list(dict.fromkeys(cells.start))
+    panels = list(dict.fromkeys(cells.panel))
+    fig, axes = panelled(len(panels), 3.4, sharey=True)
+    for ax, panel in zip(axes, panels, strict=True):
+        for target, method in colours.items():
+            mine = cells[(cells.panel == panel) & (cells.target == target)].set_index("start")
+            if mine.empty:
+                continue
+            mine = mine.loc[[start for start in starts if start in mine.index]]
+            places, ink = [starts.index(start) for start in mine.index], colour(method)
+            ax.errorbar(places, mine.value, mine.error.fillna(0), fmt="o-", color=ink, capsize=3)
+            rises = mine.value.iloc[-1] >= mine.value.iloc[0]
+            for place, value in zip(places, mine.value, strict=True):
+                text = {"xytext": (6, -11 if rises else 5), "textcoords": "offset points"}
+                ax.annotate(f"{value:.1f}", (place, value), color=ink, fontsize=8, **text)
+            for place in set(range(len(starts))) - set(places):
+                nearest = min(range(len(places)), key=lambda k: abs(places[k] - place))
+                look = {"color": ink, "ha": "center", "va": "center", "fontsize": 11}
+                ax.text(place - 0.1, mine.value.iloc[nearest], "?", **look)
+        ax.set_xticks(range(len(starts)), [start.replace(" ", "\n", 1) for start in starts])
+        ax.set(xlim=(-0.4, len(starts) - 0.55), title=panel, xlabel="where the training starts")
+        ax.title.set_fontsize(9)
+    for line, (target, method) in enumerate(colours.items()):
+        corner = {"transform": axes[0].transAxes, "ha": "right", "fontsize": 9}
+        axes[0].text(0.99, 0.03 + 0.08 * line, f"target: {target}", color=colour(method), **corner)
+    axes[0].set_ylabel("top-1 accuracy (%)")
+    return headed(fig, title)

@@ -1,0 +1,118 @@
+"""Figures of dots and of curves over pixels left: what they draw is read back from their axes."""
+
+import doctest
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from cinv_lib import plots
+from cinv_lib.experiments import unknown_severity
+from cinv_lib.plots import pixels_left
+
+
+def leads(differences, half_width=1.0):
+    frame = pd.DataFrame({"difference": differences, "half_width": half_width})
+    frame["verdict"] = np.where(frame.difference > half_width, "holds", "not decided")
+    return frame
+
+
+def texts(fig):
+    return [text.get_text() for ax in fig.axes for text in ax.texts]
+
+
+def test_dots_have_the_colour_of_their_method_and_their_value():
+    rows = [("CLIP R", "clip", 5.0, np.nan), ("student S", "student", 80.0, 2.0)]
+    frame = pd.DataFrame(rows, columns=["row", "method", "value", "error"])
+    theirs = pd.DataFrame({"row": ["student S", "none of ours"], "value": [70.0, 1.0]})
+    fig = plots.score_dots({"masks": frame}, title="a finding", quoted={"masks": theirs})
+    (ax,) = fig.axes
+    assert fig.get_suptitle() == "a finding" and ax.get_title() == "masks"
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["CLIP R", "student S"]
+    dots = {c[0].get_xdata()[0]: to_hex(c[0].get_color()) for c in ax.containers}
+    assert dots == {5.0: plots.colour("clip"), 80.0: plots.colour("student").lower()}
+    assert texts(fig) == ["5.0", "80.0"]
+    hollow = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
+    assert [line.get_xdata()[0] for line in hollow] == [70.0]
+
+
+def test_leads_are_filled_where_their_interval_decides():
+    frame = leads([5.0, 0.5]).set_axis(["a", "b"])
+    fig = plots.lead_dots({"masks": frame, "noise": frame}, title="t")
+    for ax in fig.axes:
+        inks = [container[0].get_markerfacecolor() for container in ax.containers]
+        assert to_hex(inks[0]) == plots.colour("student").lower() and inks[1] == "white"
+    assert texts(fig) == ["+5.0 ± 1.0", "+0.5 ± 1.0"] * 2
+
+
+def test_one_training_has_no_interval_to_print():
+    fig = plots.lead_dots({"masks": leads([5.0], np.nan).set_axis(["a"])}, title="t")
+    assert texts(fig) == ["+5.0"]
+
+
+def test_a_start_that_nobody_trained_has_a_question_mark():
+    rows = [("masks", "100", "labels", 60.0, 1.0), ("masks", "R", "embeddings", 80.0, np.nan)]
+    cells = pd.DataFrame(rows, columns=["panel", "start", "target", "value", "error"])
+    colours = {"labels": "baseline", "embeddings": "student"}
+    fig = plots.start_by_target(cells, title="t", colours=colours)
+    assert texts(fig).count("?") == 2
+    assert {"target: labels", "target: embeddings"} < set(texts(fig))
+
+
+def test_the_readers_figure_says_nothing():
+    fig = plots.unsaid_leads(leads([5.0, -2.0]).set_axis(["birds", "cars"]))
+    assert not texts(fig) and not fig.get_suptitle()
+
+
+def test_severities_of_masks_are_pixels_left_on_a_logarithmic_axis():
+    assert doctest.testmod(pixels_left).failed == 0
+    severities = [0.0, 0.5, 0.95, 0.96, 0.99]
+    masks = leads([5.0, 4.0, 3.0, 0.5, 0.1]).set_axis(severities)
+    masks["guess"] = [False] * 4 + [True]
+    noise = leads([5.0, 4.0, 3.0]).set_axis([0.1, 0.3, 0.5]).assign(guess=False)
+    panels = {"mask:0.5..0.95": masks, "noise:0.1..0.3": noise}
+    fig = plots.lead_curves(panels, 64, title="t", quoted={"noise:0.1..0.3": noise.difference})
+    first, second = fig.axes
+    assert first.get_xscale() == "log" and second.get_xscale() == "linear"
+    line = first.containers[0][0]
+    assert line.get_xdata().tolist() == [4096, 2048, 205, 164, 41]
+    assert second.xaxis_inverted(), "the hardest is at the left in both"
+    assert texts(fig) == ["trained on", "both\nguess", "trained on"]
+    trained, guess = first.patches[:2]
+    assert guess.get_x() + guess.get_width() == pytest.approx((41 * 164) ** 0.5)
+    assert trained.get_x() == pytest.approx((164 * 205) ** 0.5)
+
+
+def test_curves_have_their_names_at_their_ends_and_apart():
+    curve = pd.DataFrame({"student": [80.0, 20.0], "baseline": [79.0, 21.0]}, index=[0.5, 0.99])
+    fig = plots.score_curves(
+        {"mask:0.5..0.95": curve}, 64, title="t", names=unknown_severity.METHODS
+    )
+    names = [text for text in fig.axes[0].texts if text.get_text() != "trained on"]
+    assert [text.get_text() for text in names] == ["baseline", "student S"]
+    assert names[1].xy[1] - names[0].xy[1] >= 3.5
+    assert to_hex(names[1].get_color()) == plots.colour("student").lower()
+
+
+def test_label_curves_have_levels_and_intervals():
+    rows = [
+        ("student", 1.0, 30.0, 2.0),
+        ("student", 20.0, 80.0, np.nan),
+        ("zero_shot", 0.0, 85.0, 1.0),
+    ]
+    frame = pd.DataFrame(rows, columns=["method", "per_class", "value", "error"])
+    theirs = pd.DataFrame({"per_class": [127], "value": [77.0]})
+    names = {"student": "probe", "zero_shot": "words"}
+    fig = plots.label_curves({"masks": frame}, title="t", names=names, quoted={"masks": theirs})
+    (ax,) = fig.axes
+    assert texts(fig) == ["probe", "words"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "20", "127"]
+
+
+def test_the_plane_shows_every_score():
+    points = torch.tensor([[1.0, 3.0], [4.0, 1.0]])
+    rows = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
+    fig = plots.probe_plane(points, torch.tensor([0, 1]), rows, ("arrow", "star"), title="t")
+    assert {"+2.0, −2.0", "−3.0, +3.0"} < set(texts(fig))
