@@ -62,6 +62,10 @@ LIBRARY = library("cinv_lib", "data_prep")
 TRAINING = {number for number, name in NAMES.items() if tagged(f"notebooks/{name}.ipynb", "training")}
 LESSONS = wanted(setting("lessons", "all"), of_profile(PROFILE, NAMES))
 PLAN = plan()
+if PROFILE in ("imagenet100", "stl10") and workflow.is_main_process:  # what it costs, beforehand
+    asked = f"{PROFILE} --seeds {SEEDS} --gpus {len(GPUS.split()) or 1} --lessons".split()
+    asked += [name[:2] for name in LESSONS]
+    subprocess.run([sys.executable, "-m", "cinv_lib.lab.bill", *asked])
 
 
 def before(name: str) -> list[str]:
@@ -90,8 +94,9 @@ def share(wildcards, threads):
 
 # Nothing is taken from the recorded run: a course that was run has trained its students. A kernel has
 # ten minutes to start: the machine may be busy, or its lid closed. Large pages that are not handed
-# back save a training on a CPU an eighth of its time (glibc reads this, others ignore it). Its own
-# GPU for each job, where several are named: the first that no other job has locked.
+# back save a training on a CPU an eighth of its time (glibc reads this, others ignore it). Where
+# GPUs are named a job takes the first that no other job has locked; jobs beyond their number share
+# them evenly.
 MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"
 # The lock is the open file's: it is free once the job and all that it started have ended, even
 # killed. (macOS has no command `flock`.)
@@ -99,10 +104,10 @@ LOCK = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 SET_UP = """
         export GLIBC_TUNABLES=${{GLIBC_TUNABLES:-{MALLOC}}}
         export CINV_RECORDED=0 OMP_NUM_THREADS={params.cores} MKL_NUM_THREADS={params.cores}
-        for gpu in {GPUS}; do
-            exec 9>{RUN:q}/.gpu-${{gpu//\\//-}}.lock
-            if python -c '{LOCK}' 2>/dev/null; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi
-        done
+        for turn in {{1..99}}; do for gpu in {GPUS}; do
+            exec 9>{RUN:q}/.gpu-${{gpu//\\//-}}.$turn.lock
+            if python -c '{LOCK}' 2>/dev/null; then export CUDA_VISIBLE_DEVICES=$gpu; break 2; fi
+        done; done
 """
 
 

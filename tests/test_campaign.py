@@ -107,3 +107,17 @@ def test_a_line_that_a_kill_cut_short_is_tried_again(tmp_path):
     assert ledger.has("kill", "a") and not ledger.has("kill", "b")
     assert not Ledger(file, 1).has("kill", "a")
     assert len(file.read_text().splitlines()) == 1
+
+
+def test_clocks_alone_make_no_other_result(tmp_path):
+    """Whichever table holds a training's history: another speed is the same result, another loss
+    is not."""
+    from tests.campaign import results
+
+    for name in ("history.csv", "own_training.csv"):
+        found = []
+        for loss, speed in ((1.5, 100), (1.5, 90), (1.6, 90)):
+            (tmp_path / name).write_text(f"step,loss,images_per_s\n0,{loss},{speed}\n")
+            found.append(results.finished(tmp_path)[name])
+        assert found[0] == found[1] != found[2]
+        (tmp_path / name).unlink()

@@ -254,6 +254,19 @@ def test_each_job_has_a_gpu_of_its_own(course):
     assert sorted(ran) == ["05 stickers 1", f"{STUDENT} 7", "baseline 7", "scores 7"]
 
 
+def test_more_jobs_than_gpus_share_them_evenly(course):
+    wait = "import time; time.sleep(6); "
+    names = ["00_start", "01_operators", "02_loss", "03_weights"]
+    for name in names:
+        code = wait + (
+            'import os; _ = open("../ran", "a").write(os.environ["CUDA_VISIBLE_DEVICES"] + "\\n")'
+        )
+        write(course, name, code)
+    done, ran = make(course, cores=4, gpus="4 6", lessons="00 01 02 03")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(line for line in ran if line in "46") == ["4", "4", "6", "6"]
+
+
 HOSTILE = "notes new;touch x;$(touch y) `touch z` 'it' \"s\" * & > [a-z] #\\"
 
 
@@ -271,7 +284,7 @@ def test_a_folder_for_the_runs_may_have_any_name(course):
     assert done.returncode == 0, done.stdout + done.stderr
     assert ran == ["05 stickers 1"]
     assert (folder / "index.html").read_text() == "00_start 01_operators 05_distill"
-    assert (folder / ".gpu-0.lock").exists()
+    assert (folder / ".gpu-0.1.lock").exists()
     assert (course / "notes").read_text() == "the reader's own"
     assert not [name for name in "xyz" if (course / name).exists()]
     assert not (course / "runs").exists()

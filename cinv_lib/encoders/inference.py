@@ -113,18 +113,24 @@ def forward(
     Args:
         batches: tuples that end with the pictures, in [0,1] and on `device`. What comes before
             them, such as their numbers, is handed on.
-        precision: "fp32", "bf16" or "auto", of the encoders.
+        precision: "fp32", "bf16" or "auto", of the encoders. Where it is "fp32" a GPU does not
+            round what it multiplies to TF32 either.
 
     Yields:
         What came before the pictures, and a list with the embeddings (b, d) of each encoder, in
         float32. The encoders stay folded until the last batch, or until the generator is closed: a
         caller that may fail in between uses `contextlib.closing`.
     """
-    bf16 = hardware.uses_bf16(precision, device)
+    bf16, exact = hardware.uses_bf16(precision, device), precision == "fp32"
     with looking(encoders):
         for *which, x in batches:
-            # not inference_mode: a model may keep what it makes here, and train on
-            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            # Exact only while they look: what the caller does between two batches is its own.
+            # Not inference_mode: a model may keep what it makes here, and train on.
+            with (
+                hardware.convolutions(exact),
+                torch.no_grad(),
+                torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+            ):
                 embeddings = [encoder(x) for encoder in encoders]
             yield *which, [rows.float() for rows in embeddings]
 

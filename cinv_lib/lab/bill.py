@@ -1,6 +1,6 @@
 """What a paper profile costs before it starts: trainings, pictures, hours of GPUs and cores, disk.
 
-    python -m cinv_lib.lab.bill imagenet100 --seeds 1 --cores 8
+    python -m cinv_lib.lab.bill imagenet100 --seeds 1 --gpus 4 --cores 8 --lessons 05 06
     python -m cinv_lib.lab.bill imagenet100 --rates mine.json     {"clip": 5100, "vit": 15000}
 
 What is done is counted from the plan and its entries. How fast is assumed, for an H100 in bfloat16
@@ -9,7 +9,7 @@ What is done is counted from the plan and its entries. How fast is assumed, for 
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cinv_lib.experiments.trainings import Trained
 from cinv_lib.lab import plan
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.machine import host
 from cinv_lib.operators.basic import parse
 
 # Images a second of one GPU: low, middle, high. A tower looks, or is trained alone (its teacher
@@ -134,17 +135,25 @@ def parts(p: Profile, task: Task) -> list[Part]:
     return kinds[task.kind]()
 
 
-def bill(p: Profile, seeds: int, cores: int = 8, rates: Rates | None = None) -> pd.DataFrame:
+def bill(
+    p: Profile,
+    seeds: int,
+    cores: int = 8,
+    rates: Rates | None = None,
+    lessons: Collection[str] | None = None,
+) -> pd.DataFrame:
     """By kind of task: how many, GPU-hours (low, middle, high: three assumptions), core-hours,
     millions of images and of decoded files, gigabytes kept.
 
-    cores: for each GPU. rates: measured ones, in place of those assumed.
-    Raises ValueError for a profile whose sets have no known size.
+    cores: for each GPU. rates: measured ones, in place of those assumed. lessons: numbers of those
+    that are asked for; None for all.
+    Raises ValueError for a profile whose sets have no known size, and for lessons that ask for
+    nothing.
     """
     if p.data not in SIZES:
         raise ValueError(f"no bill for {p.name!r}: expected a profile of {', '.join(SIZES)}")
     found = []
-    for task in plan.every(p, seeds).values():
+    for task in plan.every(p, seeds, lessons).values():
         done = parts(p, task)
         row = {"training": isinstance(p[task.kind], Trained), "kind": task.kind, "tasks": 1}
         for k, which in enumerate(WHICH):
@@ -154,19 +163,29 @@ def bill(p: Profile, seeds: int, cores: int = 8, rates: Rates | None = None) -> 
         row["M images"] = sum(sum(part.images.values()) for part in done) / 1e6
         row["M decodes"] = sum(part.decodes for part in done) / 1e6
         found.append(row | {"GB": KEPT.get(task.kind, 0.0)})
+    if not found:
+        raise ValueError(f"lessons {' '.join(lessons or ())} ask for nothing that is trained")
     by_kind = pd.DataFrame(found).groupby(["training", "kind"]).sum().reset_index(0)
     return by_kind.sort_values(["training", "middle"], ascending=False)
 
 
-def said(p: Profile, seeds: int, gpus: int, cores: int, rates: Rates | None) -> str:
+def said(
+    p: Profile,
+    seeds: int,
+    gpus: int,
+    cores: int,
+    rates: Rates | None = None,
+    lessons: Collection[str] | None = None,
+) -> str:
     """The bill in words."""
-    table = bill(p, seeds, cores, rates)
+    table = bill(p, seeds, cores, rates, lessons)
     total, made = table.sum(), table[table.training].sum()
     recipe, pictures = p["student"].recipe, SIZES[p.unlabelled or p.data][0]
     steps = recipe.epochs * -(-pictures // recipe.batch_size)
     low, middle, high = (total[which] for which in WHICH)
     rest = int(total.tasks - made.tasks)
-    return f"""{p.name}, SEEDS={seeds}
+    asked = f", lessons {' '.join(sorted(lessons))}" if lessons else ""
+    return f"""{p.name}, SEEDS={seeds}{asked}
 {made.tasks:.0f} trainings, a student's of {steps:,} steps and {recipe.epochs * pictures:,} pictures
 {rest} probes and measurements; {total["M decodes"]:.0f} million files decoded
 GPU-hours: {middle:.0f}, {made.middle:.0f} of them trainings; {high:.0f} to {low:.0f} by what is \
@@ -183,15 +202,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("profile")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--gpus", type=int, default=1)
-    parser.add_argument("--cores", type=int, default=8, help="for each GPU")
+    parser.add_argument("--gpus", type=int, help="default: this machine's, or 1")
+    parser.add_argument(
+        "--cores", type=int, help="for each GPU; default: this machine's share, or 8"
+    )
+    parser.add_argument("--lessons", nargs="+", metavar="NN", help="default: all")
     parser.add_argument("--rates", type=Path, help="a JSON of measured images a second")
     given = parser.parse_args()
     try:
         rates = json.loads(given.rates.read_text()) if given.rates else None
         if unknown := {*(rates or {})} - {*RATES}:
             raise ValueError(f"rates {sorted(unknown)}: expected some of {', '.join(RATES)}")
-        print(said(profile(given.profile), given.seeds, given.gpus, given.cores, rates))
+        there = len(host.gpus())
+        gpus = given.gpus or there or 1
+        # What a machine without a GPU has says nothing of the one that will be rented.
+        cores = given.cores or (max(1, host.cores() // gpus) if there else 8)
+        p = profile(given.profile)
+        print(said(p, given.seeds, gpus, cores, rates, given.lessons))
     except ValueError as error:
         parser.error(str(error))
 

@@ -11,7 +11,7 @@ lesson measures the rest by itself: to start a process takes as long as many of 
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -42,9 +42,15 @@ def beforehand(p: Profile, task: Task) -> list[Task]:
     return [one for before in p.after(task) for one in beforehand(p, before)]
 
 
-def every(p: Profile, seeds: int) -> dict[str, Task]:
-    """All tasks of a profile's entries, and what comes before them, by name."""
-    wanted = {task for entry in p.entries for task in entry.tasks(seeds)}
+def every(p: Profile, seeds: int, lessons: Collection[str] | None = None) -> dict[str, Task]:
+    """All tasks of a profile's entries, or those that these lessons ask for, and what comes before
+    them, by name."""
+    wanted = {
+        task
+        for entry in p.entries
+        if lessons is None or not set(entry.lessons).isdisjoint(lessons)
+        for task in entry.tasks(seeds)
+    }
     while more := {before for task in wanted for before in p.after(task)} - wanted:
         wanted |= more
     named = {p.task_name(task): task for task in wanted}

@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.models import resnet18, resnet50
 
 from cinv_lib import encoders
+from cinv_lib.encoders import inference
 from cinv_lib.encoders.inference import device_of, looking
 
 
@@ -127,3 +128,18 @@ def test_device_of():
     assert device_of([len, nn.Identity(), nn.Linear(1, 1, device="meta")]).type == "meta"
     assert device_of([nn.BatchNorm1d(2, affine=False, device="meta")]).type == "meta"
     assert device_of([len, nn.Identity()]) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("precision", "rounded"), [("fp32", False), ("auto", True)])
+def test_float32_is_not_rounded_while_encoders_look_and_only_then(precision, rounded):
+    seen = []
+
+    def encoder(x):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return x.flatten(1)
+
+    batches = ((torch.rand(2, 3, 4, 4),) for _ in range(2))
+    assert torch.backends.cudnn.allow_tf32, "torch's own default"
+    for _ in inference.forward([encoder], batches, torch.device("cpu"), precision):
+        assert torch.backends.cudnn.allow_tf32, "the caller's own work is as it was"
+    assert seen == [rounded, rounded]

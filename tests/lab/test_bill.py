@@ -60,3 +60,12 @@ def test_the_command_takes_measured_rates(tmp_path, monkeypatch, capsys):
             bill.main()
             assert "measured and assumed" in capsys.readouterr().out
     assert {"imagenet100", "stl10"} <= {*PROFILES}
+
+
+def test_the_bill_of_some_lessons_is_a_part_of_the_whole():
+    whole, part = bill.bill(IMAGENET100, 1), bill.bill(IMAGENET100, 1, lessons=("05", "06"))
+    assert set(part.index) == {"student", "baseline", "clean_probe", "known_operator"}
+    assert part.middle.sum() < whole.middle.sum() / 2
+    assert "SEEDS=1, lessons 05 06" in bill.said(IMAGENET100, 1, 1, 8, lessons=("06", "05"))
+    with pytest.raises(ValueError, match="lessons 01 ask for nothing that is trained"):
+        bill.bill(IMAGENET100, 1, lessons=("01",))
