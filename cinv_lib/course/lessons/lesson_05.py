@@ -162,7 +162,7 @@ def judge_loss(got, S, R, A, x, generator):
     """What is wrong with the loss of a batch: its value, or whom its gradient reaches."""
     wrong = difference(got, student_loss(S, R, A, x, generator), 1e-4)
     if wrong:
-        return f"{wrong}. (Is the generator given to A?)" if wrong.startswith("you gave") else wrong
+        return wrong
     learns = [_has_gradient(got, encoder) for encoder in (S, R)]
     if not learns[0]:
         return (
@@ -226,6 +226,16 @@ STUDENT_LOSS = Exercise(
         Wrong(
             lambda S, R, A, x, generator: losses.alignment(S(A(x, generator)), R(x).detach()),
             "that is the pull alone (Eq. 1); the contrastive loss pushes the other R(x) away as well.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: losses.contrastive(
+                S(A(x, generator)), R(x).detach(), 1.0
+            ),
+            "your temperature is 1: give `tau=0.1`.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: len(x) * student_loss(S, R, A, x, generator),
+            "you summed over the batch. The loss is a mean, so a larger batch is no longer step.",
         ),
     ),
     alternative=lambda S, R, A, x, generator: F.cross_entropy(

@@ -10,8 +10,8 @@ from cinv_lib.course.workbook.compare import difference
 
 HOW = "Give the generator to every draw, as in `torch.rand(n, generator=generator)`."
 ELSEWHERE = (
-    "called twice with equal generators, your answer gives two results, so some of its chance comes "
-    f"from elsewhere. {HOW}"
+    "called twice with equal generators, your answer gives two results, so some of its chance "
+    f"comes from elsewhere. {HOW}"
 )
 UNUSED = f"with another generator your answer gives the same, so it does not use it. {HOW}"
 

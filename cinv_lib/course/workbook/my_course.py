@@ -32,7 +32,7 @@ HEAD = '''"""My own answers to the exercises of the course.
 alone and is tried again before it is used, so you may change or delete one.
 """
 '''
-MADE = ("def ", "class ", "@")  # how what is no import and no constant begins
+MADE = ("def ", "@")  # how what is no import and no constant begins
 SECTION = re.compile(r"^# ==== (\S+): .*$", re.M)
 
 _unkept: dict[tuple[Path, str], Any] = {}  # right answers that the file could not take
@@ -127,9 +127,9 @@ def _collect(value: Any, name: str, parts: dict[str, str]) -> None:
         (node,) = ast.parse(source).body
     except (OSError, TypeError, ValueError, SyntaxError) as error:
         raise NoSource(f"the source of {name} cannot be had") from error
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-        raise NoSource(f"{name} is not made by `def` or `class`")
-    known = getattr(value, "__globals__", None) or vars(inspect.getmodule(value))
+    if not isinstance(node, ast.FunctionDef):
+        raise NoSource(f"{name} is not made by `def`")
+    known = inspect.unwrap(value).__globals__
     used = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} & set(known)
     for other in sorted(used - {name, node.name}):
         _depend(known[other], other, value.__module__, parts)
@@ -144,7 +144,7 @@ def _depend(value: Any, name: str, module: str, parts: dict[str, str]) -> None:
         plain = value.__name__ == name
         parts[name] = f"import {name}" if plain else f"import {value.__name__} as {name}"
     elif inspect.isroutine(value) or inspect.isclass(value):
-        if home == module:
+        if home == module and inspect.isfunction(value):
             _collect(value, name, parts)
         elif home and getattr(importlib.import_module(home), value.__name__, None) is value:
             parts[name] = f"from {home} import {value.__name__} as {name}"
@@ -214,10 +214,10 @@ def _text(head: str, sections: dict[str, str]) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
-def _order(id: str) -> tuple[float, str]:
-    lesson, _, number = id.partition(".")
-    whole = lesson.isdigit() and number.isdigit()
-    return (int(lesson) * 1000 + int(number) if whole else float("inf"), id)
+def _order(id: str) -> tuple[int, ...]:
+    """A section's place: that of its exercise in the course. What is no id comes last."""
+    parts = id.split(".")
+    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else (10**6,)
 
 
 def _known(id: str) -> bool:
