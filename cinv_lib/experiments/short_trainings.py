@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.encoder import Encoder, student_of
+from cinv_lib.encoders.inference import device_of
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
@@ -106,7 +107,7 @@ def train(
         S.tower, S.tower.parameters(), loss, len(images), recipe, seed,
         progress="your student" if progress else None, ahead=source.ahead,
     )  # fmt: skip
-    return S.eval(), history
+    return S.eval().to(device_of(teacher)), history
 
 
 @torch.no_grad()
@@ -139,3 +140,23 @@ def band(scores: Sequence[float]) -> tuple[float, float]:
     given = torch.tensor(scores, dtype=torch.float64)
     width = stats.t.ppf(0.975, n - 1) * given.std().item() * math.sqrt(1 + 1 / n)
     return given.mean().item() - width, given.mean().item() + width
+
+
+def verdict(top1: float | None, recorded: Sequence[float]) -> str:
+    """One sentence: where the score of a reader's student lies among recorded trainings.
+
+    top1: in percent; None where nothing was trained. recorded: their scores, perhaps none.
+    """
+    known = len(recorded) > 1
+    low, high = band(recorded) if known else (0.0, 0.0)
+    here = f"the {low:.1f} to {high:.1f} % in which one more training should lie"
+    if top1 is None:
+        wanted = "Nothing was trained here, as exercise 5.2 has no answer of yours yet"
+        return f"{wanted}; a right one reaches {here}." if known else f"{wanted}."
+    said = f"Your student names {top1:.1f} % of the validation pictures"
+    if not known:
+        return f"{said}; there is no recorded training to compare it with."
+    if low <= top1 <= high:
+        return f"{said}, inside {here}: your step trains as the library's does."
+    side, off = ("below", low - top1) if top1 < low else ("above", top1 - high)
+    return f"{said}, {off:.1f} points {side} {here}: something differs from the library's step."
