@@ -12,6 +12,7 @@ from . import loss_bias as loss_bias
 from . import methods as methods
 from . import pixels as pixels
 from . import spoken as spoken
+from . import short_trainings as short_trainings
 from . import transfer as transfer
 from . import unknown_severity as unknown_severity
 from .ablation import Ablation as Ablation
@@ -29,6 +30,7 @@ from .learning_rates import LearningRates as LearningRates
 from .loss_bias import LossBias as LossBias
 from .other_tower import OtherTower as OtherTower
 from .pixels import Pixels as Pixels
+from .short_trainings import ShortTrainings as ShortTrainings
 from .trainings import Anchored as Anchored
 from .trainings import Baseline as Baseline
 from .trainings import CleanProbe as CleanProbe

@@ -13,6 +13,7 @@ from .dots import score_dots as score_dots
 from .dots import start_by_target as start_by_target
 from .dots import unsaid_leads as unsaid_leads
 from .labels import label_curves as label_curves
+from .diagram import method_diagram as method_diagram
 from .limit import limit_curves as limit_curves
 from .limit import split_bars as split_bars
 from .own import asked_bars as asked_bars

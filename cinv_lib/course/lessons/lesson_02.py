@@ -136,6 +136,20 @@ UNIFORMITY = Exercise(
             lambda S, R, tau: (_cosines(S, R) * tau).logsumexp(1).mean(),
             "you multiplied by tau; Eq. 4 divides by it.",
         ),
+        Wrong(
+            lambda S, R, tau: (_cosines(S, R) / tau).logsumexp(1).sum(),
+            "you summed over the students; Eq. 4 has the mean over them, so divide by N.",
+        ),
+        Wrong(
+            lambda S, R, tau: (F.normalize(S, dim=1) @ R.T / tau).logsumexp(1).mean(),
+            "only the students' rows are normalised. K is a cosine when the teachers' rows have "
+            "length 1 as well.",
+        ),
+        Wrong(
+            lambda S, R, tau: (S @ F.normalize(R, dim=1).T / tau).logsumexp(1).mean(),
+            "only the teachers' rows are normalised. K is a cosine when the students' rows have "
+            "length 1 as well.",
+        ),
     ),
     alternative=lambda S, R, tau: (
         sum(torch.log(torch.exp(row / tau).sum()) for row in _cosines(S, R)) / len(S)

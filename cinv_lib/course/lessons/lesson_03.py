@@ -325,7 +325,161 @@ LIMITS = Exercise(
     "the students that err.",
 )
 
-EXERCISES = (WEIGHTS, GRADIENT, SLOPE, LIMITS)
+
+# -- 3.5 ---------------------------------------------------------------------------------------
+def my_sb_gradient(S, R, tau):
+    N = len(S)
+    own = torch.eye(N, dtype=torch.bool)
+    students = (S @ S.T / tau).masked_fill(own, -torch.inf)
+    v, u = torch.cat([students, S @ R.T / tau], dim=1).softmax(dim=1).split(N, dim=1)
+    return ((u - own.to(S)) @ R + (v + v.T) @ S) / (tau * N)
+
+
+def rows_and_tau(generator: torch.Generator) -> list[Case]:
+    """Rows of student and teacher in double precision, some students far from their teacher."""
+    cases = []
+    for n, d, tau in ((2, 3, 1.0), (4, 3, 0.5), (9, 5, 0.3)):
+        S, R = (torch.randn(n, d, generator=generator, dtype=torch.float64) for _ in "SR")
+        S, R = F.normalize(R + 0.7 * S, dim=1), F.normalize(R, dim=1)
+        cases.append(Case(f"N = {n}, d = {d}, tau = {tau}", (S, R, tau)))
+    return cases
+
+
+def _by_autograd(S, R, tau):
+    """The gradient of "sb" where the rows are taken as they are."""
+    with torch.enable_grad():
+        S = S.clone().requires_grad_()
+        students = (S @ S.T / tau).masked_fill(torch.eye(len(S), dtype=torch.bool), -torch.inf)
+        push = torch.cat([students, S @ R.T / tau], dim=1).logsumexp(dim=1)
+        loss = (push - (S * R).sum(dim=1) / tau).mean()
+        return torch.autograd.grad(loss, S)[0]
+
+
+def _sb_weights(S, R, tau):
+    """v over students and u over teachers: one softmax over both."""
+    students = (S @ S.T / tau).masked_fill(torch.eye(len(S), dtype=torch.bool), -torch.inf)
+    return torch.cat([students, S @ R.T / tau], dim=1).softmax(dim=1).split(len(S), dim=1)
+
+
+def _symmetric(S, R, tau):
+    """v and its transpose."""
+    v, _ = _sb_weights(S, R, tau)
+    return v, v.T
+
+
+def _sb(S, R, tau, v, u, pull=1.0):
+    return ((u - pull * torch.eye(len(S))) @ R + v @ S) / (tau * len(S))
+
+
+def _from_weights(change):
+    """The gradient of wrong weights: `change` makes (v, u) of the right ones."""
+
+    def answer(S, R, tau):
+        v, u = _sb_weights(S, R, tau)
+        return _sb(S, R, tau, *change(v, u))
+
+    return answer
+
+
+def _two_logarithms(S, R, tau):
+    students = (S @ S.T / tau).masked_fill(torch.eye(len(S), dtype=torch.bool), -torch.inf)
+    v = students.softmax(dim=1)
+    return _sb(S, R, tau, v + v.T, (S @ R.T / tau).softmax(dim=1))
+
+
+def _with_itself(S, R, tau):
+    both = torch.cat([S @ S.T, S @ R.T], dim=1) / tau
+    v, u = both.softmax(dim=1).split(len(S), dim=1)
+    return _sb(S, R, tau, v + v.T, u)
+
+
+SB_GRADIENT = Exercise(
+    id="3.5",
+    title="the gradient where students push students",
+    minutes=25,
+    difficulty=3,
+    stub="""
+    def my_sb_gradient(S, R, tau):
+        # S, R: (N, d). L = 1/N sum over i of (-<S_i, R_i>/tau + log Z_i). Z_i is the sum of
+        # exp(<S_i, S_j>/tau) over j other than i, and of exp(<S_i, R_j>/tau) over all j.
+        # dL/dS, (N, d), of the rows as they are: no normalisation, and no autograd.
+        return TODO
+    """,
+    reference=_by_autograd,
+    cases=rows_and_tau,
+    wrong=(
+        Wrong(
+            _from_weights(lambda v, u: (v, u)),
+            "S_i stands in its own logarithm and in the logarithms of all other students. You have "
+            "the push that S_i feels, and not the push that it feels because others see it: v_j(i).",
+        ),
+        Wrong(
+            _from_weights(lambda v, u: (2 * v, u)),
+            "you doubled v_i(j). What comes from the other rows is v_j(i), the transpose: v is not "
+            "symmetric, as each row is divided by its own Z.",
+        ),
+        Wrong(
+            _from_weights(lambda v, u: (v.T, u)),
+            "you have the terms of the other students' logarithms, v_j(i), and not those of the own "
+            "one, v_i(j).",
+        ),
+        Wrong(
+            _two_logarithms,
+            "you have one softmax over the students and another over the teachers. Here both stand "
+            "under one logarithm, so all 2N - 1 weights of a row together sum to one.",
+        ),
+        Wrong(
+            _with_itself,
+            "your row of students has j = i in it. Z_i leaves it out.",
+        ),
+        Wrong(
+            lambda S, R, tau: _sb(
+                S, R, tau, sum(_symmetric(S, R, tau)), _sb_weights(S, R, tau)[1], 0.0
+            ),
+            "the pull is missing: -<S_i, R_i>/tau has a derivative as well, -R_i/tau.",
+        ),
+        Wrong(
+            lambda S, R, tau: len(S) * _by_autograd(S, R, tau),
+            "the mean over i is missing: divide by N.",
+        ),
+        Wrong(
+            lambda S, R, tau: tau * _by_autograd(S, R, tau),
+            "the inner derivative is missing: every product stands in the loss divided by tau.",
+        ),
+        Wrong(
+            lambda S, R, tau: _sb(
+                S, R, tau, torch.zeros(len(S), len(S)).to(S), (S @ R.T / tau).softmax(dim=1)
+            ),
+            "that is the gradient of ST, which has teachers only under the logarithm.",
+        ),
+    ),
+    alternative=lambda S, R, tau: (
+        torch.stack(
+            [
+                sum(_symmetric(S, R, tau)[k][i, j] * S[j] for k in (0, 1) for j in range(len(S)))
+                + sum(_sb_weights(S, R, tau)[1][i, j] * R[j] for j in range(len(S)))
+                - R[i]
+                for i in range(len(S))
+            ]
+        )
+        / (tau * len(S))
+    ),
+    hints=(
+        "In how many of the N logarithms does S_i stand? In its own one it is the first factor of "
+        "every product. Where is it in the others?",
+        "Let v_i(j) and u_i(j) be the weights of row i for students and teachers, one softmax of "
+        "2N - 1 numbers. Its own row gives sum_j v_i(j) S_j + sum_j u_i(j) R_j. Each other row j "
+        "gives v_j(i) S_j.",
+        "With the matrices v (0 on the diagonal) and u: `((u - I) @ R + (v + v.T) @ S) / (tau * N)`.",
+    ),
+    solution=my_sb_gradient,
+    why="The teacher stands still, so ST's gradient has one matrix of weights. Students move, so "
+    "each product <S_i, S_j> is differentiated twice: once as what student i is pushed from, once "
+    "as what student j is pushed from. The common wrong turn is to differentiate row i of the loss "
+    "only, or to double v as if it were symmetric.",
+)
+
+EXERCISES = (WEIGHTS, GRADIENT, SLOPE, LIMITS, SB_GRADIENT)
 
 PREDICTIONS = (
     Prediction(

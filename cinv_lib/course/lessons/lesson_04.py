@@ -279,7 +279,94 @@ EQUIANGULAR = Exercise(
     "common wrong turn is to expect that a small tau cures it: tau is not in the formula.",
 )
 
-EXERCISES = (BOUND, ENERGY, SIDEWAYS, EQUIANGULAR)
+
+# -- 4.5 ---------------------------------------------------------------------------------------
+def my_angle_bound(R, tau):
+    m = torch.softmax(R @ R.T / tau, dim=1) @ R
+    c = (m * R).sum(dim=1)
+    across = (m - c[:, None] * R).norm(dim=1)
+    return torch.rad2deg(2 * torch.atan(across / (1 - c)))
+
+
+def _parts(R, tau):
+    """|P_i m_i| and c_i."""
+    m = (R @ R.T / tau).softmax(dim=1) @ R
+    return _across(m, R), (m * R).sum(dim=1)
+
+
+def _tangent(R, tau, make):
+    return torch.rad2deg(make(*_parts(R, tau)))
+
+
+ANGLE_BOUND = Exercise(
+    id="4.5",
+    title="how far at most, without looking for the optimum",
+    minutes=25,
+    difficulty=3,
+    stub="""
+    def my_angle_bound(R, tau):
+        # R: (N, d), rows of length 1. F_i lies above its tangent plane at R_i, and S*_i has no
+        # larger F_i than R_i has. So the angle from R_i to S*_i is at most ... degrees: (N,).
+        # It takes c_i = <m_i, R_i> and |P_i m_i| of exercise 4.3, and nothing else.
+        return TODO
+    """,
+    reference=recovery.angle_bound,
+    cases=teachers,
+    wrong=(
+        Wrong(
+            lambda R, tau: _tangent(R, tau, lambda p, c: torch.atan(p / (1 - c))),
+            "that is half of the angle: (1 - cos θ)/sin θ is tan(θ/2), not tan θ.",
+        ),
+        Wrong(
+            lambda R, tau: 2 * torch.atan(my_sideways(R, tau) / (1 - _parts(R, tau)[1])),
+            "that is in radians; degrees are asked for.",
+        ),
+        Wrong(
+            lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan(p)),
+            "1 - c_i is missing. The part of the gradient along R_i holds S_i back, the more the "
+            "smaller c_i is.",
+        ),
+        Wrong(
+            lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan(p / c.abs())),
+            "you divided by c_i. The gradient at R_i is m_i - R_i; its part along R_i is c_i - 1.",
+        ),
+        Wrong(
+            lambda R, tau: _tangent(
+                R, tau, lambda p, c: 2 * torch.atan((p**2 + c**2).sqrt() / (1 - c))
+            ),
+            "you took |m_i|. Its part along R_i stands in c_i already; across R_i only |P_i m_i| "
+            "is left.",
+        ),
+        Wrong(
+            lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan((1 - c) / p)),
+            "numerator and denominator are exchanged: where P_i m_i is 0 the angle has to be 0.",
+        ),
+        Wrong(
+            lambda R, tau: _tangent(
+                R, tau, lambda p, c: torch.acos((1 - p / (1 - c)).clamp(-1, 1))
+            ),
+            "you dropped sin θ: across R_i the point S_i moves by sin θ only. With it, 1 - cos θ is at "
+            "most sin θ |P_i m_i|/(1 - c_i).",
+        ),
+    ),
+    alternative=lambda R, tau: _tangent(
+        R, tau, lambda p, c: torch.acos(((1 - c) ** 2 - p**2) / ((1 - c) ** 2 + p**2))
+    ),
+    hints=(
+        "Write the tangent plane at R_i down at S = S*_i. F_i(S*_i) <= F_i(R_i) then leaves one "
+        "inequality: <m_i - R_i, S*_i - R_i> <= 0.",
+        "Put S*_i = cos θ R_i + sin θ e with a unit vector e across R_i, and m_i = c_i R_i + P_i m_i. "
+        "The inequality becomes (1 - c_i)(1 - cos θ) <= -sin θ <P_i m_i, e>, and <P_i m_i, e> is "
+        "at least -|P_i m_i|.",
+        "(1 - cos θ)/sin θ = tan(θ/2), so θ is at most 2 arctan(|P_i m_i|/(1 - c_i)).",
+    ),
+    solution=my_angle_bound,
+    why="Two facts are enough: a convex function lies above its tangent plane, and an optimum is no "
+    "worse than R_i. Nobody has to find the optimum. The common wrong turn is to drop sin θ, which "
+    "gives a bound of the order of the root of |P_i m_i|: true, but far weaker near 0.",
+)
+
+EXERCISES = (BOUND, ENERGY, SIDEWAYS, EQUIANGULAR, ANGLE_BOUND)
 
 PREDICTIONS = (
     Prediction(

@@ -162,7 +162,7 @@ def judge_loss(got, S, R, A, x, generator):
     """What is wrong with the loss of a batch: its value, or whom its gradient reaches."""
     wrong = difference(got, student_loss(S, R, A, x, generator), 1e-4)
     if wrong:
-        return f"{wrong}. (Is the generator given to A?)" if wrong.startswith("you gave") else wrong
+        return wrong
     learns = [_has_gradient(got, encoder) for encoder in (S, R)]
     if not learns[0]:
         return (
@@ -226,6 +226,16 @@ STUDENT_LOSS = Exercise(
         Wrong(
             lambda S, R, A, x, generator: losses.alignment(S(A(x, generator)), R(x).detach()),
             "that is the pull alone (Eq. 1); the contrastive loss pushes the other R(x) away as well.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: losses.contrastive(
+                S(A(x, generator)), R(x).detach(), 1.0
+            ),
+            "your temperature is 1: give `tau=0.1`.",
+        ),
+        Wrong(
+            lambda S, R, A, x, generator: len(x) * student_loss(S, R, A, x, generator),
+            "you summed over the batch. The loss is a mean, so a larger batch is no longer step.",
         ),
     ),
     alternative=lambda S, R, A, x, generator: F.cross_entropy(
@@ -329,7 +339,161 @@ SCHEDULE = Exercise(
     "stays where it was.",
 )
 
-EXERCISES = (TARGETS, STUDENT_LOSS, SCHEDULE)
+
+# -- 5.4 ---------------------------------------------------------------------------------------
+class World:
+    """A world in which a student leads a baseline, for one of two reasons.
+
+    student, baseline: their scores, in percent. Called with a measurement's name, it gives the
+    score of the model that is trained or asked then.
+    """
+
+    def __init__(self, cause: str, student: float, baseline: float, scores: dict[str, float]):
+        self._cause, self.student, self.baseline, self.scores = cause, student, baseline, scores
+
+    def __call__(self, name: str) -> float:
+        if name not in self.scores:
+            raise ValueError(f"no measurement {name!r}; there are {', '.join(self.scores)}")
+        return self.scores[name]
+
+
+def worlds(generator: torch.Generator) -> list[Case]:
+    """Of half of them the start is the cause, of the others the target. How much the baseline gains
+    from more steps, and how good R is on clean pictures, is the same for both kinds."""
+
+    def between(low: float, high: float) -> float:
+        return low + (high - low) * torch.rand((), generator=generator).item()
+
+    cases = []
+    causes = [("start", "target")[k % 2] for k in torch.randperm(8, generator=generator).tolist()]
+    for number, cause in enumerate(causes, start=1):
+        baseline, lead = between(50, 75), between(3, 8)
+        # What the start alone brings: nearly all of the lead, or little, or even a loss.
+        share = between(0.75, 0.95) if cause == "start" else (-1) ** number * between(0.05, 0.25)
+        scores = {
+            "labels from R": baseline + share * lead,
+            "longer baseline": baseline + between(0, 0.9) * lead,
+            "R on clean pictures": baseline + lead + between(2, 15),
+        }
+        scores = {name: round(score, 1) for name, score in scores.items()}
+        world = World(cause, round(baseline + lead, 1), round(baseline, 1), scores)
+        label = f"world {number}: student {world.student}, baseline {world.baseline}"
+        cases.append(Case(label, (world.student, world.baseline, world)))
+    return cases
+
+
+DECIDES = "labels from R"
+CANNOT = {  # each measurement that does not decide, and why
+    "longer baseline": "it changes neither the start nor the target. If it gains, the baseline was "
+    "not finished; the lead of a finished one may still come from either",
+    "R on clean pictures": "R is both: the student starts as R, and R gives its targets. A good R "
+    "makes a good start and good targets, so a high score is what both explanations predict",
+}
+
+
+def my_cause(student, baseline, measure):
+    score = measure("labels from R")
+    nearer_to_student = student - score < score - baseline
+    return "labels from R", "start" if nearer_to_student else "target"
+
+
+def judge_cause(got, student, baseline, measure):
+    """What is wrong with a choice: the measurement, or what is concluded from it."""
+    if not (isinstance(got, tuple | list) and len(got) == 2):
+        return f"you gave {got!r}, expected a name and a cause"
+    name, cause = got
+    if name in CANNOT:
+        return f"{name!r} cannot decide: {CANNOT[name]}"
+    if name != DECIDES:
+        return f"there is no measurement {name!r}; there are {', '.join(measure.scores)}"
+    if cause == measure._cause:
+        return None
+    return (
+        f"{name!r} scores {measure(name)} in this world, the student {student} and the baseline "
+        f"{baseline}; you conclude {cause!r}"
+    )
+
+
+def _concluded(name, rule):
+    """An answer that asks for one measurement and goes by a rule of (score, student, baseline)."""
+
+    def answer(student, baseline, measure):
+        return name, "start" if rule(measure(name), student, baseline) else "target"
+
+    return answer
+
+
+CAUSE = Exercise(
+    id="5.4",
+    title="start or target: what would decide",
+    minutes=15,
+    difficulty=2,
+    stub="""
+    def my_cause(student, baseline, measure):
+        # Two scores in percent, and one more that you may measure:
+        #   measure("labels from R"): a network that starts as R and learns from labels
+        #   measure("longer baseline"): the baseline, trained for twice as many steps
+        #   measure("R on clean pictures"): R, which sees no corruption
+        # Return the name of the measurement that decides, and what it says: "start" or "target".
+        return TODO, TODO
+    """,
+    reference=my_cause,
+    cases=worlds,
+    judge=judge_cause,
+    wrong=(
+        Wrong(
+            _concluded("longer baseline", lambda m, s, b: s - m > m - b),
+            "more steps change neither the start nor the target, so their score cannot tell the two "
+            "apart. Change one of them, and leave the other as it is.",
+        ),
+        Wrong(
+            _concluded("R on clean pictures", lambda m, s, b: m > s),
+            "R gives both the start and the targets. How good it is says nothing of which of the two "
+            "helps: keep one of its roles, and take the other away.",
+        ),
+        Wrong(
+            _concluded(DECIDES, lambda m, s, b: s - m > m - b),
+            "the measurement is right, and the conclusion is turned round. This network has the "
+            "student's start and the baseline's target: where it does as well as the student, the "
+            "start is enough.",
+        ),
+        Wrong(
+            _concluded(DECIDES, lambda m, s, b: True),
+            "you conclude the start in every world. The score decides: is it near the student's, or "
+            "near the baseline's?",
+        ),
+        Wrong(
+            _concluded(DECIDES, lambda m, s, b: False),
+            "you conclude the target in every world. The score decides: is it near the student's, or "
+            "near the baseline's?",
+        ),
+        Wrong(
+            _concluded(DECIDES, lambda m, s, b: m > b),
+            "any gain over the baseline counts as the start for you. Ask how much of the lead it "
+            "explains: a gain of a tenth of the lead leaves nine tenths to the target.",
+        ),
+    ),
+    alternative=lambda student, baseline, measure: [
+        DECIDES,
+        "start" if measure(DECIDES) > (student + baseline) / 2 else "target",
+    ],
+    hints=(
+        "Student and baseline differ in two things at once: where they start, and what they learn "
+        "from. What would you have to hold fast?",
+        "A measurement decides if the two explanations predict different scores for it. Write down "
+        "for each of the three what you would see if only the start helped, and if only the target "
+        "did.",
+        "`measure(\"labels from R\")` has the student's start and the baseline's target. Near the "
+        "student's score: the start. Near the baseline's: the target.",
+    ),
+    solution=my_cause,
+    why="Two things differ, so change one of them and leave the other. More steps change none, and "
+    "R's own score is a reason for both. Lesson 07 makes this measurement, with the other half of "
+    "the table too. The common wrong turn is to measure what is easy and fits the explanation that "
+    "one has: a score decides only where the other explanation predicts another score.",
+)
+
+EXERCISES = (TARGETS, STUDENT_LOSS, SCHEDULE, CAUSE)
 
 PREDICTIONS = (
     Prediction(

@@ -348,6 +348,12 @@ def _scored(right):
     return 100 * right.mean(1)
 
 
+def _binomial(right, trials):
+    """The error of a share of so many independent trials, in percent."""
+    p = right.mean()
+    return 100 * (p * (1 - p) / trials) ** 0.5
+
+
 STANDARD_ERROR = Exercise(
     id="6.4",
     title="the error of the paper's tables",
@@ -392,6 +398,16 @@ STANDARD_ERROR = Exercise(
             lambda right: (100 * right.mean(), 100 * right.std() / right.numel() ** 0.5),
             "all R N hits are taken as independent. They are not: a hopeless picture is missed in "
             "every draw. First a score a draw, then their spread.",
+        ),
+        Wrong(
+            lambda right: (100 * right.mean(), _binomial(right, right.shape[1])),
+            "sqrt(p (1 - p) / N) is the binomial error of N pictures that are drawn anew, each with "
+            "the same chance p. Here the pictures stay and the corruption is drawn again.",
+        ),
+        Wrong(
+            lambda right: (100 * right.mean(), _binomial(right, right.numel())),
+            "sqrt(p (1 - p) / RN) is the binomial error of R N independent hits. The hits of one "
+            "picture are alike: it is easy or hopeless in every draw.",
         ),
         Wrong(
             lambda right: (right.mean(), right.mean(1).std() / len(right) ** 0.5),

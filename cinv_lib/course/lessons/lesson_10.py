@@ -213,6 +213,11 @@ ERRORS = Exercise(
             "count as five.",
         ),
         Wrong(
+            lambda s: (s.std() / math.sqrt(s.shape[1]), s.std() / math.sqrt(len(s))),
+            "you took the spread of all scores together for both. For other realisations, first one "
+            "mean per realisation; for other pairs, first one mean per pair.",
+        ),
+        Wrong(
             lambda s: (
                 s.mean(0).std(correction=0) / math.sqrt(s.shape[1]),
                 s.mean(1).std(correction=0) / math.sqrt(len(s)),

@@ -145,6 +145,13 @@ SIGMA = Exercise(
             lambda d: (d.abs().median() / 0.6745).expand(len(d)),
             "one number for all rows: each has noise of its own.",
         ),
+        Wrong(
+            lambda d: (
+                (d - d.median(dim=1, keepdim=True).values).abs().median(dim=1).values / 0.6745
+            ),
+            "you took the median of the distances from the median. The mean of fine coefficients is "
+            "known: it is 0. Their median is moved by the edges, so do not subtract it.",
+        ),
     ),
     alternative=lambda d: d.abs().sort(dim=1).values[:, d.shape[1] // 2] * 1.4826,
     hints=(

@@ -129,6 +129,11 @@ TURN = Exercise(
             lambda T, R: (lambda U, _, Vh: U @ Vh.T)(*torch.linalg.svd(T.T @ R)),
             "`torch.linalg.svd` gives V already transposed (Vh), and you transposed it again.",
         ),
+        Wrong(
+            lambda T, R: tuned_teacher.turn(F.normalize(T, dim=1), F.normalize(R, dim=1)),
+            "you normalised the rows first. The sum is over <T_i @ Q, R_i> as the rows are, and a "
+            "longer row counts for more.",
+        ),
     ),
     alternative=_polar,
     hints=(

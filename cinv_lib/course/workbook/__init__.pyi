@@ -2,6 +2,8 @@ from .commands import check as check
 from .commands import hint as hint
 from .commands import progress as progress
 from .commands import solution as solution
+from .my_course import mine as mine
+from .my_course import own_answers as own_answers
 from .predictions import predict as predict
 from .predictions import reveal as reveal
 from .results import folded as folded

@@ -9,7 +9,7 @@ from IPython.display import display
 
 from cinv_lib.course import ending  # noqa: F401  (a lesson that misses something ends quietly)
 from cinv_lib.course.workbook import exercise as book
-from cinv_lib.course.workbook import progress_record, withheld
+from cinv_lib.course.workbook import my_course, progress_record, withheld
 from cinv_lib.course.workbook.grade import Grade, grade
 from cinv_lib.course.workbook.page import Page
 
@@ -18,6 +18,7 @@ STARS = {1: "easy", 2: "medium", 3: "hard"}
 
 def check(id: str, answer: Any) -> Any:
     """Say case by case what is right and what is wrong with an answer; return what to go on with.
+    A right answer is kept in my_course.py, from which `mine` takes it.
 
     Returns:
         The answer where it is right and usable. Else the library's own, so that the cells below
@@ -37,9 +38,12 @@ def check(id: str, answer: Any) -> Any:
                 entry.setdefault("solved", progress_record.now())
 
         entry = progress_record.change("exercises", id, note)
-    display(report(graded, hints_used=entry.get("hints", 0)))
+    page = report(graded, hints_used=entry.get("hints", 0))
     if graded.state == "right" and graded.usable:
+        page.line(my_course.keep(exercise, answer) or f"Kept in {my_course.place().name}.")
+        display(page)
         return answer
+    display(page)
     return exercise.reference if exercise.is_function else exercise.reference()
 
 

@@ -87,7 +87,8 @@ def relation(pairs: Sequence[tuple[Any, Any]], tolerance: float) -> str | None:
         return None
 
     def fits(rule: Callable[[np.ndarray], np.ndarray]) -> bool:
-        return all(_same(g, rule(e), tolerance) for g, e in zip(got, expected, strict=True))
+        pairs = zip(got, expected, strict=True)
+        return all(_same(g, np.asarray(rule(e)), tolerance) for g, e in pairs)
 
     if all(e.ndim == 2 for e in expected) and fits(np.transpose):
         return "your answer is the transpose of the right one: rows and columns are exchanged"

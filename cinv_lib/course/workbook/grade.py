@@ -4,6 +4,8 @@ Nothing that an answer does stops the notebook: it may raise, hang, return nothi
 arguments, and the report says so.
 """
 
+import contextlib
+import io
 import linecache
 import signal
 import threading
@@ -16,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from cinv_lib.course.workbook import chance
+from cinv_lib.course.workbook.chance import fresh
 from cinv_lib.course.workbook.compare import NONE, difference, relation
 from cinv_lib.course.workbook.exercise import Case, Exercise
 from cinv_lib.course.workbook.todo import TODO, has_todo, is_about_todo
@@ -63,25 +67,43 @@ def grade(exercise: Exercise, answer: Any, seed: int | None = None) -> Grade:
         Outcome(case.label, "error", error) if error else _judge(exercise, case, got)
         for case, (got, error) in zip(cases, tried, strict=True)
     )
-    if all(outcome.state == "right" for outcome in outcomes):
+    results, stopped = [got for got, _ in tried], any(error for _, error in tried)
+    # An answer that draws elsewhere can be right by chance, or for today.
+    fault = "" if stopped else _chance(function, exercise, cases, results)
+    right = all(outcome.state == "right" for outcome in outcomes)
+    if right and fault:
+        said = "it looks right, but its chance is not the generator's"
+        outcomes = tuple(Outcome(case.label, "wrong", said) for case in cases)
+        return Grade(exercise, "wrong", outcomes, fault)
+    if right:
         usable = all(
             isinstance(got, torch.Tensor)
-            or not isinstance(exercise.reference(*_fresh(case.args)), torch.Tensor)
+            or not isinstance(exercise.reference(*fresh(case.args)), torch.Tensor)
             for case, (got, _) in zip(cases, tried, strict=True)
         )
         return Grade(exercise, "right", outcomes, usable=usable)
-    stopped = any(error for _, error in tried)
-    cause = "" if stopped else _cause(exercise, cases, [got for got, _ in tried])
+    cause = "" if stopped else _cause(exercise, cases, results) or fault
     return Grade(exercise, "wrong", outcomes, cause)
+
+
+def _chance(function: Callable, exercise: Exercise, cases: list[Case], results: list[Any]) -> str:
+    """What is wrong with where an answer's chance comes from; "" where nothing is."""
+    with contextlib.redirect_stdout(io.StringIO()):  # what an answer prints was seen once
+        return chance.fault(
+            lambda arguments: _try(function, Case("", arguments)),
+            [case.args for case in cases],
+            results,
+            exercise.tolerance,
+        )
 
 
 def _judge(exercise: Exercise, case: Case, got: Any) -> Outcome:
     if exercise.judge is None:
-        expected = exercise.reference(*_fresh(case.args))
+        expected = exercise.reference(*fresh(case.args))
         wrong = difference(got, expected, exercise.tolerance)
     else:
         try:
-            wrong = NONE if got is None else exercise.judge(got, *_fresh(case.args))
+            wrong = NONE if got is None else exercise.judge(got, *fresh(case.args))
         except Exception as error:  # a judge counts on the right kind of value
             wrong = f"it gave a {type(got).__name__} of no use here ({_line(error)})"
     return Outcome(case.label, "wrong" if wrong else "right", wrong or "")
@@ -99,7 +121,7 @@ def _cause(exercise: Exercise, cases: list[Case], results: list[Any]) -> str:
             return wrong.because
     if exercise.judge or not exercise.is_function:
         return ""
-    expected = [exercise.reference(*_fresh(case.args)) for case in cases]
+    expected = [exercise.reference(*fresh(case.args)) for case in cases]
     return relation(list(zip(results, expected, strict=True)), exercise.tolerance) or ""
 
 
@@ -109,7 +131,7 @@ def _constant(answer: Callable) -> Callable:
 
 def _try(function: Callable, case: Case) -> tuple[Any, str]:
     """What the function gives, and what stopped it in words ("" where nothing did)."""
-    arguments = _fresh(case.args)
+    arguments = fresh(case.args)
     try:
         with _limited(SECONDS):
             got = function(*arguments)
@@ -146,21 +168,6 @@ def _words(error: BaseException, function: Callable) -> str:
 
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), 'no message')}"
-
-
-def _fresh(value: Any) -> Any:
-    """A copy that the answer may spoil."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone().requires_grad_(value.requires_grad)
-    if isinstance(value, torch.Generator):
-        return value.clone_state()
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, tuple | list):
-        return type(value)(map(_fresh, value))
-    if isinstance(value, dict):
-        return {key: _fresh(one) for key, one in value.items()}
-    return value
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Predictions: the reader commits to a guess before the result is shown, and is scored."""
 
 import math
+import re
 from typing import Any
 
 from IPython.display import display
@@ -11,14 +12,18 @@ from cinv_lib.course.workbook.exercise import Prediction
 from cinv_lib.course.workbook.page import Page
 from cinv_lib.course.workbook.todo import TODO, has_todo
 
+DECIMAL_COMMA = re.compile(r"\s*(-?\d+),(\d+)\s*")
 
-def predict(id: str, guess: Any = TODO) -> None:
+
+def predict(id: str, guess: Any = TODO, *more: Any) -> None:
     """Commit to a guess; until the result has been shown it may be changed.
+
+    more: what Python makes of a decimal comma, as in 0,7: it is refused in a sentence.
 
     Raises:
         KeyError: there is no such prediction.
     """
-    display(committed(book.find_prediction(id), guess))
+    display(committed(book.find_prediction(id), (guess, *more) if more else guess))
 
 
 def reveal(id: str, truth: Any) -> None:
@@ -89,4 +94,16 @@ def _unfit(prediction: Prediction, guess: Any) -> str:
         fit = math.isfinite(float(guess))
     except (TypeError, ValueError, RuntimeError, OverflowError):  # RuntimeError: torch's
         fit = False
-    return "" if fit else f"you gave {guess!r}, expected a number."
+    if fit:
+        return ""
+    comma = DECIMAL_COMMA.fullmatch(guess if isinstance(guess, str) else _written(guess))
+    if comma:
+        return f"write {comma[1]}.{comma[2]}: Python's decimal sign is a point, not a comma."
+    return f"you gave {guess!r}, expected a number."
+
+
+def _written(guess: Any) -> str:
+    """How two whole numbers were written, as "0,7" for 0 and 7. (Python has dropped noughts: 0,07
+    is a syntax error, so nothing is lost.)"""
+    both = isinstance(guess, tuple) and len(guess) == 2 and all(type(g) is int for g in guess)
+    return f"{guess[0]},{guess[1]}" if both else ""

@@ -24,6 +24,8 @@ RECIPE = Recipe(epochs=30, batch_size=64, lr=3e-3)
 # Half of that where models are compared with each other only: a dozen minutes of the course.
 LENGTH = {"full": (*OPERATORS, BLIND), "side_epochs": 15}
 TRAINED = LENGTH | {"recipe": RECIPE}
+# What a reader waits for in lesson 05: about a minute.
+BRIEF = Recipe(epochs=8, batch_size=64, lr=3e-3)
 # A transformer's learning rate is its teacher's own. At 3e-3 it collapses within an epoch (loss
 # log 64, all cosines 1): it has no batch norms that forgive a large step. Not searched further.
 VIT = Recipe(epochs=30, batch_size=64, lr=1e-3)
@@ -131,6 +133,7 @@ STICKERS = Profile(
             realisations=3,
             val_per_class=10,
         ),
+        ex.ShortTrainings(operators={OPERATORS[0]: None}, recipe=BRIEF, trainings=5),
     ),
 )  # fmt: skip
 
@@ -193,5 +196,6 @@ SMOKE = STICKERS.changed(
         "blind": {"realisations": 2},
         "adversarial": {"protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
         "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
+        "short_trainings": {"recipe": ONE, "trainings": 2},
     },
 )

@@ -6,6 +6,7 @@ notebooks run with every solution in its cell is shown in test_notebooks.py.
 
 import ast
 import importlib
+import linecache
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import nbformat
 import pytest
 
 from cinv_lib.course.workbook import exercise as book
+from cinv_lib.course.workbook import my_course
 from cinv_lib.course.workbook.grade import grade
 from cinv_lib.course.workbook.todo import TODO
 
@@ -142,6 +144,17 @@ def test_the_solution_as_it_is_shown_is_right(exercise):
     for seed in range(3):
         graded = grade(exercise, answer, seed)
         assert graded.state == "right" and graded.usable, (seed, graded.outcomes)
+
+
+@every_exercise
+def test_the_solution_typed_into_the_notebook_can_be_kept_for_later_lessons(exercise):
+    source = exercise.solution_source
+    name = f"<{exercise.id}>"  # where `inspect` looks for it, as in a kernel
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    names = {"__name__": "__main__"} | namespace(exercise.lesson)
+    exec(compile(source, name, "exec"), names)
+    kept = my_course._alone(exercise, names[exercise.name])
+    assert kept.endswith(source) or not exercise.is_function
 
 
 # -- the notebooks -----------------------------------------------------------------------------
