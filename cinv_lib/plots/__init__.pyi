@@ -16,6 +16,10 @@ from .own import look_dots as look_dots
 from .pictures import image_grid as image_grid
 from .pictures import severity_strip as severity_strip
 from .pictures import top3 as top3
+from .plane import Plane as Plane
+from .plane import embedding_map as embedding_map
+from .plane import nearer as nearer
+from .retrieved import nearest_pictures as nearest_pictures
 from .style import CYCLE as CYCLE
 from .style import METHOD_COLOURS as METHOD_COLOURS
 from .style import OKABE_ITO as OKABE_ITO

@@ -22,7 +22,7 @@ from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.operators import KINDS, severities
 from cinv_lib.plots.panels.panel import VIEW
 from cinv_lib.plots.panels.student import cosines
-from cinv_lib.plots.style import OKABE_ITO, pixels
+from cinv_lib.plots.style import pixels
 
 
 def open_png(data):
@@ -153,23 +153,10 @@ def test_tiles_enlarge_by_whole_pixels_and_grid_places_them(pictures):
     assert (shown[: canvas.LINE] < 128).any()
 
 
-def test_strips_point_up_where_positive_and_fall_like_the_first():
-    vector = torch.tensor([0.0, -2.0, 1.0, 2.0])
-    height = 40
-    shown = np.asarray(canvas.strips({"R": vector, "-R": -vector}, width=80, height=height))
-    strip = 2 * (height // 2) + 1
-    colours = {name: [int(OKABE_ITO[name][i : i + 2], 16) for i in (1, 3, 5)] for name in OKABE_ITO}
-    for k, signs in enumerate(([1, 0.5, 0, -1], [-1, -0.5, 0, 1])):
-        top = k * (canvas.LINE + strip) + canvas.LINE
-        block = shown[top : top + strip, :80]
-        for column, value in enumerate(signs):
-            bar = block[:, column * 20 + 10]
-            up = (bar[: height // 2] == colours["blue"]).all(-1)
-            down = (bar[height // 2 + 1 :] == colours["vermilion"]).all(-1)
-            assert up.mean() == max(value, 0) and down.mean() == max(-value, 0)
-            # Bars start in the middle.
-            assert not up.any() or up[-1]
-            assert not down.any() or down[0]
+def test_a_line_is_cut_where_it_would_be_too_wide():
+    assert (np.asarray(canvas.line_within("cat", 200))[:, :60] == canvas.line("cat", 60)).all()
+    for width in (40, 108):
+        assert canvas.line_within("outline left pointing index", width).width == width
 
 
 def test_paragraph_wraps_and_keeps_its_width():
