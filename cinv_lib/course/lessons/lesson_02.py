@@ -1,11 +1,9 @@
 """Exercises of lesson 02: the loss, taken apart."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from cinv_lib import losses
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
@@ -35,9 +33,9 @@ def pairs_and_tau(generator: torch.Generator) -> list[Case]:
 ROW, WARM = (0.8, 0.1, 0.6), 0.1  # cosines of one picture to three captions, and tau
 
 
-def shares(row: Sequence[float] = ROW, tau: float = WARM) -> Tensor:
-    """A row of cosines as CLIP's shares: exponentials of K / tau, divided by their sum."""
-    return torch.softmax(torch.tensor(row) / tau, dim=0)
+def shares(tau: float = WARM) -> list[float]:
+    """The row as CLIP's shares: exponentials of K / tau, divided by their sum."""
+    return torch.softmax(torch.tensor(ROW) / tau, dim=0).tolist()
 
 
 BY_HAND = Exercise(
@@ -52,7 +50,7 @@ BY_HAND = Exercise(
     cases=lambda generator: [Case("cosines 0.8, 0.1, 0.6 at tau = 0.1")],
     wrong=(
         Wrong(
-            lambda: shares(tau=1.0).round(decimals=2).tolist(),
+            lambda: [round(share, 2) for share in shares(tau=1.0)],
             "tau is missing: divide each cosine by 0.1 before you take the exponential.",
         ),
         Wrong(
@@ -69,7 +67,7 @@ BY_HAND = Exercise(
             "have sum 1.",
         ),
         Wrong(
-            lambda: [round(-math.log(share), 2) for share in shares().tolist()],
+            lambda: [round(-math.log(share), 2) for share in shares()],
             "those are the losses, -log of each share; the shares themselves are asked for.",
         ),
     ),
