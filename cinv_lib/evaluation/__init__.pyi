@@ -3,6 +3,7 @@ from . import beforehand as beforehand
 from . import embedding_files as embedding_files
 from . import metrics as metrics
 from . import probe as probe
+from . import retrieval as retrieval
 from . import sentence as sentence
 from . import statistics as statistics
 from .draws import BLOCK as BLOCK
@@ -16,6 +17,7 @@ from .draws import reseed as reseed
 from .probe import Probe as Probe
 from .probe import ProbeRecipe as ProbeRecipe
 from .probe import ViewsRecipe as ViewsRecipe
+from .retrieval import Gallery as Gallery
 from .scores import Contestant as Contestant
 from .scores import Group as Group
 from .scores import Head as Head

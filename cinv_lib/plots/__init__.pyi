@@ -27,7 +27,11 @@ from .scores import score_bars as score_bars
 from .scores import score_lines as score_lines
 from .pixels_left import lead_curves as lead_curves
 from .pixels_left import score_curves as score_curves
-from .plane import probe_plane as probe_plane
+from .probe_points import probe_plane as probe_plane
+from .plane import Plane as Plane
+from .plane import embedding_map as embedding_map
+from .plane import nearer as nearer
+from .retrieved import nearest_pictures as nearest_pictures
 from .style import CYCLE as CYCLE
 from .style import METHOD_COLOURS as METHOD_COLOURS
 from .style import OKABE_ITO as OKABE_ITO

@@ -1,49 +1,126 @@
-"""A probe on points in the plane: what a linear classifier does with embeddings of two numbers."""
+"""The map of embeddings: a plane on which a few classes lie, and where encoders put pictures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.dots import headed
-from cinv_lib.plots.style import OKABE_ITO, single
+from cinv_lib.plots.style import OKABE_ITO
 
-COLOURS, MARKERS = ("blue", "vermilion"), ("o", "s")
+INKS = ("blue", "vermilion", "green")  # of the three classes
+GREY = "#8A8A8A"
+WIDTH, HEIGHT = 7.0, 4.4  # inches
+ROOM = 1.35  # how much larger the axes are than the spread of the clean pictures
 
 
-def probe_plane(
-    points: Float[Tensor, "N 2"],
+@dataclass(frozen=True)
+class Plane:
+    """The plane through the means of three classes, fitted on clean pictures: `Plane.of`.
+
+    Three points lie in one plane, so nothing of how the classes differ on average is lost in it.
+    Embeddings count by their direction: each is divided by its length first.
+
+    of_means: the share of the means' spread that lies in the plane, 1 for three classes.
+    of_all: the share of the spread of all the clean embeddings.
+    """
+
+    middle: Float[Tensor, " d"]
+    axes: Float[Tensor, "2 d"]
+    of_means: float
+    of_all: float
+
+    @classmethod
+    def of(cls, R: Float[Tensor, "N d"], labels: Int64[Tensor, " N"]) -> "Plane":
+        """Fit it on R(x) and the classes of the pictures.
+
+        Raises:
+            ValueError: fewer than three classes, whose means would not span a plane.
+        """
+        classes = labels.unique()
+        if len(classes) < 3:
+            raise ValueError(f"{len(classes)} classes span no plane: expected three")
+        unit = F.normalize(R.float(), dim=1)
+        means = torch.stack([unit[labels == k].mean(0) for k in classes])
+        middle = means.mean(0)
+        _, spread, axes = torch.linalg.svd(means - middle, full_matrices=False)
+        away = unit - unit.mean(0)
+        of_means = spread[:2].square().sum() / spread.square().sum()
+        of_all = (away @ axes[:2].T).square().sum() / away.square().sum()
+        return cls(middle, axes[:2], float(of_means), float(of_all))
+
+    def __call__(self, embeddings: Float[Tensor, "N d"]) -> Float[Tensor, "N 2"]:
+        """Where embeddings lie on the map."""
+        return (F.normalize(embeddings.float(), dim=1) - self.middle) @ self.axes.T
+
+
+def embedding_map(
+    clean: Float[Tensor, "N 2"],
+    teacher: Float[Tensor, "N 2"],
+    student: Float[Tensor, "N 2"],
     labels: Int64[Tensor, " N"],
-    weights: Float[Tensor, "2 2"],
     names: Sequence[str],
-    *,
-    title: str,
+    title: str = "",
 ) -> Figure:
-    """Embeddings of two classes, each with its two scores, and the line where these are equal
-    (lesson 06).
+    """Three classes on a plane: R(x) as hollow circles, R(A(x)) in grey, and from each of those an
+    arrow to S(A(x)). The axes depend on `clean` alone, so they stay while a severity moves.
 
     Args:
-        weights: a row for each class; the score of class k is the product of its row and the point.
-        names: of the two classes.
+        clean, teacher, student: places of R(x), R(A(x)) and S(A(x)).
+        labels: 0, 1 or 2.
+        names: of the three classes.
     """
-    fig, ax = single(5.4, 3.9)
-    limit = 1.25 * points.abs().max().item()
-    for point, label, (first, second) in zip(
-        points, labels.tolist(), (points @ weights.T).tolist(), strict=True
-    ):
-        ink, (x, y) = OKABE_ITO[COLOURS[label]], point.tolist()
-        ax.plot(x, y, MARKERS[label], color=ink, ms=7)
-        said = f"{first:+.1f}, {second:+.1f}".replace("-", "−")
-        ax.annotate(said, (x, y), xytext=(7, 3), textcoords="offset points", fontsize=9, color=ink)
-    a, b = (weights[0] - weights[1]).tolist()
-    ax.axline((0, 0), (b, -a), color="black", lw=1, ls="--")
+    fig = Figure(figsize=(WIDTH, HEIGHT))
+    ax = fig.add_axes((0.01, 0.01, 0.98, 0.91))
+    _frame(ax, clean)
+    inks = [OKABE_ITO[INKS[k]] for k in labels.tolist()]
+    (x, y), (u, v) = teacher.T, (student - teacher).T
+    ax.quiver(
+        x, y, u, v, color=inks, alpha=0.45, width=0.0022, headwidth=5, angles="xy", scale=1,
+        scale_units="xy",
+    )  # fmt: skip
+    ax.scatter(
+        *clean.T, s=34, facecolors="none", edgecolors=inks, linewidths=1.0, label="R(x), intact"
+    )
+    ax.scatter(x, y, s=16, color=GREY, label="R(A(x)), CLIP")
+    ax.scatter(*student.T, s=16, color=inks, label="S(A(x)), student")
     for k, name in enumerate(names):
-        corner = {"transform": ax.transAxes, "color": OKABE_ITO[COLOURS[k]], "fontsize": 9}
-        ax.text(0.02, 0.93 - 0.07 * k, f"{name}: row {weights[k].tolist()}", **corner)
-    ax.text(0.98, 0.03, "dashed: both scores are equal", ha="right", fontsize=9,
-            transform=ax.transAxes)  # fmt: skip
-    ax.set(xlim=(0, limit), ylim=(0, limit), aspect="equal", xlabel="first number of the embedding")
-    ax.set_ylabel("second number")
-    ax.grid(axis="x", alpha=0.3)
-    return headed(fig, title)
+        x, y = clean[labels == k].mean(0)[0].item(), clean[labels == k][:, 1].amax().item()
+        look = {"weight": "bold", "fontsize": 11, "ha": "center", "va": "bottom"}
+        ax.annotate(
+            name, (x, y), (0, 7), textcoords="offset points", color=OKABE_ITO[INKS[k]], **look
+        )
+    legend = ax.legend(loc="lower right", fontsize=9, frameon=False)
+    for handle in legend.legend_handles[::2]:
+        handle.set_edgecolor(OKABE_ITO["black"])
+    legend.legend_handles[2].set_facecolor(OKABE_ITO["black"])
+    fig.text(0.02, 0.94, title, fontsize=11, weight="bold")
+    return fig
+
+
+def nearer(
+    clean: Float[Tensor, "N 2"], teacher: Float[Tensor, "N 2"], student: Float[Tensor, "N 2"]
+) -> str:
+    """What the map shows, in words: whose answers are nearer to R(x) on the mean, and how far
+    they are from it."""
+    far = [float((places - clean).norm(dim=1).mean()) for places in (teacher, student)]
+    if far[0] == far[1]:
+        return f"CLIP and the student are as far from R(x): {far[0]:.2f}"
+    who = "the student" if far[1] < far[0] else "CLIP"
+    return f"{who} is nearer to R(x): {min(far):.2f} against {max(far):.2f}"
+
+
+def _frame(ax: Axes, clean: Float[Tensor, "N 2"]) -> None:
+    """Axes that the clean pictures fix, without numbers: only nearness means something here."""
+    low, high = clean.amin(0), clean.amax(0)
+    middle, (across, up) = (low + high) / 2, (high - low).tolist()
+    half = ROOM * max(across * HEIGHT / WIDTH, up) / 2
+    x, y = middle.tolist()
+    ax.set_xlim(x - half * WIDTH / HEIGHT, x + half * WIDTH / HEIGHT)
+    ax.set_ylim(y - half, y + half)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_color("#D0D0D0")

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from cinv_lib import encoders, operators
-from cinv_lib.data.image_set import ImageSet
+from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.evaluation import Gallery
 from cinv_lib.plots import panels
 from cinv_lib.plots.panels.operators import KINDS
 from cinv_lib.plots.panels.panel import Panel
@@ -37,7 +38,8 @@ def rows() -> Iterator[dict[str, object]]:
         yield _row("operator", _operator(x[:6], name), kind)
         yield _row("operator, 224 px", _operator(large, name), kind)
     yield _row("common corruptions", _frost((255 * x[:4]).to(torch.uint8)), "severity")
-    yield _row("severity", panels.see_what_the_student_sees(x, towers, mask), "severity")
+    yield _row("nearest pictures", _nearest(towers, mask), "severity")
+    yield _row("map", panels.map_panel(_noise(60), towers, mask, (0.5, 0.75, 0.9)), "severity")
     yield _row("three best", _three_best(x, towers), "severity")
     yield _row("tau", panels.weights_panel(x, x, S, R), "tau")
     yield _row("sphere", sphere_panel(), "turn")
@@ -55,6 +57,17 @@ def _frost(x: torch.Tensor) -> Panel:
     return panel
 
 
+def _noise(count: int) -> ImageSet:
+    images = torch.randint(256, (count, 3, 64, 64), dtype=torch.uint8)
+    return ImageSet(images, torch.arange(count) % 3, ("a", "b", "c"), "noise", "drawn here")
+
+
+def _nearest(towers: dict[str, encoders.Encoder], mask: operators.Operator) -> Panel:
+    gallery = Gallery.of(_noise(500), towers["CLIP R"])
+    x = to_float(_noise(2).images)
+    return panels.see_what_the_student_sees(x, ["a", "b"], towers, gallery, mask)
+
+
 def _three_best(x: torch.Tensor, towers: dict[str, encoders.Encoder]) -> Panel:
     names = tuple(f"class {k}" for k in range(100))
     pictures = ImageSet(
@@ -68,7 +81,11 @@ def _three_best(x: torch.Tensor, towers: dict[str, encoders.Encoder]) -> Panel:
 
 def _row(name: str, panel: Panel, slider: str) -> dict[str, object]:
     control = panel.controls[slider]
-    places = np.linspace(control.min, control.max, REDRAWS + 2)
+    if isinstance(control, widgets.SelectionSlider):  # its stops, forth and back
+        stops = [value for _, value in control.options]
+        places = np.array(stops * (REDRAWS // len(stops)))
+    else:
+        places = np.linspace(control.min, control.max, REDRAWS + 2)
     if isinstance(control, widgets.FloatLogSlider):  # its ends are exponents
         places = control.base**places
     if isinstance(control, widgets.IntSlider):

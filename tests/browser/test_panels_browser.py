@@ -27,8 +27,13 @@ class Mean(torch.nn.Module):
     def forward(self, x):
         return torch.nn.functional.adaptive_avg_pool2d(x, 4).flatten(1) - 0.4
 
+from cinv_lib.evaluation import Gallery
+
 encoders = {"CLIP R": Mean().eval(), "student S": Mean().eval()}
-panels.see_what_the_student_sees(x, encoders, operators.parse("mask:0.5"))""",
+grey = (torch.rand(12, 3, 64, 64) * 255).to(torch.uint8)
+set_of_3 = ImageSet(grey, torch.arange(12) % 3, ("cat", "dog", "owl"), "noise", "made here")
+gallery, names = Gallery.of(set_of_3, encoders["CLIP R"]), ["cat", "dog", "owl"]
+panels.see_what_the_student_sees(x, names, encoders, gallery, operators.parse("mask:0.5"))""",
     "panels.upload_panel(x[0], side=64)",
     """\
 labels = torch.arange(8)
@@ -44,6 +49,7 @@ def render(size):
     return panels.render_operator(x, "mask", size / 20)
 
 panels.Panel(render, {"size": panels.slider("size", 0, 20, 10, 1)})""",
+    'panels.map_panel(set_of_3, encoders, operators.parse("mask:0.5"), (0.0, 0.5, 0.9))',
 )
 
 
@@ -71,8 +77,8 @@ def shown(panel):
 def test_panels_by_keyboard(open_notebook, notebook):
     page = open_notebook(notebook, "panels.ipynb")
     outputs = page.locator(".jp-CodeCell .jp-OutputArea-output .widget-vbox")
-    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img').length == 5")
-    operators, student, upload, quiz, failing = (outputs.nth(k) for k in range(5))
+    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img').length == 6")
+    operators, student, upload, quiz, failing, plane = (outputs.nth(k) for k in range(6))
 
     until(page, operators, "mask:0.9: 90.0 %")
     before = shown(operators)
@@ -86,14 +92,14 @@ def test_panels_by_keyboard(open_notebook, notebook):
     page.keyboard.press("ArrowLeft")
     until(page, operators, "blur:2.5:")
 
-    first = until(page, student, "mask:0.5: cosine to R(x): CLIP R")
+    first = until(page, student, "mask:0.5: right (cat) among the 5 nearest")
     handle = student.locator(".noUi-handle").first
     assert handle.get_attribute("role") == "slider"
     handle.focus()
     page.keyboard.press("ArrowRight")
-    assert until(page, student, "mask:0.51: cosine") != first
+    assert until(page, student, "mask:0.51: right (cat)") != first
     # What a reader without sight hears of the picture is its text.
-    assert student.locator("img").get_attribute("alt").startswith("mask:0.51: cosine")
+    assert student.locator("img").get_attribute("alt").startswith("mask:0.51: right")
 
     mine = np.zeros((70, 64, 3), np.uint8)
     mine[:, 32:] = 255
@@ -119,6 +125,13 @@ def test_panels_by_keyboard(open_notebook, notebook):
     page.keyboard.press("Space")
     until(page, quiz, "Right after 2 of 2 questions: you ")
 
+    until(page, plane, "mask:0.5: ")
+    before = shown(plane)
+    plane.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    until(page, plane, "mask:0.9: ")
+    assert shown(plane) != before
+
     failing.locator(".noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
     until(page, failing, "ValueError: too large: take 10 or less")
@@ -128,15 +141,15 @@ def test_panels_by_keyboard(open_notebook, notebook):
 
 def test_a_saved_notebook_shows_pictures_before_it_runs(open_notebook, notebook):
     page = open_notebook(notebook, "running.ipynb")
-    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img').length == 5")
+    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img').length == 6")
     page.evaluate("async () => window.jupyterapp.commands.execute('docmanager:save')")
     saved = open_notebook.saved("running.ipynb")
     outputs = [output for cell in saved["cells"] for output in cell["outputs"]]
-    names = ["Panel()"] * 3 + ["QuizPanel()", "Panel()"]
+    names = ["Panel()"] * 3 + ["QuizPanel()", "Panel()", "Panel()"]
     assert ["".join(output["data"]["text/plain"]) for output in outputs] == names
     assert all(VIEW in output["data"] for output in outputs)
-    assert keep_pictures(saved) == 5
+    assert keep_pictures(saved) == 6
     page = open_notebook(saved, "saved.ipynb", run=False)
-    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img').length == 5")
+    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img').length == 6")
     assert "Error displaying widget" not in page.inner_text(".jp-Notebook")
     assert page.locator(".jp-OutputArea-output img").first.bounding_box()["width"] > 400

@@ -62,3 +62,15 @@ def test_only_what_stands_between_the_marks_changes():
 def test_without_its_marks_the_readme_is_refused(readme):
     with pytest.raises(ValueError, match="README lacks"):
         contents.inserted(readme, "| new |")
+
+
+def test_roads_add_up_what_the_lessons_say(tmp_path, monkeypatch):
+    by_lesson = {"00": (Short(7),), "05": (Short(10), Short(20)), "07": (Short(200),)}
+    monkeypatch.setattr(book, "of_lesson", lambda number: by_lesson.get(number, ()))
+    for name in ("00_a", "05_b", "07_c"):
+        lesson(tmp_path, name, f"{name} · Title", read_minutes=20)
+    evening, everything = contents.roads(tmp_path)
+    assert str(evening) == (
+        "An evening: lessons 00 01 05 06 15, 40 min to read, 37 min of exercises"
+    )
+    assert str(everything) == "Everything: lessons 00 to 07, 60 min to read, 4 h of exercises"

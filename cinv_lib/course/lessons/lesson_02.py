@@ -1,5 +1,7 @@
 """Exercises of lesson 02: the loss, taken apart."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -25,6 +27,62 @@ def pairs_and_tau(generator: torch.Generator) -> list[Case]:
         Case(f"{case.label}, tau = {tau}", (*case.args, tau))
         for case, tau in zip(pairs(generator), taus, strict=True)
     ]
+
+
+# -- 2.0 ---------------------------------------------------------------------------------------
+ROW, WARM = (0.8, 0.1, 0.6), 0.1  # cosines of one picture to three captions, and tau
+
+
+def shares(tau: float = WARM) -> list[float]:
+    """The row as CLIP's shares: exponentials of K / tau, divided by their sum."""
+    return torch.softmax(torch.tensor(ROW) / tau, dim=0).tolist()
+
+
+BY_HAND = Exercise(
+    id="2.0",
+    title="one row by hand",
+    minutes=5,
+    difficulty=1,
+    stub="""
+    my_row = [TODO, TODO, TODO]  # the shares of the three captions, to two decimals
+    """,
+    reference=shares,
+    cases=lambda generator: [Case("cosines 0.8, 0.1, 0.6 at tau = 0.1")],
+    wrong=(
+        Wrong(
+            lambda: [round(share, 2) for share in shares(tau=1.0)],
+            "tau is missing: divide each cosine by 0.1 before you take the exponential.",
+        ),
+        Wrong(
+            lambda: [round(k / sum(ROW), 2) for k in ROW],
+            "you shared out the cosines themselves; a share is of the exponentials exp(K / tau).",
+        ),
+        Wrong(
+            lambda: [round(k / WARM / 10, 2) for k in ROW],
+            "those are the cosines as they were given: divide by tau, take exp, divide by the sum.",
+        ),
+        Wrong(
+            lambda: [round(math.exp(k / WARM), 2) for k in ROW],
+            "those are the exponentials; divide each by the sum of the three, so that the shares "
+            "have sum 1.",
+        ),
+        Wrong(
+            lambda: [round(-math.log(share), 2) for share in shares()],
+            "those are the losses, -log of each share; the shares themselves are asked for.",
+        ),
+    ),
+    alternative=lambda: [0.88, 0.0, 0.12],
+    hints=(
+        "Divide the three cosines by tau = 0.1: 8, 1 and 6.",
+        "Their exponentials are 2981, 3 and 403. What is the sum of the three?",
+        "The sum is 3387, so the first share is 2981 / 3387 = 0.88. The others go the same way.",
+    ),
+    solution="my_row = [0.88, 0.00, 0.12]  # 2981, 3 and 403, of 3387",
+    why="Dividing by tau = 0.1 makes ten of a difference of one: a cosine that is larger by 0.2 gets "
+    "seven times the share. The common wrong turn is to leave tau out, and then the three shares "
+    "are nearly the same.",
+    tolerance=0.011,
+)
 
 
 # -- 2.1 ---------------------------------------------------------------------------------------
@@ -282,7 +340,7 @@ NT = Exercise(
     "wrong turn is to set the diagonal to 0 instead of -inf: exp(0) = 1 is still in the sum.",
 )
 
-EXERCISES = (ALIGNMENT, UNIFORMITY, CONTRASTIVE, NT)
+EXERCISES = (BY_HAND, ALIGNMENT, UNIFORMITY, CONTRASTIVE, NT)
 
 PREDICTIONS = (
     Prediction(

@@ -1,3 +1,4 @@
+from .class_map import map_panel as map_panel
 from .common_corruptions import corruption_panel as corruption_panel
 from .common_corruptions import render_corruption as render_corruption
 from .operators import CLASSICAL as CLASSICAL

@@ -12,12 +12,10 @@ from itertools import accumulate
 from pathlib import Path
 
 import matplotlib
-import numpy as np
-from jaxtyping import Float
-from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, pixels
+from cinv_lib.plots.style import pixels
 
 TILE = 192
 GAP = 8
@@ -82,34 +80,16 @@ def line(text: str, min_width: int = 0) -> Image.Image:
     return canvas
 
 
+def line_within(text: str, width: int) -> Image.Image:
+    """One line of text, its end cut off where it would be wider than `width` pixels."""
+    shown = text
+    while shown and _font().getlength(shown) + 4 > width:
+        text, shown = text[:-1], f"{text[:-1].rstrip()}…"
+    return line(shown, width)
+
+
 def paragraph(text: str, width: int) -> Image.Image:
     """Text wrapped to `width` pixels."""
     letters = max(20, int(width / _font().getlength("n")))
     lines = [part for row in text.splitlines() for part in textwrap.wrap(row, letters) or [""]]
     return stack([line(part, width) for part in lines or [""]])
-
-
-def strips(
-    embeddings: Mapping[str, Float[Tensor, " d"]], width: int = 448, height: int = 46
-) -> Image.Image:
-    """Embeddings as bars under their names, dimensions sorted by the first embedding.
-
-    One that agrees with the first falls from left to right like it. Positive values are blue and
-    point up, negative values are vermilion and point down.
-    """
-    unit = [e.detach().float().cpu() / e.detach().float().norm().cpu() for e in embeddings.values()]
-    order, top = unit[0].argsort(descending=True), float(unit[0].abs().max())
-    count, half = len(order), height // 2
-    # Row r of the upper half is filled where the bar is higher than the row is above the middle.
-    levels = (np.arange(half, 0, -1) - 0.5) / half
-    blocks = []
-    for name, vector in zip(embeddings, unit, strict=True):
-        bars = np.clip(vector[order].numpy() / top, -1, 1)
-        canvas = np.full((2 * half + 1, count, 3), 255, np.uint8)
-        canvas[half] = 200
-        canvas[:half][bars[None] > levels[:, None]] = ImageColor.getrgb(OKABE_ITO["blue"])
-        canvas[half + 1 :][-bars[None] > levels[::-1, None]] = ImageColor.getrgb(
-            OKABE_ITO["vermilion"]
-        )
-        blocks += [line(name), Image.fromarray(canvas.repeat(max(1, width // count), axis=1))]
-    return stack(blocks)

@@ -1,83 +1,103 @@
-"""The panel of Fig. 2 (lesson 00): how teacher and student embed the same corrupted picture."""
+"""The panel of lesson 00: what teacher and student find nearest to the same ruined picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from cinv_lib.evaluation.retrieval import Found, Gallery
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.operators import seen, severity_panel
 from cinv_lib.plots.panels.panel import Number, Panel
+from cinv_lib.plots.retrieved import RIGHT, WRONG
+from cinv_lib.plots.style import pixels
 
-
-def cosines(
-    picture: Float[Tensor, "3 H W"],
-    corrupted: Float[Tensor, "3 H W"],
-    encoders: Mapping[str, nn.Module],
-) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """Embeddings (d,) by name, and the cosine of each encoder's embedding of A(x) to R(x).
-
-    The first encoder is the teacher R. Its embedding of the clean picture comes first.
-
-    Raises:
-        ValueError: fewer than one encoder, one in training mode, or embeddings of unequal length.
-    """
-    if not encoders:
-        raise ValueError("no encoders: expected the teacher first, then others")
-    for name, encoder in encoders.items():
-        if encoder.training:
-            raise ValueError(f"{name} is in training mode: call its .eval() first")
-    teacher = next(iter(encoders))
-    with torch.inference_mode():
-        reference = encoders[teacher](picture[None])[0]
-        seen = {name: encoder(corrupted[None])[0] for name, encoder in encoders.items()}
-    lengths = {name: len(vector) for name, vector in seen.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"embeddings of unequal length {lengths}: they cannot be compared")
-    embeddings = {f"{teacher}, clean picture": reference}
-    embeddings |= {f"{name}, corrupted picture": vector for name, vector in seen.items()}
-    found = {n: float(F.cosine_similarity(v, reference, dim=0)) for n, v in seen.items()}
-    return embeddings, found
+NEAREST, SIDE, FRAME = 5, 108, 4  # pictures in a row; edge of each, and of its frame, in pixels
 
 
 def render_student(
     picture: Float[Tensor, "3 H W"],
+    name: str,
     encoders: Mapping[str, nn.Module],
+    gallery: Gallery,
     operator: Operator,
     severity: Number,
     draw: int = 0,
 ) -> tuple[Image.Image, str]:
-    """x and A(x), the embeddings of both as strips, and the cosines to R(x) as text.
+    """A(x), and a row for each encoder: the clean pictures whose R(x) is nearest to its answer.
+
+    The text counts the right ones. A frame is green where the picture is of the right class,
+    vermilion where it is not; the name of its class stands below.
 
     Args:
-        encoders: the teacher first.
+        name: the class of `picture`, which should not be in the gallery itself.
+        encoders: by name, in eval mode.
         draw: the seed of the corruption, kept while the severity moves, so that one corruption
             grows.
+
+    Raises:
+        ValueError: no encoder, one in training mode, or what the gallery refuses.
     """
+    if not encoders:
+        raise ValueError("no encoders: expected at least the teacher")
+    if training := [key for key, encoder in encoders.items() if encoder.training]:
+        raise ValueError(f"{training[0]} is in training mode: call its .eval() first")
     at, corrupted = seen(picture, operator, severity, draw)
-    embeddings, found = cosines(picture, corrupted, encoders)
-    pictures = canvas.grid({f"x and A(x), {at}": [picture, corrupted]})
-    image = canvas.beside([pictures, canvas.strips(embeddings)])
-    text = ", ".join(f"{name} {cosine:.2f}" for name, cosine in found.items())
-    return image, f"{at}: cosine to R(x): {text}"
+    with torch.inference_mode():
+        said = {key: encoder(corrupted[None])[0] for key, encoder in encoders.items()}
+    found = {key: gallery.nearest(answer, NEAREST) for key, answer in said.items()}
+    right = {key: sum(one.name == name for one in pictures) for key, pictures in found.items()}
+    rows = [
+        _row(f"nearest clean pictures for {key}: {right[key]} of {NEAREST} right", one, name)
+        for key, one in found.items()
+    ]
+    asked = canvas.stack([canvas.line(f"A(x), {at}"), canvas.tile(corrupted)])
+    counts = ", ".join(f"{key} {hits}" for key, hits in right.items())
+    text = f"{at}: right ({name}) among the {NEAREST} nearest clean pictures: {counts}"
+    return canvas.beside([asked, canvas.stack(rows)]), text
 
 
 def see_what_the_student_sees(
-    pictures: Float[Tensor, "B 3 H W"], encoders: Mapping[str, nn.Module], operator: Operator
+    pictures: Float[Tensor, "B 3 H W"],
+    names: Sequence[str],
+    encoders: Mapping[str, nn.Module],
+    gallery: Gallery,
+    operator: Operator,
 ) -> Panel:
-    """A severity slider; teacher and student on x and A(x), and how near each is to R(x).
+    """A severity slider; what teacher and student find nearest to A(x) in a gallery.
 
     Args:
+        names: the class of each picture.
         encoders: the teacher first, e.g. {"CLIP R": teacher, "student S": student}, in eval mode.
         operator: its kind is kept, its severity is where the slider starts.
     """
     start = None if isinstance(operator.severity, tuple) else operator.severity
 
     def render(which, severity):
-        return render_student(pictures[which], encoders, operator, severity)
+        return render_student(pictures[which], names[which], encoders, gallery, operator, severity)
 
     return severity_panel(render, pictures, str(operator).partition(":")[0], start)
+
+
+def _row(title: str, found: Sequence[Found], truth: str) -> Image.Image:
+    shown = [_framed(one, RIGHT if one.name == truth else WRONG) for one in found]
+    return canvas.stack([canvas.line(title), canvas.beside(shown)])
+
+
+def _framed(one: Found, edge: str) -> Image.Image:
+    inner = SIDE - 2 * FRAME
+    small = Image.fromarray(pixels(one.picture)).resize((inner, inner), Image.Resampling.BOX)
+    first, second = _two_lines(one.name)
+    under = [canvas.line_within(words, SIDE) for words in (first, second)]
+    return canvas.stack([ImageOps.expand(small, FRAME, edge), *under])
+
+
+def _two_lines(name: str, letters: int = 14) -> tuple[str, str]:
+    """A name, parted before the word that would go beyond so many letters."""
+    first, *words = name.split()
+    while words and len(f"{first} {words[0]}") <= letters:
+        first = f"{first} {words.pop(0)}"
+    return first, " ".join(words)

@@ -65,7 +65,8 @@ def answered(exercise: book.Exercise, source: str):
 @every_lesson
 def test_ids_are_of_the_lesson_and_in_order(lesson):
     exercises, predictions = book.of_lesson(lesson), book.predictions_of_lesson(lesson)
-    count = range(1, len(exercises) + 1)
+    first = 0 if exercises[0].id.endswith(".0") else 1  # 0: it came later, before all others
+    count = range(first, first + len(exercises))
     assert [exercise.id for exercise in exercises] == [f"{int(lesson)}.{k}" for k in count]
     letters = "ABCDEFGHIJ"[: len(predictions)]
     assert [prediction.id for prediction in predictions] == [f"{int(lesson)}.{c}" for c in letters]

@@ -16,13 +16,14 @@ from torch import nn
 
 from cinv_lib import operators
 from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.evaluation import Gallery
 from cinv_lib.operators.base import RESERVED
 from cinv_lib.plots import panels
-from cinv_lib.plots.panels import canvas
+from cinv_lib.plots.panels import canvas, student
 from cinv_lib.plots.panels.operators import KINDS, severities
 from cinv_lib.plots.panels.panel import VIEW
-from cinv_lib.plots.panels.student import cosines
-from cinv_lib.plots.style import OKABE_ITO, pixels
+from cinv_lib.plots.retrieved import RIGHT, WRONG
+from cinv_lib.plots.style import pixels
 
 
 def open_png(data):
@@ -153,23 +154,10 @@ def test_tiles_enlarge_by_whole_pixels_and_grid_places_them(pictures):
     assert (shown[: canvas.LINE] < 128).any()
 
 
-def test_strips_point_up_where_positive_and_fall_like_the_first():
-    vector = torch.tensor([0.0, -2.0, 1.0, 2.0])
-    height = 40
-    shown = np.asarray(canvas.strips({"R": vector, "-R": -vector}, width=80, height=height))
-    strip = 2 * (height // 2) + 1
-    colours = {name: [int(OKABE_ITO[name][i : i + 2], 16) for i in (1, 3, 5)] for name in OKABE_ITO}
-    for k, signs in enumerate(([1, 0.5, 0, -1], [-1, -0.5, 0, 1])):
-        top = k * (canvas.LINE + strip) + canvas.LINE
-        block = shown[top : top + strip, :80]
-        for column, value in enumerate(signs):
-            bar = block[:, column * 20 + 10]
-            up = (bar[: height // 2] == colours["blue"]).all(-1)
-            down = (bar[height // 2 + 1 :] == colours["vermilion"]).all(-1)
-            assert up.mean() == max(value, 0) and down.mean() == max(-value, 0)
-            # Bars start in the middle.
-            assert not up.any() or up[-1]
-            assert not down.any() or down[0]
+def test_a_line_is_cut_where_it_would_be_too_wide():
+    assert (np.asarray(canvas.line_within("cat", 200))[:, :60] == canvas.line("cat", 60)).all()
+    for width in (40, 108):
+        assert canvas.line_within("outline left pointing index", width).width == width
 
 
 def test_paragraph_wraps_and_keeps_its_width():
@@ -282,73 +270,109 @@ def test_upload_panel_takes_the_readers_picture_and_refuses_what_is_none(picture
 # ------------------------------------------------------------------------ what the student sees
 
 
-def test_cosines_are_to_what_the_teacher_sees_in_the_clean_picture(pictures):
-    teacher, student = Mean().eval(), Mean().eval()
-    x, y = pictures[0], 1 - pictures[0]
-    embeddings, found = cosines(x, y, {"R": teacher, "S": student})
-    assert list(embeddings) == ["R, clean picture", "R, corrupted picture", "S, corrupted picture"]
-    assert found.keys() == {"R", "S"}
-    # 1 - x is embedded exactly opposite to x by this encoder.
-    assert abs(found["R"] + 1) < 1e-5 and found["S"] == found["R"]
-    assert torch.equal(embeddings["R, clean picture"], teacher(x[None])[0])
-    with pytest.raises(ValueError, match=r"S is in training mode.*eval"):
-        cosines(x, y, {"R": teacher, "S": Mean().train()})
-    with pytest.raises(ValueError, match=r"unequal length.*48.*12"):
-        cosines(x, y, {"R": teacher, "S": Mean(2).eval()})
-    with pytest.raises(ValueError, match="no encoders"):
-        cosines(x, y, {})
+class Bright(Mean):
+    """Undoes a mask's darkening: a student that knows its operator."""
+
+    def forward(self, x):
+        present = (x > 0).float().mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
+        return super().forward(x / present)
 
 
-def test_student_panel_moves_its_cosine(pictures):
-    class Bright(Mean):
-        """Undoes a mask's darkening: a student that knows its operator."""
+@pytest.fixture(scope="module")
+def halves():
+    """Class k is brighter at the left, right, top or bottom; six pictures of each."""
+    images = torch.full((24, 3, 64, 64), 60, dtype=torch.uint8)
+    labels = torch.arange(24) % 4
+    for image, k, more in zip(images, labels.tolist(), range(24), strict=True):
+        half = (slice(32) if k % 2 == 0 else slice(32, 64),)
+        image[(slice(None), *half) if k >= 2 else (..., *half)] = 180 + more
+    return ImageSet(images, labels, ("left", "right", "top", "bottom"), "halves", "made here")
 
-        def forward(self, x):
-            present = (x > 0).float().mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
-            return super().forward(x / present)
 
+def student_panel(halves, operator="mask:0.5", pictures=1):
     encoders = {"CLIP R": Mean().eval(), "student S": Bright().eval()}
-    operator = operators.parse("mask:0.5")
-    picture = torch.full((1, 3, 64, 64), 0.2)
-    picture[..., 32:] = 0.7
-    panel = panels.see_what_the_student_sees(picture, encoders, operator)
+    asked, gallery = to_float(halves.images[:pictures]), Gallery.of(halves, Mean().eval())
+    names = [halves.class_names[k] for k in halves.labels[:pictures]]
+    operator = operators.parse(operator)
+    return panels.see_what_the_student_sees(asked, names, encoders, gallery, operator)
+
+
+def test_student_panel_counts_what_is_found(halves):
+    panel = student_panel(halves)
     assert list(panel.controls) == ["severity"] and panel.controls["severity"].value == 0.5
-
-    def read():
-        return [float(part.split()[-1]) for part in panel.text.split(": ")[2].split(", ")]
-
     seen = {}
     for severity in (0.0, 0.5, 0.99):
         panel.controls["severity"].value = severity
-        seen[severity] = read()
-        assert panel.text.startswith(f"mask:{severity:g}: cosine to R(x): CLIP R ")
-    assert seen[0.0] == [1.0, 1.0]
-    assert seen[0.0][0] > seen[0.5][0] > seen[0.99][0]
-    assert seen[0.5][1] > seen[0.5][0]
-    several = panels.see_what_the_student_sees(
-        pictures, encoders, operators.parse("noise:0.1..0.3")
-    )
-    assert several.controls["which"].max == 3 and several.controls["severity"].value == 0.5
-    shown = several.png
-    several.controls["which"].value = 3
-    assert several.png != shown
-    assert holds(open_png(several.png), np.asarray(canvas.tile(pictures[2])))
+        start, counts = panel.text.split(": CLIP R ")
+        assert start == f"mask:{severity:g}: right (left) among the 5 nearest clean pictures"
+        seen[severity] = [int(count) for count in counts.split(", student S ")]
+    assert seen[0.0] == [5, 5]
+    assert seen[0.5][0] < seen[0.5][1] == 5  # CLIP finds what is as dark, the student what it is
 
 
-def test_render_student_keeps_the_mask_while_it_grows(pictures):
-    encoders = {"R": Mean().eval()}
-    shown = []
+def test_student_panel_shows_the_nearest_in_frames(halves):
+    panel = student_panel(halves)
+    panel.controls["severity"].value = 0.0
+    shown, edge = open_png(panel.png), student.SIDE - 2 * student.FRAME
+    first = Image.fromarray(pixels(halves.images[0])).resize((edge, edge), Image.Resampling.BOX)
+    assert holds(shown, np.asarray(first))
+    green, vermilion = ([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (RIGHT, WRONG))
+    assert (shown == green).all(-1).any() and not (shown == vermilion).all(-1).any()
+    panel.controls["severity"].value = 0.5
+    assert (open_png(panel.png) == vermilion).all(-1).any()
+
+
+def test_student_panel_of_several_pictures_and_a_range(halves):
+    panel = student_panel(halves, "noise:0.1..0.3", pictures=3)
+    assert panel.controls["which"].max == 3 and panel.controls["severity"].value == 0.5
+    before = panel.png
+    panel.controls["which"].value = 3
+    assert panel.png != before and "(top)" in panel.text
+
+
+def test_student_panel_refuses_encoders_that_train_or_do_not_fit(halves):
+    gallery = Gallery.of(halves, Mean().eval())
+    rest = (gallery, operators.parse("mask:0.9"), 0.5)
+    x = to_float(halves.images[0])
+    with pytest.raises(ValueError, match=r"S is in training mode.*eval"):
+        panels.render_student(x, "left", {"S": Mean().train()}, *rest)
+    with pytest.raises(ValueError, match=r"12 numbers: expected .* 48 numbers"):
+        panels.render_student(x, "left", {"S": Mean(2).eval()}, *rest)
+    with pytest.raises(ValueError, match="no encoders"):
+        panels.render_student(x, "left", {}, *rest)
+
+
+def test_render_student_keeps_the_mask_while_it_grows(halves):
+    gallery, shown = Gallery.of(halves, Mean().eval()), []
     for severity in (0.3, 0.6):
         image, _ = panels.render_student(
-            pictures[0], encoders, operators.parse("mask:0.9"), severity
-        )
-        array = np.asarray(image)[canvas.LINE :][:192:3, 192 + canvas.GAP :][:, :192:3]
-        shown.append((array == 0).all(-1))
+            to_float(halves.images[0]), "left", {"R": Mean().eval()}, gallery,
+            operators.parse("mask:0.9"), severity,
+        )  # fmt: skip
+        shown.append((np.asarray(image)[canvas.LINE :][:192:3, :192:3] == 0).all(-1))
     less, more = shown
-    assert less.mean() == pytest.approx(0.3, abs=1e-3) and more.mean() == pytest.approx(
-        0.6, abs=1e-3
-    )
+    assert less.mean() == pytest.approx(0.3, abs=1e-3)
+    assert more.mean() == pytest.approx(0.6, abs=1e-3)
     assert (more | ~less).all()
+
+
+# ------------------------------------------------------------------------ the map
+
+
+def test_map_panel_moves_the_answers_and_not_the_axes(halves):
+    three = halves.subset((halves.labels < 3).nonzero()[:, 0])
+    encoders = {"CLIP R": Mean().eval(), "student S": Bright().eval()}
+    panel = panels.map_panel(three, encoders, operators.parse("mask:0.9"), (0.0, 0.5, 0.9))
+    stops = panel.controls["severity"]
+    assert stops.value == 0.9 and [value for _, value in stops.options] == [0.0, 0.5, 0.9]
+    assert panel.text.startswith("mask:0.9: the student is nearer to R(x): ")
+    assert "100 % of the spread of the three classes' means" in panel.text
+    before = panel.png
+    stops.value = 0.0
+    assert panel.png != before
+    assert panel.text.startswith("mask:0: CLIP and the student are as far from R(x): 0.00")
+    with pytest.raises(ValueError, match="2 encoders and 4 classes"):
+        panels.map_panel(halves, encoders, operators.parse("mask:0.9"), (0.5,))
 
 
 # ------------------------------------------------------------------------ the quiz
