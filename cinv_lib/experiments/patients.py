@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,11 +21,9 @@ from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.encoders.inference import embedded
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import top_k
-from cinv_lib.evaluation.probe import Probe
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.machine.files import write_text
-from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.training import faults
 from cinv_lib.training.recipe import Recipe
@@ -39,7 +36,6 @@ LOOPS: dict[str, type[faults.Loop]] = {
     "E": faults.SameMasks,
 }
 FRESH = 17  # the key of draws that no training has seen
-FURTHER = {"masks": faults.SharedMasks}  # no patient: what the authors' loaders did to the masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +76,7 @@ class Patients(AskedInWords):
             patients_scores: patient, realisation, words on all validation pictures.
         """
         parts: dict[str, list[pd.DataFrame]] = {name: [] for name in self.tables}
-        for patient, loop in (LOOPS | FURTHER).items():
+        for patient, loop in LOOPS.items():
             files = {name: folder / f"part-{patient}-{name}.csv" for name in self.tables}
             if not all(file.exists() for file in files.values()):
                 for name, frame in self.one(loop(), task, teacher, train, val).items():
@@ -103,12 +99,29 @@ class Patients(AskedInWords):
     ) -> dict[str, pd.DataFrame]:
         """Train one patient; its rows of the three tables."""
         A, words = parse(task.operator), self.words(teacher, val)
-        R, S = copy.deepcopy(teacher), student_of(teacher)
+        R, S = (
+            copied.to(memory_format=torch.channels_last)  # in which convolutions are fastest
+            for copied in (copy.deepcopy(teacher), student_of(teacher))
+        )
         rows = torch.arange(0, len(train), max(1, len(train) // self.pictures))
-        few = val.per_class(self.val_per_class)
-        y = to_float(train.images)  # before the training nothing has been shown
-        look = partial(_look, teacher, R, S, A, words, train.images[rows], few, task.seed)
-        epochs, steps = [look(y[rows])], []
+        some, few = train.subset(rows), val.per_class(self.val_per_class)
+        fresh = A(to_float(some.images), generator_of(task.seed, FRESH))
+        clean, clean_few = embedded(teacher, some.images), embedded(teacher, few.images)
+        begun = [b.clone() for b in _running_means(R)]
+        y = to_float(train.images)  # as each was shown last; before the training, nothing was
+
+        def look() -> dict[str, float]:
+            guess = realised(S, few, A, 1, task.seed)[0]
+            return {
+                "own": _cosine(embedded(S, y[rows]), clean),
+                "fresh": _cosine(embedded(S, fresh), clean),
+                "val": _cosine(guess, clean_few),
+                "words": top_k(words(guess), few.labels.to(guess.device), 1),
+                "moved": _distance(_running_means(R), begun),
+                "weights": _distance(R.tower.parameters(), teacher.tower.parameters()),
+            }
+
+        epochs, steps = [look()], []
         batches = math.ceil(len(train) / self.recipe.batch_size)
 
         def watch(step: faults.Step) -> None:
@@ -116,7 +129,7 @@ class Patients(AskedInWords):
             y[step.rows] = step.shown.cpu()
             bar.update()
             if len(steps) % batches == 0:
-                epochs.append(look(y[rows]))
+                epochs.append(look())
 
         with tqdm(total=self.recipe.epochs * batches, desc="patient", mininterval=0.5) as bar:
             loss = parse_loss(task.loss)
@@ -130,30 +143,8 @@ class Patients(AskedInWords):
         }
 
 
-@torch.no_grad()
-def _look(
-    teacher: Encoder,
-    R: Encoder,
-    S: Encoder,
-    A: Operator,
-    words: Probe,
-    images: Tensor,
-    val: ImageSet,
-    seed: int,
-    shown: Tensor,
-) -> dict[str, float]:
-    """One row of `patients`: `images` are training pictures, `shown` the same as S saw them."""
-    clean, clean_val = embedded(teacher, images), embedded(teacher, val.images)
-    fresh = A(to_float(images), generator_of(seed, FRESH))
-    guess = realised(S, val, A, 1, seed)[0]
-    return {
-        "own": F.cosine_similarity(embedded(S, shown), clean).mean().item(),
-        "fresh": F.cosine_similarity(embedded(S, fresh), clean).mean().item(),
-        "val": F.cosine_similarity(guess, clean_val).mean().item(),
-        "words": top_k(words(guess), val.labels.to(guess.device), 1),
-        "moved": _distance(_running_means(R), _running_means(teacher)),
-        "weights": _distance(R.tower.parameters(), teacher.tower.parameters()),
-    }
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return F.cosine_similarity(a, b).mean().item()
 
 
 def _running_means(encoder: Encoder) -> list[Tensor]:

@@ -10,7 +10,7 @@ import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from cinv_lib.data.image_set import to_float
 from cinv_lib.data.views import epoch_order, generator_of
-from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.basic import parse
 from cinv_lib.training.recipe import Recipe, cosine
 
 Pictures = Float[Tensor, "n 3 H W"]
@@ -50,11 +51,14 @@ class Step:
 class Loop:
     """A sound loop: subclasses have one method that is not."""
 
-    parts: ClassVar[tuple[str, ...]] = ("ready", "rate", "ruined", "target", "learn", "train")
+    parts: ClassVar[tuple[str, ...]] = ("ready", "order", "rate", "ruined", "target", "train")
 
     def ready(self, R: Encoder, S: Encoder) -> None:
         R.eval().requires_grad_(False)
         S.train()
+
+    def order(self, n: int, batches: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+        return epoch_order(n, seed, epoch).tensor_split(batches)
 
     def rate(self, lr: float, epoch: int, k: int, epochs: int, batches: int) -> float:
         return cosine(lr, epoch * batches + k, epochs * batches)
@@ -65,11 +69,6 @@ class Loop:
     def target(self, R: Encoder, x: Pictures, y: Pictures) -> Float[Tensor, "n d"]:
         with torch.no_grad():
             return R(x)
-
-    def learn(self, adam: torch.optim.Optimizer, loss: Float[Tensor, ""]) -> None:
-        loss.backward()
-        adam.step()
-        adam.zero_grad()
 
     def train(
         self,
@@ -86,11 +85,11 @@ class Loop:
         batches = math.ceil(n / recipe.batch_size)
         self.ready(R, S)
         learns = [p for p in [*S.tower.parameters(), *R.parameters()] if p.requires_grad]
-        adam = torch.optim.Adam(learns, lr=recipe.lr)
+        adam = torch.optim.Adam(learns, lr=recipe.lr, fused=True)
         bf16 = hardware.uses_bf16(recipe.precision, device)
         for epoch in range(recipe.epochs):
             y = self.ruined(A, x, S, seed, epoch)
-            for k, rows in enumerate(epoch_order(n, seed, epoch).tensor_split(batches)):
+            for k, rows in enumerate(self.order(n, batches, seed, epoch)):
                 lr = self.rate(recipe.lr, epoch, k, recipe.epochs, batches)
                 for group in adam.param_groups:
                     group["lr"] = lr
@@ -98,7 +97,9 @@ class Loop:
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     target, guess = self.target(R, clean, shown), S(shown)
                 value = loss(guess.float(), target.float())
-                self.learn(adam, value)
+                value.backward()
+                adam.step()
+                adam.zero_grad()
                 watch(Step(epoch, rows, shown, target.detach(), value.item(), lr))
 
     @classmethod
@@ -141,20 +142,6 @@ class GreyHoles(Loop):
 
 
 # -- and others -----------------------------------------------------------------------------------
-class SharedMasks(Loop):
-    """The authors' masks: 12 workers draw from equal streams, which repeat in each epoch. The
-    pictures are shuffled, so a mask meets another picture each time."""
-
-    workers, batch = 12, 64
-
-    def ruined(self, A: Operator, x: Pictures, S: Encoder, seed: int, epoch: int) -> Pictures:
-        y = torch.empty_like(x)
-        batches = math.ceil(len(x) / self.batch)
-        for k, rows in enumerate(epoch_order(len(x), seed, epoch).tensor_split(batches)):
-            y[rows] = A(x[rows], generator_of(seed, k // self.workers))
-        return y
-
-
 class TeacherLearns(Loop):
     """R is not frozen, and the gradient reaches it."""
 
@@ -166,21 +153,42 @@ class TeacherLearns(Loop):
         return R(x)
 
 
-class RuinedTarget(Loop):
-    """R is shown what S is shown."""
+class LastBatchLost(Loop):
+    """The last batch of an epoch is left out: some pictures are seen more seldom."""
 
-    def target(self, R: Encoder, x: Pictures, y: Pictures) -> Float[Tensor, "n d"]:
-        with torch.no_grad():
-            return R(y)
-
-
-def embed(loop: Loop, R: Encoder, x: Pictures, y: Pictures | None = None) -> Float[Tensor, "n d"]:
-    """What R says of pictures when this loop asks it, in its mode; R itself is left as it is."""
-    R = copy.deepcopy(R)
-    loop.ready(R, copy.deepcopy(R))
-    with torch.no_grad():
-        return loop.target(R, x, x if y is None else y)
+    def order(self, n: int, batches: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+        return super().order(n, batches, seed, epoch)[:-1]
 
 
-def nothing(step: Any) -> None:
-    """Notes nothing of a step."""
+# -- a loop in a fraction of a second ---------------------------------------------------------------
+@dataclass(frozen=True)
+class Log:
+    """What a trial of a loop leaves.
+
+    Args:
+        pictures: all clean pictures, in the order of their numbers.
+        steps: what was noted of each step.
+        R: the teacher as it was handed over: frozen, in eval mode.
+        R_after: the teacher after the training.
+    """
+
+    pictures: Float[Tensor, "n 3 H W"]
+    steps: tuple[Step, ...]
+    R: Encoder
+    R_after: Encoder
+
+
+def trial(loop: Loop, seed: int) -> Log:
+    """Train a tiny student of 16 pictures of 8 x 8 pixels, by 4 epochs of 4 batches, with masks of
+    50 %: everything follows from the seed."""
+    generator = generator_of(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = nn.Linear(192, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 4)
+        R = Encoder.wrap(nn.Sequential(nn.Flatten(), *layers), image_size=8)
+    images = torch.randint(1, 256, (16, 3, 8, 8), generator=generator).to(torch.uint8)
+    steps: list[Step] = []
+    given, S = copy.deepcopy(R).requires_grad_(False), student_of(R)
+    recipe = Recipe(epochs=4, batch_size=4, lr=1e-2, precision="fp32")
+    loop.train(R, S, images, parse("mask:0.5"), Loss("st", tau=0.1), recipe, seed, steps.append)
+    return Log(to_float(images), tuple(steps), given, R)

@@ -127,7 +127,7 @@ STICKERS = Profile(
         ex.Patients(
             operators={OPERATORS[0]: None},
             recipe=replace(RECIPE, epochs=10),
-            pictures=500,
+            pictures=250,
             val_per_class=5,
             realisations=3,
         ),
