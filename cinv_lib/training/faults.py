@@ -109,7 +109,7 @@ class Loop:
         return "\n".join(found)
 
 
-# -- the faults of lesson 17's patients ----------------------------------------------------------
+# -- the faults of lesson 17's patients --------------------------------------------------------
 class TeacherInTrainMode(Loop):
     """R's batch norms use the batch, and their running statistics drift: the authors' code."""
 
@@ -141,7 +141,7 @@ class GreyHoles(Loop):
         return (x - mean) / std * keep * std + mean  # S normalises by itself
 
 
-# -- and others -----------------------------------------------------------------------------------
+# -- and others --------------------------------------------------------------------------------
 class TeacherLearns(Loop):
     """R is not frozen, and the gradient reaches it."""
 
@@ -153,14 +153,14 @@ class TeacherLearns(Loop):
         return R(x)
 
 
-class LastBatchLost(Loop):
-    """The last batch of an epoch is left out: some pictures are seen more seldom."""
+class WithReplacement(Loop):
+    """Pictures are drawn with replacement, so that an epoch misses a third of them."""
 
     def order(self, n: int, batches: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
-        return super().order(n, batches, seed, epoch)[:-1]
+        return torch.randint(n, (n,), generator=generator_of(seed, epoch)).tensor_split(batches)
 
 
-# -- a loop in a fraction of a second ---------------------------------------------------------------
+# -- a loop in a fraction of a second ----------------------------------------------------------
 @dataclass(frozen=True)
 class Log:
     """What a trial of a loop leaves.

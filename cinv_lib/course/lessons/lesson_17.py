@@ -1,8 +1,10 @@
 """Exercises of lesson 17: four diagnoses, and a test that finds faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 
 from cinv_lib.course.ward import CAUSES, MEASUREMENTS
@@ -99,8 +101,8 @@ def diagnosis(
         {word} = TODO
         """,
         reference=partial(_given, right),
-        cases=lambda generator: [Case("letter, cause and measurement", (place,))],
-        judge=judge_diagnosis,
+        cases=lambda generator: [Case("letter, cause and measurement")],
+        judge=partial(judge_diagnosis, place=place),
         wrong=(*suspected, slip),
         alternative=partial(_given, (letter, SICK[letter], other)),
         hints=hints,
@@ -195,22 +197,181 @@ FOURTH = diagnosis(
 
 
 # -- 17.5 --------------------------------------------------------------------------------------
-NAMED = {
+FAULTY = {
     "R in train mode": faults.TeacherInTrainMode,
     "a rate that hardly falls": faults.NearlyConstant,
     "one mask for all epochs": faults.SameMasks,
     "holes that are not black": faults.GreyHoles,
-    "a fault that the lesson did not name": faults.TeacherLearns,
-    "another fault that the lesson did not name": faults.LastBatchLost,
+    "a fault that no patient has": faults.TeacherLearns,
+    "another fault that no patient has": faults.WithReplacement,
 }
 SOUND_SEEDS = 20
 
 
-def loops(generator: torch.Generator) -> Iterator[Case]:
+@dataclass(frozen=True)
+class Trial:
+    """What an answer is called with: `train()` gives the log of a loop."""
+
+    loop: type[faults.Loop]
+    seed: int
+
+    def __call__(self) -> faults.Log:
+        return faults.trial(self.loop(), self.seed)
+
+    @property
+    def sound(self) -> bool:
+        return self.loop is faults.Loop
+
+
+def loops(generator: torch.Generator) -> list[Case]:
     """The sound loop with 20 seeds, and six with a fault."""
-    seeds = torch.randint(2**31, (SOUND_SEEDS + len(NAMED),), generator=generator).tolist()
-    for k, seed in enumerate(seeds[:SOUND_SEEDS]):
-        label = f"the sound loop, {SOUND_SEEDS} seeds" if k == 0 else ""
-        yield Case(label, (partial(faults.trial, faults.Loop(), seed), True))
-    for (label, loop), seed in zip(NAMED.items(), seeds[SOUND_SEEDS:], strict=True):
-        yield Case(label, (partial(faults.trial, loop(), seed), False))
+    seeds = torch.randint(2**31, (SOUND_SEEDS + len(FAULTY),), generator=generator).tolist()
+    labels = [f"the sound loop with {SOUND_SEEDS} seeds", *[""] * (SOUND_SEEDS - 1)]
+    kinds = [(label, faults.Loop) for label in labels] + [*FAULTY.items()]
+    return [
+        Case(label, (Trial(loop, seed),)) for (label, loop), seed in zip(kinds, seeds, strict=True)
+    ]
+
+
+def my_test(train):
+    log = train()
+    first, last = log.steps[0], log.steps[-1]
+    shown = {}
+    for step in log.steps:
+        x = log.pictures[step.rows]
+        if not torch.allclose(step.target, log.R(x), atol=1e-5):
+            return False  # R moved, or was in another mode, or saw something else
+        if not ((step.shown == 0) | (step.shown == x)).all():
+            return False  # a hole that is not black
+        for i, y in zip(step.rows.tolist(), step.shown, strict=True):
+            shown.setdefault(i, []).append(y)
+    if any(len(ys) != last.epoch + 1 for ys in shown.values()) or len(shown) < len(log.pictures):
+        return False  # a picture that an epoch left out
+    if any(torch.equal(ys[0], ys[1]) for ys in shown.values()):
+        return False  # a mask that came back
+    return last.rate < first.rate / 50
+
+
+def judge_test(got: object, train: Trial) -> str | None:
+    """What is wrong with what a test says of a loop."""
+    if not isinstance(got, bool | np.bool_ | torch.Tensor):
+        return f"it gave {got!r}; expected True for a sound loop and False for one with a fault"
+    if bool(got) == train.sound:
+        return None
+    return f"your test refuses a sound loop (seed {train.seed})" if train.sound else "it passes"
+
+
+def _targets(log: faults.Log) -> bool:
+    return all(torch.allclose(s.target, log.R(log.pictures[s.rows]), atol=1e-5) for s in log.steps)
+
+
+def _black(log: faults.Log) -> bool:
+    return all(((s.shown == 0) | (s.shown == log.pictures[s.rows])).all() for s in log.steps)
+
+
+def _falls(log: faults.Log) -> bool:
+    return log.steps[-1].rate < log.steps[0].rate / 50
+
+
+def _whole(log: faults.Log) -> bool:
+    epochs = log.steps[-1].epoch + 1
+    counts = torch.cat([s.rows for s in log.steps]).bincount(minlength=len(log.pictures))
+    return bool((counts == epochs).all())
+
+
+def _by_number(log: faults.Log) -> torch.Tensor:
+    """(epochs, n, 3, H, W): what was shown, by the numbers of the pictures; 0 where nothing was."""
+    seen = torch.zeros(log.steps[-1].epoch + 1, *log.pictures.shape)
+    for s in log.steps:
+        seen[s.epoch, s.rows] = s.shown
+    return seen
+
+
+def _anew(log: faults.Log) -> bool:
+    seen = _by_number(log)
+    return not torch.equal(seen[0] == 0, seen[1] == 0)
+
+
+def _all_of(*tests: Callable[[faults.Log], bool]) -> Callable[[Trial], bool]:
+    def test(train: Trial) -> bool:
+        log = train()
+        return all(one(log) for one in tests)
+
+    return test
+
+
+def _same_place(log: faults.Log) -> bool:
+    per_epoch = sum(s.epoch == 0 for s in log.steps)
+    first, later = log.steps[0], log.steps[per_epoch]
+    return not torch.equal(first.shown, later.shown)
+
+
+TEST = Exercise(
+    id="17.5",
+    title="a test that finds faults",
+    minutes=25,
+    difficulty=3,
+    stub="""
+    def my_test(train):
+        # `log = train()` trains a tiny student by some loop and gives its log. True if the loop is
+        # sound, False if it has a fault: one of the four that you found, or one that you did not.
+        return TODO
+    """,
+    reference=lambda train: train.sound,
+    cases=loops,
+    judge=judge_test,
+    wrong=(
+        Wrong(lambda train: True, "it lets every loop pass: a test has to be able to fail."),
+        Wrong(lambda train: False, "it refuses every loop, the sound one as well."),
+        Wrong(
+            _all_of(_falls),
+            "it looks at the rate alone, and finds the one fault of the rate.",
+        ),
+        Wrong(
+            lambda train: not train().R_after.training,
+            "it asks in which mode R ended. What counts is what R said: compare each `step.target` with "
+            "`log.R(log.pictures[step.rows])`.",
+        ),
+        Wrong(
+            _all_of(_targets, _black, _falls, _whole, _same_place),
+            "you compare the first batch of two epochs. They hold other pictures, so they differ even "
+            "where each picture keeps its mask: compare the same picture, by its number in `rows`.",
+        ),
+        Wrong(
+            _all_of(_targets, _black, _falls, _anew),
+            "it does not count how often each picture was shown: an epoch takes every picture once.",
+        ),
+        Wrong(
+            lambda train: (
+                _falls(log := train()) and _black(log) and _anew(log) and not (log.R_after.training)
+            ),
+            "it never looks at the targets: R may have moved although its mode is right. An R that "
+            "learns along gives other targets from the second step on.",
+        ),
+    ),
+    alternative=_all_of(_targets, _black, _falls, _whole, _anew),
+    hints=(
+        "For each of the four faults, say in one sentence what a sound loop promises; then turn each "
+        "sentence into a line that compares two things of the log. What else is promised?",
+        "R(x) is one function: every `step.target` equals `log.R(log.pictures[step.rows])`. Of a masked "
+        "picture each number is either 0 or that of the clean picture. The last rate is far below the "
+        "first.",
+        "Collect what was shown in a dict by picture: `shown.setdefault(i, []).append(y)`. Each picture "
+        "has to be there once per epoch, and its first two entries have to differ.",
+    ),
+    solution=my_test,
+    why="A test states what is promised, and not what went wrong last time: one line, that the target is "
+    "R(x), finds R in train mode, an R that learns, and an R that sees the ruined picture. Whether a test "
+    "is any good is found by breaking the code on purpose, as the judge does here; that is called mutation "
+    "testing. The common wrong turn is to test that the loss falls: it falls in all seven loops.",
+)
+
+EXERCISES = (FIRST, SECOND, THIRD, FOURTH, TEST)
+
+PREDICTIONS = (
+    Prediction(
+        "17.A",
+        "Which of the five loops has no fault?",
+        options=tuple(LOOPS),
+    ),
+)
