@@ -15,8 +15,10 @@ from torch import Tensor
 from cinv_lib.course.workbook import progress_record
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation.statistics import compare
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles import names as profiles
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.training import faults
@@ -45,6 +47,24 @@ MEASUREMENTS = (
     "alone and in a batch",
     "before and after",
 )
+
+
+OF_LOOP = {
+    faults.GreyHoles: "the holes are not black",
+    faults.NearlyConstant: "the rate hardly falls",
+    faults.TeacherInTrainMode: "R is in train mode",
+    faults.SameMasks: "a picture keeps its mask in all epochs",
+}
+DISCREPANCY = {  # numbers of `paper.discrepancies`
+    "R is in train mode": 11,
+    "the rate hardly falls": 12,
+    "a picture keeps its mask in all epochs": 13,
+}
+
+
+def causes() -> dict[str, str]:
+    """What is wrong with each patient, by its letter; without the sound one."""
+    return {name: OF_LOOP[loop] for name, loop in LOOPS.items() if loop in OF_LOOP}
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,12 @@ class Patient:
         return self.loop.source()
 
 
+def lab_of(profile: str) -> Lab:
+    """The lab that has patients: of this profile or, where it has none, the recorded ones."""
+    there = "patients" in profiles.profile(profile)
+    return Lab(profile) if there else Lab("stickers", recorded=True)
+
+
 def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:
     """The patients of one training seed, by their letters."""
     (op,) = lab.profile["patients"].operators
@@ -109,3 +135,24 @@ def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:
         )
         for name, loop in LOOPS.items()
     }  # fmt: skip
+
+
+def harms(lab: Lab, seeds: int) -> pd.DataFrame:
+    """What each fault costs.
+
+    Returns:
+        Indexed by the patients but the sound one: cause; difference, in points of the validation
+        pictures that are right in words, to the sound one of the same seed and draws; half_width,
+        of its 95 % interval over trainings; verdict; "the authors' code", what that has of it.
+    """
+    columns = {"patient": "method", "draw": "realisation", "words": "top1"}
+    scores = lab.table("patients_scores", seeds=seeds).rename(columns=columns)
+    (sound,) = set(LOOPS) - set(causes())
+    found = discrepancies().set_index("number").code
+    rows = {
+        name: {"cause": cause}
+        | compare(scores, name, sound)
+        | {"the authors' code": found[DISCREPANCY[cause]] if cause in DISCREPANCY else "has it not"}
+        for name, cause in causes().items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("patient")

@@ -7,20 +7,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from cinv_lib.course.ward import CAUSES, MEASUREMENTS
+from cinv_lib.course.ward import CAUSES, MEASUREMENTS, causes
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.training import faults
 
 Diagnosis = tuple[str, str, str]
 MODE, LEARNS, RUINED, CONSTANT, SAW, KEEPS, SHARED, FEW, GREY, NO_PUSH = CAUSES
-OF_LOOP = {
-    faults.GreyHoles: GREY,
-    faults.NearlyConstant: CONSTANT,
-    faults.TeacherInTrainMode: MODE,
-    faults.SameMasks: KEEPS,
-}
-SICK = {name: OF_LOOP[loop] for name, loop in LOOPS.items() if loop in OF_LOOP}
+SICK = causes()
 (SOUND,) = set(LOOPS) - set(SICK)
 SHOWN_BY = {  # the measurements that show a cause, and none of the other nine
     GREY: ("holes",),
@@ -32,10 +26,10 @@ RULED_OUT = {  # what the patients without this fault would show if they had it
     MODE: "with R in train mode, `targets(range(8))` would differ from the first eight rows of "
     "`targets(range(64))`. Here they are the same.",
     LEARNS: "if R learned along, the column `weights` of `looks` would rise from 0. It stays at 0.",
-    RUINED: "if R saw the ruined pictures, the cosine to R(x) would not rise in `looks`, since R(x) "
-    "would never be asked for. It rises.",
+    RUINED: "if R saw the ruined pictures, nobody would ask for R(x), and the column `own` of `looks` "
+    "would not rise from epoch to epoch. It rises.",
     CONSTANT: "the last rate in `history` is below a hundredth of the first: it falls as it should.",
-    SAW: "the rates in `history` fall at every step and never rise again.",
+    SAW: "the rates in `history` never rise from one step to the next.",
     KEEPS: "`seen(0, i)` and `seen(5, i)` have other holes: the picture was masked anew.",
     SHARED: "`seen(0, 0)` and `seen(0, 1)` have other holes.",
     FEW: "count the holes of `seen(0, 0)`: nine tenths of the pixels are missing, as they should be.",
@@ -80,15 +74,15 @@ ORDINALS = ("first", "second", "third", "fourth")
 
 
 def diagnosis(
-    place: int, causes: tuple[str, ...], hints: tuple[str, str, str], why: str, slip: Wrong
+    place: int, suspects: tuple[str, ...], hints: tuple[str, str, str], why: str, slip: Wrong
 ) -> Exercise:
-    """The exercise on the sick patient at this place. `causes`: three that readers suspect."""
+    """The exercise on the sick patient at this place. `suspects`: three causes that readers try."""
     letter, word = list(SICK)[place], ORDINALS[place]
     right = (letter, SICK[letter], SHOWN_BY[SICK[letter]][0])
     other = SHOWN_BY[SICK[letter]][-1]
     suspected = tuple(
         Wrong(partial(_given, (letter, cause, right[2])), f"Ruled out: {RULED_OUT[cause]}")
-        for cause in causes
+        for cause in suspects
     )
     return Exercise(
         id=f"17.{place + 1}",
@@ -148,10 +142,10 @@ SECOND = diagnosis(
         "Compare how much the loss jumps from step to step in the last epoch of each patient.",
         "`history.lr` of this patient and of another, first row and last.",
     ),
-    why="The schedule's length is counted in steps, and it moves on once an epoch: after ten epochs a "
-    "thousandth of the way is done that should have been all of it. Nothing fails; the rate just stays "
-    "where it was, and the weights are still being thrown about when the training stops. The common wrong "
-    "turn is to look for it in the loss, which falls all the same.",
+    why="The schedule's length is counted in steps, and it moves on once an epoch: of a wave of 320 parts "
+    "ten are done. Nothing fails; the rate just stays where it was, and the weights are still being thrown "
+    "about when the training stops. The common wrong turn is to look for it in the loss, which falls all "
+    "the same.",
     slip=_by(
         1,
         "loss",
