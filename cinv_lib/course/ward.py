@@ -21,6 +21,7 @@ from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import names as profiles
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
+from cinv_lib.paper.numbers import discrepancies
 from cinv_lib.training import faults
 
 CAUSES = (

@@ -283,7 +283,7 @@ def _by_number(log: faults.Log) -> torch.Tensor:
 
 def _anew(log: faults.Log) -> bool:
     seen = _by_number(log)
-    return not torch.equal(seen[0] == 0, seen[1] == 0)
+    return not torch.equal(seen[0], seen[1])
 
 
 def _all_of(*tests: Callable[[faults.Log], bool]) -> Callable[[Trial], bool]:
