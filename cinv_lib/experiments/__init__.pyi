@@ -10,6 +10,7 @@ from . import known_operator as known_operator
 from . import label_shift as label_shift
 from . import loss_bias as loss_bias
 from . import methods as methods
+from . import patients as patients
 from . import pixels as pixels
 from . import spoken as spoken
 from . import short_trainings as short_trainings
@@ -29,6 +30,7 @@ from .label_shift import LabelShift as LabelShift
 from .learning_rates import LearningRates as LearningRates
 from .loss_bias import LossBias as LossBias
 from .other_tower import OtherTower as OtherTower
+from .patients import Patients as Patients
 from .pixels import Pixels as Pixels
 from .short_trainings import ShortTrainings as ShortTrainings
 from .trainings import Anchored as Anchored

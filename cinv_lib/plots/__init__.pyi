@@ -46,3 +46,4 @@ from .theory import circle_and_bounds as circle_and_bounds
 from .theory import height_curve as height_curve
 from .theory import recovery_bars as recovery_bars
 from .theory import remedy_bars as remedy_bars
+from .ward import training_sheets as training_sheets

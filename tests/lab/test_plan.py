@@ -47,6 +47,7 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     of += 2 * seeds  # lesson 12: pixels
     of += 2 * seeds  # lesson 13: student and clean baseline of the mixture
     of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
+    of += seeds  # lesson 17: five patients together
     assert len(tasks) == of
     assert {t["kind"] for t in tasks.values()} == {e.name for e in SMOKE.entries if e.apart}
     named = {name for names in listed["lessons"].values() for name in names}

@@ -5,6 +5,8 @@ Where the authors' code and the paper's text differ, a profile follows the text;
 where it cannot.
 """
 
+from dataclasses import replace
+
 from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ProbeRecipe
 from cinv_lib.lab.profiles.figures import COMPARED, GRADED, MASKS, NOISES, REMEDIES, TWINS
@@ -123,6 +125,14 @@ STICKERS = Profile(
         ex.OtherTower(recipe=PROBE, **OPEN),
         ex.Blind(operators={BLIND: None}, realisations=3),
         ex.Adversarial(operators={SLIDER: None}, protocol=ex.Protocol()),
+        # A third of the student's epochs: what a fault costs shows before that.
+        ex.Patients(
+            operators={OPERATORS[0]: None},
+            recipe=replace(RECIPE, epochs=10),
+            pictures=250,
+            val_per_class=5,
+            realisations=3,
+        ),
         ex.LearningRates(
             operators={OPERATORS[0]: None},
             student=RECIPE,
@@ -194,6 +204,12 @@ SMOKE = STICKERS.changed(
         "tuned_teacher": {"recipe": QUICK, **GLANCE},
         "other_tower": {"recipe": QUICK, **GLANCE},
         "blind": {"realisations": 2},
+        "patients": {
+            "recipe": replace(ONE, epochs=2),
+            "pictures": 20,
+            "val_per_class": 1,
+            "realisations": 1,
+        },
         "adversarial": {"protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
         "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
         "short_trainings": {"recipe": ONE, "trainings": 2},

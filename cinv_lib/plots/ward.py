@@ -1,0 +1,60 @@
+"""How several trainings went, side by side: loss, cosines, words (lesson 17)."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cinv_lib.plots.style import OKABE_ITO, tidied
+
+OWN, FRESH, OTHERS = OKABE_ITO["vermilion"], OKABE_ITO["blue"], "#BBBBBB"
+
+
+def training_sheets(
+    histories: Mapping[str, pd.DataFrame], looks: Mapping[str, pd.DataFrame], title: str
+) -> Figure:
+    """A column for each training: its loss (steps faint, means of epochs not); the cosine to R(x)
+    on its own ruined pictures and on fresh ones; what it says rightly in words. The other trainings
+    are grey.
+
+    Args:
+        histories: epoch, step, loss of each training, by its name.
+        looks: epoch, own, fresh, words of each.
+    """
+    names = list(histories)
+    fig = Figure(figsize=(8.2, 5.4), layout="constrained")
+    axes = fig.subplots(3, len(names), sharex="row", sharey="row", squeeze=False)
+    for ax in axes.flat:
+        tidied(ax)
+    means = {name: h.groupby("epoch")[["step", "loss"]].mean() for name, h in histories.items()}
+    for column, name in enumerate(names):
+        loss, cosine, words = axes[:, column]
+        loss.set_title(name, fontsize=11, fontweight="bold")
+        for other in names:
+            if other != name:
+                loss.plot(means[other].step, means[other].loss, color=OTHERS, lw=0.8)
+                words.plot(looks[other].epoch, looks[other].words, color=OTHERS, lw=0.8)
+        steps, look = histories[name], looks[name]
+        trained = look[look.epoch > 0]
+        loss.plot(steps.step, steps.loss, color="black", alpha=0.3, lw=0.6)
+        loss.plot(means[name].step, means[name].loss, color="black", lw=1.6)
+        cosine.plot(trained.epoch, trained.own, color=OWN, lw=1.6, ls="--")
+        cosine.plot(trained.epoch, trained.fresh, color=FRESH, lw=1.6)
+        words.plot(look.epoch, look.words, color="black", lw=1.6)
+        loss.set_xlabel("step", fontsize=8)
+        for ax in (cosine, words):
+            ax.set_xlabel("epoch", fontsize=8)
+        for ax in axes[:, column]:
+            ax.tick_params(labelsize=7)
+    labels = ("loss of its training", "cosine to R(x)", "right in words (%)")
+    for ax, label in zip(axes[:, 0], labels, strict=True):
+        ax.set_ylabel(label, fontsize=9)
+    axes[0, 0].set_ylim(bottom=0)
+    axes[2, 0].set_ylim(bottom=0)
+    last = axes[1, -1]
+    last.plot([], [], color=OWN, ls="--", label="its own masks")
+    last.plot([], [], color=FRESH, label="fresh masks")
+    fig.legend(*last.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8,
+               frameon=False)  # fmt: skip
+    fig.suptitle(title, fontsize=11)
+    return fig
