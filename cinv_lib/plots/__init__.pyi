@@ -7,6 +7,7 @@ from .curves import fraction_curves as fraction_curves
 from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
+from .diagram import method_diagram as method_diagram
 from .limit import limit_curves as limit_curves
 from .limit import split_bars as split_bars
 from .own import asked_bars as asked_bars
