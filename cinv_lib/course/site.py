@@ -75,7 +75,7 @@ def build(run: Path) -> Path:
         for file in sorted((run / folder).glob(pattern)):
             (new / folder).mkdir(exist_ok=True)
             shutil.copyfile(file, new / folder / file.name)
-    library(new, sheet)
+    library(new)
     write(new / "index.html", site_index.page(run, new, lessons))
     own = Path(__file__).parent
     write(new / "site.css", (own / "site.css").read_text(encoding="utf-8") + str(sheet))
@@ -186,7 +186,7 @@ def rendered(title: str, body: str, links: Sequence[tuple[str, str]]) -> str:
     return page.render(title=title, body=Markup(body), links=links)
 
 
-def library(site: Path, sheet: site_html.Sheet) -> None:
+def library(site: Path) -> None:
     """The pages of the library's public names, with their styles in a file of their own."""
     try:
         api.write(site)
@@ -194,13 +194,14 @@ def library(site: Path, sheet: site_html.Sheet) -> None:
         print(f"no pages of the library: {type(error).__name__}: {error}", file=sys.stderr)
         shutil.rmtree(site / api.FOLDER, ignore_errors=True)
         return
+    rules, sheet = "", site_html.Sheet()
     for file in sorted((site / api.FOLDER).rglob("*.html")):
         html = file.read_text(encoding="utf-8")
-        write(site / api.FOLDER / "pdoc.css", site_html.styles(html))
-        up = "../" * (len(file.relative_to(site).parts) - 1)
-        linked = f"<link rel='stylesheet' href='{up}{api.FOLDER}/pdoc.css'>\n"
-        linked += f"<link rel='stylesheet' href='{up}site.css'>\n</head>"
+        rules = site_html.styles(html)  # the same on all pages
+        up = "../" * (len(file.relative_to(site).parts) - 2)
+        linked = f"<link rel='stylesheet' href='{up}pdoc.css'>\n</head>"
         write(file, site_html.settled(html, sheet).replace("</head>", linked, 1))
+    write(site / api.FOLDER / "pdoc.css", f"{rules}\n{sheet}")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -96,7 +96,7 @@ def ledger(run: Path, site: Path) -> dict[str, Any]:
         return {}
     decided = [row for row in rows if row["verdict"] in ("holds", "does not hold")]
     shown = [row for row in decided if row["unit"] == "points"]
-    shown = sorted(shown, key=lambda row: (row["claim"], row["operator"]))
+    shown = sorted(shown, key=lambda row: (row["claim"], not row["operator"].startswith("mask")))
     first = {row["claim"]: row for row in reversed(shown)}  # one row for each claim
     counts = Counter(re.sub(r" \(.*", "", row["verdict"]) for row in rows)
     return {

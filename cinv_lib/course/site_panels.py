@@ -39,8 +39,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Moving:
-    """A panel that moves on a page, as HTML; a quiz has the scores of its machines, of `asked`."""
+    """A panel that moves on a page, as HTML with its id; a quiz has its machines' scores, of `asked`.
 
+    missing: the share of black pixels in the quiz's pictures.
+    """
+
+    name: str
     html: str
     missing: float = 0.0
     scores: tuple[tuple[str, int], ...] = ()
@@ -115,7 +119,7 @@ def _panel(data: Any, name: str, frames: Path, site: Path) -> Moving | None:
     )
     players = list(asked[0]["said"]) if asked else []
     scores = [(who, sum(q["said"][who] == q["truth"] for q in asked)) for who in players]
-    return Moving(page, film.get("black", 0.0), tuple(scores), len(asked))
+    return Moving(name, page, film.get("black", 0.0), tuple(scores), len(asked))
 
 
 def _first(controls: Sequence[Any]) -> str:
