@@ -36,7 +36,7 @@ class Lesson:
 
     name: str
     title: str
-    minutes: float | None = None
+    minutes: float | int | None = None
     question: str = ""
     sentence: str = ""
     pictures: tuple[Picture, ...] = ()
@@ -49,7 +49,7 @@ class Lesson:
 
 
 def build(run: Path) -> Path:
-    """Write the site of a run anew; returns its index. The old one stays until the new one is there.
+    """Write the site of a run anew, and put it in the old one's place; returns its index.
 
     Raises:
         FileNotFoundError: the run has no executed notebook.
@@ -58,7 +58,7 @@ def build(run: Path) -> Path:
     new, site = run / f".{FOLDER}.new", run / FOLDER
     shutil.rmtree(new, ignore_errors=True)
     executed = {path.stem: nbformat.read(path, as_version=4) for path in found}
-    texts = {path.stem: path for path in sorted(TEXTS.glob("*.md")) + [*TEXTS.glob("project.ipynb")]}
+    texts = {p.stem: p for p in (*sorted(TEXTS.glob("*.md")), *TEXTS.glob("project.ipynb"))}
     pages = {f"notebooks/{name}.ipynb": f"{name}.html" for name in executed}
     pages |= {f"notebooks/{path.name}": f"{name}.html" for name, path in texts.items()}
     for name, notebook in executed.items():

@@ -115,7 +115,8 @@ def settled(
         end = "/" if found[2].rstrip().endswith("/") else ""
         return f"<{' '.join([found[1], *attributes])}{end}>"
 
-    return _TAG.sub(tag, _ACTIVE.sub("", html))
+    html = _TAG.sub(tag, _ACTIVE.sub("", html))
+    return re.sub(r"<table\b.*?</table>", r"<div class='wide'>\g<0></div>", html, flags=re.S)
 
 
 def _target(href: str, pages: Mapping[str, str], folder: str) -> str:

@@ -1,6 +1,7 @@
-"""The landing page of a run's site: the quiz, the method, the two roads, the lessons, what holds."""
+"""The landing page of a run's site: the quiz, the method, two roads, the lessons, what holds."""
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -67,14 +68,14 @@ def diagram(site: Path) -> Picture:
     write(site / "figures/method.png", style.png(figure))
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
     alt = (
-        "The method: a picture x goes through the frozen teacher R to R(x); the ruined picture A(x) "
-        "goes through the student S, which starts as a copy of R and learns, to S(A(x)); training "
-        "pulls the two together."
+        "The method: a picture x goes through the frozen teacher R to R(x); the ruined picture "
+        "A(x) goes through the student S, which starts as a copy of R and learns, to S(A(x)); "
+        "training pulls the two together."
     )
     return Picture("figures/method.png", alt, width, height)
 
 
-def roads(lessons: Sequence[Any]) -> list[tuple[str, list[Any], float]]:
+def roads(lessons: Sequence[Any]) -> list[tuple[str, list[Any], float | int]]:
     """The short and the long way through the lessons: a name, its lessons, minutes of reading."""
     short = [lesson for lesson in lessons if lesson.name[:2] in CORE.split()]
     ways = [("An evening", short), ("Everything", list(lessons))]
@@ -82,7 +83,7 @@ def roads(lessons: Sequence[Any]) -> list[tuple[str, list[Any], float]]:
 
 
 def ledger(run: Path, site: Path) -> dict[str, Any]:
-    """What the ledger says: whose it is, counts of verdicts, the rows that decide most.
+    """What the ledger says: whose it is, counts of verdicts, the rows of the first claims.
 
     One training decides nothing: then the recorded trainings of the profile speak, where there are.
     {} where nothing was measured.
@@ -94,10 +95,12 @@ def ledger(run: Path, site: Path) -> dict[str, Any]:
         rows, whose = kept, "the recorded run"
     if not rows:
         return {}
-    decided = [row for row in rows if row["verdict"] in ("holds", "does not hold")]
-    shown = [row for row in decided if row["unit"] == "points"]
+    # One row for each claim, under masks where there is one, whatever its verdict. A claim that
+    # begins with the number of another one cannot be read alone.
+    shown = [row for row in rows if row["unit"] == "points" and not _absent(row["half_width"])]
+    shown = [row for row in shown if not row["sentence"].startswith("Claim ")]
     shown = sorted(shown, key=lambda row: (row["claim"], not row["operator"].startswith("mask")))
-    first = {row["claim"]: row for row in reversed(shown)}  # one row for each claim
+    first = {row["claim"]: row for row in reversed(shown)}
     counts = Counter(re.sub(r" \(.*", "", row["verdict"]) for row in rows)
     return {
         "whose": whose,
@@ -106,6 +109,10 @@ def ledger(run: Path, site: Path) -> dict[str, Any]:
         "total": len(rows),
         "trainings": max(row["seeds"] for row in rows),
     }
+
+
+def _absent(number: float | None) -> bool:
+    return number is None or math.isnan(number)
 
 
 def _recorded(profile: str) -> list[dict[str, Any]]:

@@ -19,9 +19,8 @@ from cinv_lib.machine.files import whole
 from cinv_lib.plots.panels.frames import MIME
 
 _FOLDER = FileSystemLoader(Path(__file__).parent)
-TEMPLATES = Environment(
-    loader=_FOLDER, autoescape=True, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
-)
+_TIDY = {"keep_trailing_newline": True, "trim_blocks": True, "lstrip_blocks": True}
+TEMPLATES = Environment(loader=_FOLDER, autoescape=True, **_TIDY)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NO_ALT = "figure without a description"
 SHOWN = 5  # pictures of a panel where no script runs
@@ -39,9 +38,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Moving:
-    """A panel that moves on a page, as HTML with its id; a quiz has its machines' scores, of `asked`.
+    """A panel that moves on a page: its id and its HTML.
 
-    missing: the share of black pixels in the quiz's pictures.
+    missing, scores, asked: of a quiz, the share of black pixels in its pictures, and how many of
+    how many questions each machine answers right.
     """
 
     name: str
