@@ -279,11 +279,16 @@ def test_a_folder_for_the_runs_may_have_any_name(course):
 
 
 def test_a_relative_folder_for_the_runs_is_one_for_all(course):
-    code = 'import os; _ = open("../ran", "a").write(os.environ["CINV_RUNS"] + "\\n")'
+    code = """
+import os
+kept = os.environ["CINV_RUNS"], os.path.normpath(os.environ["CINV_FRAMES"])  # absolute, both
+_ = open("../ran", "a").write("\\n".join(kept) + "\\n")"""
     write(course, "00_start", code)
     done, ran = make(course, runs="my runs", lessons="00")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert str(course / "my runs") in ran and (course / "my runs/stickers/site/index.html").exists()
+    assert str(course / "my runs") in ran
+    assert str(course / "my runs/stickers/frames/00_start") in ran
+    assert (course / "my runs/stickers/site/index.html").exists()
 
 
 def test_a_folder_that_snakemake_cannot_name_is_refused(course):

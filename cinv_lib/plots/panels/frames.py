@@ -63,39 +63,35 @@ def parts(controls: Mapping[str, Any]) -> list[Part]:
         TypeError: a control that no page can have, as one that takes the reader's file.
         ValueError: the named stops are more than `MOST` states, or name a later control.
     """
-    named = {name: _named(name, control) for name, control in controls.items()}
-    free = [name for name, stops in named.items() if isinstance(stops, int)]
-    certain = math.prod(
-        len(stops)
-        for name, stops in named.items()
-        if name not in free and not getattr(controls[name], "when", None)
-    )
-    left = max(1, MOST // certain)
+    stops = {name: _named(name, control) for name, control in controls.items()}
+    free = [name for name, row in stops.items() if not row]
+    certain = [row for name, row in stops.items() if not getattr(controls[name], "when", None)]
+    left = max(1, MOST // math.prod(max(1, len(row)) for row in certain))
     for name in free[1:]:
-        named[name] = spread(controls[name], min(named[name], SHORT if left >= 2 * SHORT else 1))
-        left //= len(named[name])
+        stops[name] = spread(controls[name], SHORT if left >= 2 * SHORT else 1)
+        left //= len(stops[name])
     for name in free[:1]:
-        named[name] = spread(controls[name], min(named[name], left))
+        stops[name] = spread(controls[name], min(LONGEST, left))
     made: list[Part] = []
     for name, control in controls.items():
-        made.append(_part(name, control, tuple(named[name]), made))
+        made.append(_part(name, control, tuple(stops[name]), made))
     count = sum(1 for _ in states(made))
     if count > MOST:
         raise ValueError(f"{count} frames of {', '.join(controls)}; name stops for {MOST} at most")
     return made
 
 
-def _named(name: str, control: Any) -> Sequence[Any] | int:
-    """The stops that a control names or has, or how many it would have."""
+def _named(name: str, control: Any) -> list[Any]:
+    """The stops that a control names or has, [] where it may have any."""
     stops = getattr(control, "stops", None)
     if stops is not None:
-        return spread(control, stops) if isinstance(stops, int) else stops
+        return spread(control, stops) if isinstance(stops, int) else list(stops)
     if hasattr(control, "options"):
         return [value for _, value in _options(control)]
     if isinstance(control.value, bool):
-        return (False, True)
+        return [False, True]
     if all(hasattr(control, trait) for trait in ("min", "max", "step")):
-        return min(LONGEST, _count(control))
+        return []
     raise TypeError(f"control {name!r} is a {type(control).__name__}: it needs a kernel")
 
 
@@ -138,9 +134,10 @@ def _part(name: str, control: Any, stops: tuple[Any, ...], before: Sequence[Part
     when = None
     if getattr(control, "when", None):
         other, value = control.when
-        (place,) = [k for k, part in enumerate(before) if part.name == other] or [None]
-        if place is None:
+        names = [part.name for part in before]
+        if other not in names:
             raise ValueError(f"{name!r} counts when {other!r} is {value!r}: expected it before")
+        place = names.index(other)
         when = place, before[place].stops.index(value)
     label = getattr(control, "description", "") or name
     return Part(name, label, menu, stops, words, stops.index(control.value), when)

@@ -2,6 +2,7 @@
 pushed, at which tau."""
 
 import math
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -116,7 +117,13 @@ def weights_panel(
     row: int = 0,
 ) -> Panel:
     """A slider of tau, by its logarithm, and one of the picture i whose negatives are shown."""
-    powers = {"base": 10, "min": COLDEST, "max": HOTTEST, "step": 0.05, "value": 10**START}
+    powers: dict[str, Any] = {
+        "base": 10,
+        "min": COLDEST,
+        "max": HOTTEST,
+        "step": 0.05,
+        "value": 10**START,
+    }
     tau = labelled(widgets.FloatLogSlider, "tau", **powers, readout_format=".2g", stops=25)
     controls = {"tau": tau, "which": slider("picture i", 1, len(S), row + 1, 1, stops=4)}
 
