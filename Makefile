@@ -60,14 +60,14 @@ endif
 
 help:
 	@echo 'make install  make .venv, as all others but doctor do where it is missing'
-	@echo 'make course   run every lesson            -> '$(call quoted,$(RUN)/index.html)
+	@echo 'make course   run every lesson            -> '$(call quoted,$(RUN)/site/index.html)
 	@echo 'make graph    what make course would run'
 	@echo 'make own      a run of your own pictures, operator and teacher: NAME= PICTURES= OPERATOR='
 	@echo 'make test     lint, types, unit tests, every notebook replayed'
 	@echo 'make lab      open the notebooks in JupyterLab on this machine'
 	@echo 'make kernel   tell VS Code and other Jupyters of this kernel: "Contrastive inversion"'
 	@echo 'make doctor   is everything in place? OK, WARN or FAIL a line, with the fix'
-	@echo 'make site     make '$(call quoted,$(RUN)/index.html)' again'
+	@echo 'make site     make '$(call quoted,$(RUN)/site/index.html)' again'
 	@echo 'make bench    time the library against the usual way of writing it'
 	@echo 'make lock     make requirements.lock again from requirements.txt'
 	@echo 'make clean    remove .venv, .cache, runs and data'
@@ -90,7 +90,7 @@ CHECK = $(ASK) check $(foreach name,$1,$(name)=$(call quoted,$(strip $($(name)))
 course: $(READY)
 	@$(call CHECK,SEEDS JOBS)
 	@$(PREPARED) $(SNAKEMAKE) --quiet host progress rules reason $(CONFIG)
-	@echo 'The course: '$(call quoted,$(RUN)/index.html)
+	@echo 'The course: '$(call quoted,$(RUN)/site/index.html)
 
 graph: $(READY)
 	@$(call CHECK,SEEDS JOBS)

@@ -1,4 +1,4 @@
-"""The course as a graph: data, trainings, tables, every lesson through papermill, the index page.
+"""The course as a graph: data, trainings, tables, every lesson through papermill, the pages.
 
 Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
 the library, the profile or the number of seeds changed. A training is the cells tagged `training`
@@ -64,8 +64,7 @@ LESSONS = wanted(setting("lessons", "all"), of_profile(PROFILE, NAMES))
 PLAN = plan()
 if PROFILE in ("imagenet100", "stl10") and workflow.is_main_process:  # what it costs, beforehand
     asked = f"{PROFILE} --seeds {SEEDS} --gpus {len(GPUS.split()) or 1} --lessons".split()
-    asked += [name[:2] for name in LESSONS]
-    subprocess.run([sys.executable, "-m", "cinv_lib.lab.bill", *asked])
+    subprocess.run([sys.executable, "-m", "cinv_lib.lab.bill", *asked, *(n[:2] for n in LESSONS)])
 
 
 def before(name: str) -> list[str]:
@@ -116,7 +115,7 @@ localrules: course, data, site  # a cluster's nodes often have no network
 
 rule course:
     input:
-        f"{RUN}/index.html",
+        f"{RUN}/site/index.html",
     message:
         "the course: {input}"
 
@@ -233,8 +232,8 @@ rule lesson:
         """
         + SET_UP
         + """
-        export CINV_LESSON={wildcards.name:q}
-        rm -f {params.failed:q}; : >{log.printed:q}; : >{log.errors:q}
+        export CINV_LESSON={wildcards.name:q} CINV_FRAMES={LOGS:q}/../frames/{wildcards.name:q}
+        rm -rf {params.failed:q} "$CINV_FRAMES"; : >{log.printed:q}; : >{log.errors:q}
         python -m papermill {input.notebook:q} {params.failed:q} --kernel python3 \
             --cwd notebooks --start-timeout 600 {BAR} --log-level WARNING {params.parameters} \
             --stdout-file {LOGS:q}/{wildcards.name:q}.log \
@@ -249,7 +248,7 @@ rule site:
     input:
         expand(f"{RUN}/notebooks/{{name}}.ipynb", name=LESSONS),
     output:
-        f"{RUN}/index.html",
+        f"{RUN}/site/index.html",
     message:
         "python -m cinv_lib.course.site {RUN}"
     shell:

@@ -16,7 +16,8 @@ SITE = """
 import pathlib, sys
 run = pathlib.Path(sys.argv[1])
 names = [p.stem for p in sorted((run / "notebooks").glob("*.ipynb"))]
-(run / "index.html").write_text(" ".join(names))
+(run / "site").mkdir(exist_ok=True)
+(run / "site/index.html").write_text(" ".join(names))
 """
 
 # Lesson 05 needs scores. They come after a student, a training that it shows, and a baseline, which
@@ -127,13 +128,13 @@ def test_course_stops_and_goes_on(course):
     assert "loss is NaN" in (run / "logs" / "05_distill.failed.ipynb").read_text()
     assert "before" in (run / "logs" / "05_distill.log").read_text()
     assert "lesson 05_distill stopped: see" in done.stdout + done.stderr
-    assert not (run / "index.html").exists()
+    assert not (run / "site/index.html").exists()
 
     write(course, "05_distill", "")  # mended: it alone runs
     done, ran = make(course)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ran == ["05 stickers 1"]
-    assert (run / "index.html").read_text() == "00_start 01_operators 05_distill"
+    assert (run / "site/index.html").read_text() == "00_start 01_operators 05_distill"
     assert not list((run / "logs").glob("*.failed.ipynb"))
 
     # new outputs are no new lesson: committing a run must not make it run again
@@ -283,7 +284,7 @@ def test_a_folder_for_the_runs_may_have_any_name(course):
     done, ran = make(course, runs=str(folder.parent), gpus="0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ran == ["05 stickers 1"]
-    assert (folder / "index.html").read_text() == "00_start 01_operators 05_distill"
+    assert (folder / "site/index.html").read_text() == "00_start 01_operators 05_distill"
     assert (folder / ".gpu-0.1.lock").exists()
     assert (course / "notes").read_text() == "the reader's own"
     assert not [name for name in "xyz" if (course / name).exists()]
@@ -291,11 +292,16 @@ def test_a_folder_for_the_runs_may_have_any_name(course):
 
 
 def test_a_relative_folder_for_the_runs_is_one_for_all(course):
-    code = 'import os; _ = open("../ran", "a").write(os.environ["CINV_RUNS"] + "\\n")'
+    code = """
+import os
+kept = os.environ["CINV_RUNS"], os.path.normpath(os.environ["CINV_FRAMES"])  # absolute, both
+_ = open("../ran", "a").write("\\n".join(kept) + "\\n")"""
     write(course, "00_start", code)
     done, ran = make(course, runs="my runs", lessons="00")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert str(course / "my runs") in ran and (course / "my runs/stickers/index.html").exists()
+    assert str(course / "my runs") in ran
+    assert str(course / "my runs/stickers/frames/00_start") in ran
+    assert (course / "my runs/stickers/site/index.html").exists()
 
 
 def test_a_folder_that_snakemake_cannot_name_is_refused(course):

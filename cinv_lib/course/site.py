@@ -1,52 +1,46 @@
-"""A run as web pages: `python -m cinv_lib.course.site runs/stickers` writes `index.html` into it.
+"""A run as web pages: `python -m cinv_lib.course.site runs/stickers` writes its folder `site`.
 
-Executed lessons become plain pages that need no network and no script: formulas are MathML, which
-browsers draw and screen readers read, and every figure keeps its alt text. The index links them,
-the results, the trainings, the figures and the pages of the library's public names.
+The folder holds all that the pages need and nothing else, so that any web server can have it as it
+is; a browser opens `site/index.html` without one. Executed lessons become plain pages: formulas are
+MathML, which browsers draw and screen readers read, every figure keeps its alt text, and a panel
+moves by the frames that its kernel drew.
 """
 
-import base64
-import json
 import re
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, pass_context
-from latex2mathml.converter import convert as mathml
 from markupsafe import Markup
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from cinv_lib.course import api
-from cinv_lib.machine.files import whole
+from cinv_lib.course import api, site_html, site_index
+from cinv_lib.course.site_panels import TEMPLATES, Moving, Picture, placed, write
+from cinv_lib.machine.folders import ROOT
 from cinv_lib.paper.export import results
 
-_FOLDER = FileSystemLoader(Path(__file__).parent)
-TEMPLATES = Environment(loader=_FOLDER, autoescape=True, keep_trailing_newline=True)
-WIDGET = "application/vnd.jupyter.widget-view+json"
-NO_ALT = "figure without a description"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of a lesson: its file, relative to the run's folder, and its alt text."""
-
-    file: str
-    alt: str
+FOLDER = "site"
+MOST = 40_000_000  # bytes that a site should have at most
+TEXTS = ROOT / "notebooks"  # where the pages beside the lessons stand
+COPIED = {"results": "*.json", "trainings": "*.ipynb", "logs": "*.failed.ipynb"}
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """An executed lesson as a page of the site."""
+    """An executed lesson as a page of the site.
+
+    question: "" where it asks none; sentence: the answer that it shows, else "". minutes: to read.
+    """
 
     name: str
     title: str
-    minutes: float | None
-    pictures: tuple[Picture, ...]
+    minutes: float | int | None = None
+    question: str = ""
+    sentence: str = ""
+    pictures: tuple[Picture, ...] = ()
+    panels: tuple[Moving, ...] = ()
 
     @property
     def page(self) -> str:
@@ -54,55 +48,42 @@ class Lesson:
         return f"{self.name}.html"
 
 
-class _Renderer(IPythonRenderer):
-    """Markdown cells to HTML, formulas to MathML."""
-
-    def inline_math(self, body: str) -> str:
-        return formula(body, "inline")
-
-    def block_math(self, body: str) -> str:
-        return formula(body, "block")
-
-    def latex_environment(self, name: str, body: str) -> str:
-        return formula(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
-
-
-class _Exporter(HTMLExporter):
-    """nbconvert's bare template: the body of a page, without scripts or styles."""
-
-    template_name = "basic"
-
-    @pass_context
-    def markdown2html(self, context, source):
-        attachments = context.get("cell", {}).get("attachments", {})
-        renderer = _Renderer(escape=False, attachments=attachments, exclude_anchor_links=True)
-        return MarkdownWithMath(renderer=renderer).render(source)
-
-
-def formula(tex: str, display: str) -> str:
-    """TeX as MathML; TeX that the converter does not know stays readable as code."""
-    try:
-        # it knows align* and not aligned, which is the same within a formula
-        made = mathml(re.sub(r"\b(align|gather)ed\b", r"\1*", tex.strip()), display=display)
-    except Exception:  # its errors have no common class
-        made = "\\"
-    # what it does not know it passes on: commands with their backslash, column marks bare
-    return f"<code>{escape(tex)}</code>" if "\\" in made or ">&<" in made else made
-
-
 def build(run: Path) -> Path:
-    """Write the pages, the figures, the results and the index of a run; returns the index.
+    """Write the site of a run anew, and put it in the old one's place; returns its index.
 
     Raises:
         FileNotFoundError: the run has no executed notebook.
     """
-    executed = [(path.stem, nbformat.read(path, as_version=4)) for path in notebooks(run)]
-    lessons = [lesson(run, name, notebook) for name, notebook in executed]
-    for i, (_, notebook) in enumerate(executed):
-        before, after = lessons[i - 1] if i else None, (*lessons, None)[i + 1]
-        write(run / lessons[i].page, lesson_page(lessons[i], notebook, before, after))
+    found = notebooks(run)
+    new, site = run / f".{FOLDER}.new", run / FOLDER
+    shutil.rmtree(new, ignore_errors=True)
+    executed = {path.stem: nbformat.read(path, as_version=4) for path in found}
+    texts = {p.stem: p for p in (*sorted(TEXTS.glob("*.md")), *TEXTS.glob("project.ipynb"))}
+    pages = {f"notebooks/{name}.ipynb": f"{name}.html" for name in executed}
+    pages |= {f"notebooks/{path.name}": f"{name}.html" for name, path in texts.items()}
+    for name, notebook in executed.items():
+        write(new / "notebooks" / f"{name}.ipynb", bare(notebook))
+    lessons = [lesson(run, new, name, notebook) for name, notebook in executed.items()]
+    sheet = site_html.Sheet()
+    for k, notebook in enumerate(executed.values()):
+        near = lessons[k - 1] if k else None, (*lessons, None)[k + 1]
+        write(new / lessons[k].page, lesson_page(lessons[k], notebook, *near, sheet, pages))
+    for name, path in texts.items():
+        write(new / f"{name}.html", text_page(path, sheet, pages))
     results(run)
-    return write(run / "index.html", index_page(run, lessons))
+    for folder, pattern in COPIED.items():
+        for file in sorted((run / folder).glob(pattern)):
+            (new / folder).mkdir(exist_ok=True)
+            shutil.copyfile(file, new / folder / file.name)
+    library(new)
+    write(new / "index.html", site_index.page(run, new, lessons))
+    own = Path(__file__).parent
+    write(new / "site.css", (own / "site.css").read_text(encoding="utf-8") + str(sheet))
+    shutil.copyfile(own / "panels.js", new / "panels.js")
+    write(new / ".nojekyll", "")  # else GitHub's pages leave out some files
+    shutil.rmtree(site, ignore_errors=True)
+    new.rename(site)
+    return site / "index.html"
 
 
 def notebooks(run: Path) -> list[Path]:
@@ -113,39 +94,28 @@ def notebooks(run: Path) -> list[Path]:
     return found
 
 
-def lesson(run: Path, name: str, notebook: nbformat.NotebookNode) -> Lesson:
-    """Write a notebook's figures under `figures/`; its outputs then refer to the files."""
-    pictures = []
-    for cell in notebook.cells:
-        outputs = cell.get("outputs", [])
-        for output in outputs:
-            if "image/png" in output.get("data", {}):
-                alt = " ".join(alt_text(output).split())
-                picture = Picture(f"figures/{name[:2]}-{len(pictures) + 1}.png", alt)
-                write(run / picture.file, base64.b64decode(output.data["image/png"]))
-                output.metadata["filenames"] = {"image/png": picture.file}
-                output.metadata["image/png"] = {"alt": alt}
-                pictures.append(picture)
-        still_outputs(outputs)
-    seconds = notebook.metadata.get("papermill", {}).get("duration")
-    minutes = seconds / 60 if isinstance(seconds, int | float) else None
-    return Lesson(name, title(notebook, name), minutes, tuple(pictures))
+def bare(notebook: nbformat.NotebookNode) -> str:
+    """A notebook without its outputs, to take home."""
+    copy = nbformat.from_dict(notebook)
+    copy["cells"] = [nbformat.from_dict(cell) for cell in notebook.cells]
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return nbformat.writes(copy)
 
 
-def alt_text(output: nbformat.NotebookNode) -> str:
-    """The alt text that `plots.show` stored with a figure."""
-    of_png = output.metadata.get("image/png", {})
-    return of_png.get("alt") or output.metadata.get("alt") or NO_ALT
-
-
-def still_outputs(outputs: list) -> None:
-    """Sliders do not move on a page, and finished progress bars say nothing: replace, drop."""
-    for output in [one for one in outputs if WIDGET in one.get("data", {})]:
-        if "Panel" in output.data.get("text/plain", ""):
-            text = "<p class='panel'>An interactive panel stands here: see it with make lab.</p>"
-            output["data"] = nbformat.from_dict({"text/html": text})
-        else:
-            outputs.remove(output)
+def lesson(run: Path, site: Path, name: str, notebook: nbformat.NotebookNode) -> Lesson:
+    """What the index says of a lesson; its figures and frames are written into the site."""
+    pictures, panels = placed(notebook.cells, name, run / "frames" / name, site)
+    return Lesson(
+        name,
+        title(notebook, name),
+        notebook.metadata.get("course", {}).get("read_minutes"),
+        question(notebook),
+        sentence(notebook),
+        tuple(pictures),
+        tuple(panels),
+    )
 
 
 def title(notebook: nbformat.NotebookNode, name: str) -> str:
@@ -157,65 +127,81 @@ def title(notebook: nbformat.NotebookNode, name: str) -> str:
     return name.replace("_", " ")
 
 
-def lesson_page(
-    lesson: Lesson, notebook: nbformat.NotebookNode, before: Lesson | None, after: Lesson | None
-) -> str:
-    """A lesson's page, with links to the lessons beside it."""
-    body, _ = _Exporter().from_notebook_node(notebook)
-    links = [("index.html", "All lessons")]
-    links += [(before.page, f"← {before.title}")] if before else []
-    links += [(after.page, f"{after.title} →")] if after else []
-    return TEMPLATES.get_template("site_page.html").render(
-        title=lesson.title, body=Markup(body), links=links
-    )
+def question(notebook: nbformat.NotebookNode) -> str:
+    """The question in bold with which a paragraph of the first cell begins, or ""."""
+    found = re.search(r"^\*\*([^*]+\?)\*\*", notebook.cells[0].source, re.M)
+    return " ".join(found[1].split()) if found else ""
 
 
-def index_page(run: Path, lessons: Sequence[Lesson]) -> str:
-    """The table of lessons, what stopped, the results, the trainings and the figures."""
-    listed = {
-        "Stopped with an error": stopped(run),
-        "Results": sorted((run / "results").rglob("*.json")),
-        "Trainings": sorted((run / "trainings").glob("*.ipynb")),
-        "The library's public names": sorted((run / api.FOLDER).glob("*.html")),
-    }
-    return TEMPLATES.get_template("site_index.html").render(
-        title=f"Course: {run.name}",
-        run=run,
-        lessons=lessons,
-        total=sum(lesson.minutes or 0 for lesson in lessons),
-        sections=[
-            (heading, [(file.relative_to(run).as_posix(), summary(file)) for file in files])
-            for heading, files in listed.items()
-        ],
-    )
-
-
-def stopped(run: Path) -> list[Path]:
-    """Notebooks that ended in an error, as the Snakefile leaves them, and their logs."""
-    failed = sorted((run / "logs").glob("*.failed.ipynb"))
-    logs = [path.with_name(path.name.replace(".failed.ipynb", ".log")) for path in failed]
-    return [*failed, *(log for log in logs if log.is_file())]
-
-
-def summary(file: Path) -> str:
-    """A few words on a JSON file: how many records or which keys; else nothing."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8")) if file.suffix == ".json" else None
-    except ValueError:
-        return "(not readable as JSON)"
-    if isinstance(content, list):
-        return f"({len(content)} records)"
-    if isinstance(content, dict):
-        return f"({', '.join(list(content)[:6])})"
+def sentence(notebook: nbformat.NotebookNode) -> str:
+    """The first sentence that a lesson shows as its result (`workbook.result`), or ""."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if 'class="result"' in output.get("data", {}).get("text/html", ""):
+                return output.data["text/plain"]
     return ""
 
 
-def write(path: Path, content: str | bytes) -> Path:
-    """Write a file whole or not at all; returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
+def lesson_page(
+    lesson: Lesson,
+    notebook: nbformat.NotebookNode,
+    before: Lesson | None,
+    after: Lesson | None,
+    sheet: site_html.Sheet,
+    pages: Mapping[str, str],
+) -> str:
+    """A lesson's page, with links to the lessons beside it."""
+    panels = {f"<!--{k}-->": panel.html for k, panel in enumerate(lesson.panels)}
+    for cell in notebook.cells:  # the pages' own script elements are not taken out
+        for output in cell.get("outputs", []):
+            for mark, html in panels.items():
+                if output.get("data", {}).get("text/html") == html:
+                    output.data["text/html"] = mark
+    body = site_html.settled(site_html.body(notebook), sheet, pages, "notebooks")
+    for mark, html in panels.items():
+        body = body.replace(mark, html)
+    links = [("index.html", "All lessons")]
+    links += [(before.page, f"← {before.title}")] if before else []
+    links += [(after.page, f"{after.title} →")] if after else []
+    links += [(f"notebooks/{lesson.name}.ipynb", "This notebook")]
+    return rendered(lesson.title, body, links)
+
+
+def text_page(path: Path, sheet: site_html.Sheet, pages: Mapping[str, str]) -> str:
+    """A page for a Markdown file, or for a notebook as it stands."""
+    if path.suffix == ".ipynb":
+        notebook = nbformat.read(path, as_version=4)
+        name, body = title(notebook, path.stem), site_html.body(notebook)
+    else:
+        source = path.read_text(encoding="utf-8")
+        found = re.search(r"^#\s+(.+)$", source, re.M)
+        name, body = found[1] if found else path.stem, site_html.markdown(source)
+    body = site_html.settled(body, sheet, pages, "notebooks")
+    return rendered(name, body, [("index.html", "All lessons")])
+
+
+def rendered(title: str, body: str, links: Sequence[tuple[str, str]]) -> str:
+    """A page of the site."""
+    page = TEMPLATES.get_template("site_page.html")
+    return page.render(title=title, body=Markup(body), links=links)
+
+
+def library(site: Path) -> None:
+    """The pages of the library's public names, with their styles in a file of their own."""
+    try:
+        api.write(site)
+    except Exception as error:  # of any kind: the lessons' pages are worth more
+        print(f"no pages of the library: {type(error).__name__}: {error}", file=sys.stderr)
+        shutil.rmtree(site / api.FOLDER, ignore_errors=True)
+        return
+    rules, sheet = "", site_html.Sheet()
+    for file in sorted((site / api.FOLDER).rglob("*.html")):
+        html = file.read_text(encoding="utf-8")
+        rules = site_html.styles(html)  # the same on all pages
+        up = "../" * (len(file.relative_to(site).parts) - 2)
+        linked = f"<link rel='stylesheet' href='{up}pdoc.css'>\n</head>"
+        write(file, site_html.settled(html, sheet).replace("</head>", linked, 1))
+    write(site / api.FOLDER / "pdoc.css", f"{rules}\n{sheet}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -223,17 +209,15 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m cinv_lib.course.site runs/PROFILE", file=sys.stderr)
         return 2
-    run = Path(arguments[0])
     try:
-        notebooks(run)
-        try:
-            api.write(run)  # first, as the index links what is there
-        except Exception as error:  # of any kind: the lessons' pages are worth more
-            print(f"no pages of the library: {type(error).__name__}: {error}", file=sys.stderr)
-        print(build(run))
+        index = build(Path(arguments[0]))
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 1
+    size = sum(file.stat().st_size for file in index.parent.rglob("*") if file.is_file())
+    if size > MOST:
+        print(f"the site has {size / 1e6:.0f} MB; expected {MOST / 1e6:.0f}", file=sys.stderr)
+    print(index)
     return 0
 
 

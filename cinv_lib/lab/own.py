@@ -114,7 +114,8 @@ def main(words: list[str]) -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"written: {path}", f"the page will be {folders.run_folder(name)}/index.html", sep="\n")
+    page = f"{folders.run_folder(name)}/site/index.html"
+    print(f"written: {path}", f"the page will be {page}", sep="\n")
     return 0
 
 

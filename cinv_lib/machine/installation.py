@@ -104,6 +104,11 @@ c.IPKernelApp.logging_config = {
     "handlers": {"console": {"filters": ["counts"]}},
 }
 '''
+# JupyterLab shows no pop-up that asks whether it may fetch news, and fetches none: it is offline.
+LAB = """{
+ "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}
+}
+"""
 
 
 def built(python: str) -> Tuple[Tuple[int, ...], List[str]]:
@@ -272,6 +277,9 @@ def settle(torch: str = "") -> None:
                 os.replace(str(written), str(script))
     for site in VENV.glob("lib/python*/site-packages"):
         (site / "cinv.pth").write_text(START)
+    settings = VENV / "share/jupyter/lab/settings"
+    settings.mkdir(parents=True, exist_ok=True)
+    (settings / "overrides.json").write_text(LAB)
     (VENV / "etc/ipython").mkdir(parents=True, exist_ok=True)
     (VENV / "etc/ipython/ipython_kernel_config.py").write_text(KERNEL)
     READY.write_text(f"{ROOT}\ntorch={torch}\n")

@@ -73,7 +73,8 @@ def ended(folder: Path, running: Course) -> Outcome | None:
         return lost(f"make course ends with {running.make.returncode}: {said[-300:]}")
     if TRACEBACK in said:
         return unclear("a traceback in what make course says")
-    return None if (folder / "runs/smoke/index.html").is_file() else lost("there is no index.html")
+    index = folder / "runs/smoke/site/index.html"
+    return None if index.is_file() else lost("there is no index.html")
 
 
 def undisturbed(folder: Path, chance: random.Random) -> Outcome:

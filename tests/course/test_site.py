@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import shutil
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -11,25 +12,35 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cinv_lib.course import api, site
+from cinv_lib.course import api, site, site_html, site_index, site_panels
 from cinv_lib.machine import provenance, store
+from cinv_lib.machine.folders import ROOT
 from cinv_lib.machine.store import Store
 from cinv_lib.paper import export
+from cinv_lib.plots.panels.frames import MIME
 
 PNG = base64.b64encode(b"\x89PNG not really").decode()
 ALT = 'a "curve" <rises> & falls'
 
 
 class Tags(HTMLParser):
-    """(tag, attributes) of a page, in order."""
+    """(tag, attributes) of a page, in order, and its pieces of JSON."""
 
     def __init__(self, text):
         super().__init__()
-        self.found = []
+        self.found, self.json = [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if (
+            self.found
+            and self.found[-1] == ("script", {"type": "application/json"})
+            and data.strip()
+        ):
+            self.json.append(data)
 
     def all(self, tag):
         return [attributes for name, attributes in self.found if name == tag]
@@ -41,97 +52,243 @@ def notebook(title, *cells, seconds=90.0):
     return made
 
 
+def frame(folder, size):
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{size:016x}.webp"
+    file.write_bytes(b"a frame " * size)
+    return [file.name, 192, 192, f"</script><b>{size}</b> & more"]
+
+
+def panel_output(folder):
+    """A panel of a menu and a slider that counts at one choice only."""
+    menu = {"label": "kind", "menu": True, "stops": ["a", "b"], "at": 0, "when": None}
+    slider = {"label": "tau", "menu": False, "stops": ["0.1", "1"], "at": 1, "when": [0, 0]}
+    fixed = {"label": "seed", "menu": False, "stops": ["7"], "at": 0, "when": None}
+    frames = {key: frame(folder, k + 1) for k, key in enumerate(("0-0-0", "0-1-0", "1-0-0"))}
+    film = {"controls": [menu, slider, fixed], "frames": frames}
+    return {"image/png": PNG, "text/plain": "Panel()", site_panels.WIDGET: {}, MIME: film}
+
+
+def quiz_output(folder):
+    questions = [
+        {
+            "names": ["star", "moon"],
+            "truth": "moon",
+            "said": {"CLIP": "star", "student": "moon"},
+            "before": frame(folder, 10 + k)[:3],
+            "after": frame(folder, 20 + k)[:3],
+        }
+        for k in range(2)
+    ]
+    film = {"questions": questions, "black": 0.9}
+    return {"image/png": PNG, "text/plain": "QuizPanel()", site_panels.WIDGET: {}, MIME: film}
+
+
 @pytest.fixture
-def run(tmp_path):
-    """A run of two lessons; the first has a figure, a formula, a panel and a progress bar."""
+def run(tmp_path, monkeypatch):
+    """A run of two lessons; the first has a figure, formulas, panels and a progress bar."""
+    monkeypatch.setattr(api, "FACE", "cinv_lib.losses")  # all of the library takes seconds
     folder = tmp_path / "stickers"
     (folder / "notebooks").mkdir(parents=True)
+    frames = folder / "frames" / "00_start_here"
     view = {"model_id": "1", "version_major": 2}
     figure = new_output("display_data", {"image/png": PNG, "text/plain": "Figure"})
-    figure.metadata["image/png"] = {"alt": ALT}
-    panel = new_output("display_data", {site.WIDGET: view, "text/plain": "Panel()"})
-    bar = new_output("display_data", {site.WIDGET: view, "text/plain": "HBox(children=())"})
-    first = notebook(
-        "# 00 · Start *here*\n\nThe loss $\\frac{1}{N}\\sum_i x_i < 1$ and\n\n$$w = \\tau$$",
-        new_code_cell("x = '<b>'", execution_count=1, outputs=[figure, panel, bar]),
+    figure.metadata["image/png"] = {"alt": ALT, "width": 640, "height": 320}
+    dead = {site_panels.WIDGET: view, "image/png": PNG, "text/plain": "Panel()"}
+    dead = new_output("display_data", dead)
+    dead.metadata["image/png"] = {"alt": ALT}
+    bar = new_output("display_data", {site_panels.WIDGET: view, "text/plain": "HBox(children=())"})
+    table = (
+        "<style scoped>td { color: red }</style><td style='text-align: right;' class=\"a\">1</td>"
     )
+    table += "<script>alert(1)</script><p onclick='x()' style=\"text-align: right\">2</p>"
+    told = '<p class="result"><b>It leads by 5.</b></p>'
+    outputs = [figure, new_output("display_data", panel_output(frames)), dead, bar]
+    outputs += [new_output("display_data", quiz_output(frames))]
+    outputs += [new_output("display_data", {"text/html": table, "text/plain": ""})]
+    outputs += [new_output("display_data", {"text/html": told, "text/plain": "It leads by 5."})]
+    first = notebook(
+        "# 00 · Start *here*\n\n**How good is it?** The loss $\\frac{1}{N}\\sum_i x_i < 1$ and\n\n"
+        "$$w = \\tau$$\n\n[next](05_distillation.ipynb#a) [words](NOTATION.md) [no](99_no.ipynb) "
+        "[up](../README.md) [far](https://example.org/x)",
+        new_code_cell("x = '<b>'", execution_count=1, outputs=outputs),
+    )
+    first.metadata["course"] = {"read_minutes": 12}
     nbformat.write(first, folder / "notebooks" / "00_start_here.ipynb")
     nbformat.write(notebook("no heading"), folder / "notebooks" / "05_distillation.ipynb")
     return folder
 
 
-def test_index_links_what_is_there(run):
-    assert site.build(run) == run / "index.html"
-    page = Tags((run / "index.html").read_text())
-    targets = [a["href"] for a in page.all("a") if not a["href"].startswith("#")]
-    assert targets and all((run / unquote(target)).is_file() for target in targets)
-    assert {"00_start_here.html", "notebooks/05_distillation.ipynb"} <= set(targets)
-    text = (run / "index.html").read_text()
-    assert ">Start here<" in text and ">05 distillation<" in text
-    assert "<td>1.5</td>" in text
+def pages(run):
+    return sorted((run / "site").rglob("*.html"))
+
+
+def text_of(run, name):
+    return (run / "site" / name).read_text()
+
+
+def test_the_folder_holds_all_that_its_pages_name_and_nothing_else(run, monkeypatch):
+    monkeypatch.setattr(api, "FACE", "cinv_lib")
+    (run / "store").mkdir()
+    (run / "site").mkdir()
+    (run / "site" / "old.html").touch()
+    assert site.build(run) == run / "site" / "index.html"
+    named = set()
+    for file in pages(run):
+        page = Tags(file.read_text())
+        for _, attributes in page.found:
+            for target in (attributes[key] for key in ("href", "src") if key in attributes):
+                target = unquote(target.partition("#")[0])
+                if target and not target.startswith(("https://", "data:")):
+                    assert (file.parent / target).is_file(), (file.name, target)
+                    named.add((file.parent / target).resolve())
+        for script in page.json:
+            known = json.loads(script)
+            rows = [q[k] for q in known.get("questions", ()) for k in ("before", "after")]
+            rows += known.get("frames", {}).values()
+            named |= {(run / "site" / "frames" / row[0]).resolve() for row in rows}
+    there = {file for file in (run / "site").resolve().rglob("*") if file.is_file()}
+    api_pages = {file for file in there if "api" in file.parts}
+    assert there - named - api_pages == {run.resolve() / "site" / ".nojekyll"}
+    assert there >= named
+    assert not [path for path in run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_page_has_no_script_style_or_handler_in_it(run):
+    site.build(run)
+    assert len(pages(run)) >= 6
+    for file in pages(run):
+        page = Tags(file.read_text())
+        assert not page.all("style")
+        assert not [a for _, a in page.found for key in a if key == "style" or key.startswith("on")]
+        for script in page.all("script"):
+            assert script.get("src") == "panels.js" or script["type"] == "application/json"
+    css = text_of(run, "site.css")
+    assert css.count("text-align: right }") == 1  # with and without its semicolon, one class
+    (cell,) = [a for a in Tags(text_of(run, "00_start_here.html")).all("td") if "a" in a["class"]]
+    assert f".{cell['class'].split()[1]} {{ text-align: right }}" in css
+    assert "alert" not in text_of(run, "00_start_here.html")
+    assert "pdoc" in (run / "site/api/pdoc.css").read_text()
 
 
 def test_pages_are_accessible_and_need_no_network(run):
     site.build(run)
-    for file in run.glob("*.html"):
+    for file in (run / "site").glob("*.html"):
         page = Tags(file.read_text())
         assert page.all("html") == [{"lang": "en"}]
         assert len(page.all("title")) == len(page.all("main")) == 1
-        assert not page.all("script") and not page.all("link")
-        for image in page.all("img"):
-            assert image["alt"] == ALT
-            assert (run / image["src"]).read_bytes() == base64.b64decode(PNG)
-        sources = [a[key] for _, a in page.found for key in ("src", "href") if key in a]
-        assert not [s for s in sources if "//" in s]
-    assert len(Tags((run / "00_start_here.html").read_text()).all("img")) == 1
+        assert all(image["alt"] for image in page.all("img"))
+        for tag, attributes in page.found:
+            assert tag == "a" or "//" not in attributes.get("href", "") + attributes.get("src", "")
+    (figure,) = [i for i in Tags(text_of(run, "00_start_here.html")).all("img") if "width" in i][:1]
+    assert (figure["alt"], figure["width"], figure["height"]) == (ALT, "640", "320")
+    assert (run / "site" / figure["src"]).read_bytes() == base64.b64decode(PNG)
+
+
+def test_links_lead_to_pages_of_the_site_or_nowhere(run):
+    site.build(run)
+    links = [a.get("href") for a in Tags(text_of(run, "00_start_here.html")).all("a")]
+    assert {"05_distillation.html#a", "NOTATION.html", "https://example.org/x"} <= set(links)
+    assert links.count(None) == 2  # a lesson that was not run, and a file of the repository
+    assert "project.html" in text_of(run, "PROJECTS.html")
 
 
 def test_formulas_are_mathml(run):
     site.build(run)
-    page = (run / "00_start_here.html").read_text()
+    page = text_of(run, "00_start_here.html")
     assert [m["display"] for m in Tags(page).all("math")] == ["inline", "block"]
     assert "$" not in page and "\\frac" not in page
 
 
 def test_unknown_tex_stays_readable():
-    assert site.formula(r"x_a_b<", "inline") == r"<code>x_a_b&lt;</code>"
+    assert site_html.formula(r"x_a_b<", "inline") == r"<code>x_a_b&lt;</code>"
 
 
-def test_dead_widgets_are_replaced(run):
+def test_without_a_script_a_panel_is_its_picture_and_more_of_them_folded(run):
     site.build(run)
-    page = (run / "00_start_here.html").read_text()
-    assert "make lab" in page
-    assert "Panel()" not in page and "HBox" not in page and "model_id" not in page
+    text = text_of(run, "00_start_here.html")
+    panel = text[text.index("id='panel-00-1'") :].partition("</figure>")[0]
+    assert panel.index("controls' hidden") < panel.index("<img") < panel.index("<details>")
+    images = Tags(panel).all("img")
+    assert images[0]["src"] == f"frames/{2:016x}.webp"  # where its controls stand first
+    assert len(images) == 1 + 3 and {i["width"] for i in images} == {"192"}
+    assert "aria-live='polite'" in panel and "aria-valuetext='1'" in panel
+    assert "Here seed is 7" in panel
+    assert len(Tags(panel).all("select")) == len(Tags(panel).all("input")) == 1
+
+
+def test_text_of_a_frame_ends_no_script_and_no_attribute(run):
+    site.build(run)
+    page = Tags(text_of(run, "00_start_here.html"))
+    rows = json.loads(page.json[0])["frames"]
+    assert rows["0-1-0"][3] == "</script><b>2</b> & more"
+    assert page.all("img")[1]["alt"] == "</script><b>2</b> & more"
+    assert not page.all("b")[0] and "<b>2</b>" not in text_of(run, "00_start_here.html")
+
+
+def test_a_panel_without_frames_keeps_its_picture_and_says_where_it_moves(run):
+    shutil.rmtree(run / "frames")
+    site.build(run)
+    text = text_of(run, "00_start_here.html")
+    assert text.count("This panel moves in JupyterLab only") == 3
+    assert "Panel()" not in text and "HBox" not in text and "model_id" not in text
+    assert not (run / "site/frames").exists()
+    assert "<h1>Contrastive inversion, a course</h1>" in text_of(run, "index.html")
+
+
+def test_the_landing_page_begins_with_the_quiz_and_goes_on_to_the_lessons(run):
+    site.build(run)
+    text = text_of(run, "index.html")
+    order = ["90\u00a0% of its pixels missing. What is it?", "'panel-00-2'", "CLIP <b>0</b>"]
+    order += ["student <b>2</b>", "figures/method.png", "'panel-00-1'", "Two roads", "12 min"]
+    order += ["00 · Start here", "How good is it?", "figures/00-1.png", "<b>It leads by 5.</b>"]
+    order += ["05 · 05 distillation", "import cinv_lib as ci", "For teachers", "<footer>"]
+    places = [text.find(part) for part in order]
+    assert -1 not in places and places == sorted(places), dict(zip(order, places, strict=True))
+    assert "data-score='panel-00-2'" in text
 
 
 def test_code_is_escaped(run):
     site.build(run)
-    assert "<b>" not in (run / "00_start_here.html").read_text()
+    text = text_of(run, "00_start_here.html")
+    assert "&lt;b&gt;" in text and "'<b>'" not in text
 
 
-def test_a_lesson_that_stopped_is_listed(run):
-    (run / "logs").mkdir()
-    (run / "logs" / "06_probes.failed.ipynb").write_text("{}")
+def test_a_notebook_to_take_home_has_no_outputs(run):
     site.build(run)
-    assert "logs/06_probes.failed.ipynb" in (run / "index.html").read_text()
+    taken = nbformat.read(run / "site/notebooks/00_start_here.ipynb", as_version=4)
+    assert taken.cells[1].outputs == [] and taken.cells[1].source == "x = '<b>'"
 
 
-def test_trainings_are_listed(run):
-    (run / "trainings").mkdir()
-    (run / "trainings" / "05-student-mask_0.9-seed0.ipynb").write_text("{}")
+def test_what_stopped_and_what_was_trained_is_listed(run):
+    for name in ("logs/06_probes.failed.ipynb", "trainings/05-student-mask_0.9-seed0.ipynb"):
+        (run / name).parent.mkdir()
+        (run / name).write_text("{}")
     site.build(run)
-    links = Tags((run / "index.html").read_text()).all("a")
-    assert {"href": "trainings/05-student-mask_0.9-seed0.ipynb"} in links
+    links = Tags(text_of(run, "index.html")).all("a")
+    for name in ("logs/06_probes.failed.ipynb", "trainings/05-student-mask_0.9-seed0.ipynb"):
+        assert {"href": name} in links and (run / "site" / name).is_file()
 
 
-def test_the_librarys_names_have_pages_that_need_no_network(run, capsys):
+def test_one_training_lets_the_recorded_ones_speak(run, monkeypatch):
+    add_scores(run, "mask:0.9", 0)
+    kept = {"verdict": "holds", "seeds": 5, "unit": "points", "half_width": 0.5, "claim": 1}
+    kept |= {"operator": "mask:0.9", "difference": -3.25, "sentence": "It leads.", "where": ""}
+    monkeypatch.setattr(site_index, "_recorded", lambda profile: [kept])
+    site.build(run)
+    text = text_of(run, "index.html")
+    assert "Of 1 statements that the recorded run has measured, 1 hold." in text
+    assert "decided by 5 trainings" in text and "−3.2 ± 0.5" in text
+    for seed in (1, 2):
+        add_scores(run, "mask:0.9", seed)
+    site.build(run)
+    assert "that this run has measured" in text_of(run, "index.html")
+
+
+def test_too_large_a_site_is_said(run, monkeypatch, capsys):
+    monkeypatch.setattr(site, "MOST", 1000)
     assert site.main([str(run)]) == 0
-    assert capsys.readouterr().err == ""
-    assert {"href": "api/cinv_lib.html"} in Tags((run / "index.html").read_text()).all("a")
-    for file in (run / "api").rglob("*.html"):
-        page = Tags(file.read_text())
-        assert not page.all("script") and not page.all("link")
-        assert not [image for image in page.all("img") if "//" in image["src"].partition(",")[0]]
+    assert "MB; expected 0" in capsys.readouterr().err
 
 
 def test_a_page_has_what_its_package_offers_lazily(run, monkeypatch):
@@ -145,7 +302,7 @@ def test_an_error_in_the_librarys_pages_loses_no_index(run, capsys, monkeypatch)
     monkeypatch.setattr(api, "FACE", "cinv_lib.nowhere")
     assert site.main([str(run)]) == 0
     assert "cinv_lib.nowhere" in capsys.readouterr().err
-    index = (run / "index.html").read_text()
+    index = text_of(run, "index.html")
     assert "00_start_here.html" in index and "api/" not in index
 
 
@@ -153,6 +310,12 @@ def test_no_run_is_said_so(tmp_path, capsys):
     assert site.main([str(tmp_path)]) == 1
     assert "make course" in capsys.readouterr().err
     assert site.main([]) == 2
+
+
+def test_the_runner_asks_for_frames_and_is_no_longer_than_it_was():
+    snakefile, makefile = ((ROOT / name).read_text() for name in ("Snakefile", "Makefile"))
+    assert len((snakefile + makefile).splitlines()) <= 396
+    assert "CINV_FRAMES={LOGS:q}/../frames/{wildcards.name:q}" in snakefile
 
 
 SCORES = pd.DataFrame(

@@ -1,5 +1,6 @@
 """The environment: which Python makes it, what is installed, and that it is its folder's."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -204,6 +205,18 @@ def test_a_moved_checkout_repairs_what_names_the_folder(empty, monkeypatch):
     installation.install()
     assert [command for command in empty.started if command[0] == "venv"]
     assert installation.READY.read_text().startswith(str(empty.root))
+
+
+def test_jupyterlab_asks_nothing_about_news(empty):
+    """Of a setting's overrides JupyterLab takes those that its own schema knows."""
+    installation.install()
+    file = installation.VENV / "share/jupyter/lab/settings/overrides.json"
+    ((plugin, values),) = json.loads(file.read_text()).items()
+    package, _, name = plugin.partition(":")
+    schemas = Path(sys.prefix, "share/jupyter/lab/schemas", package, f"{name}.json")
+    known = json.loads(schemas.read_text())["properties"]
+    assert values == {"fetchNews": "false", "checkForUpdates": False} and set(values) <= set(known)
+    assert "false" in [one["const"] for one in known["fetchNews"]["oneOf"]]
 
 
 # -- kernels -----------------------------------------------------------------------------------

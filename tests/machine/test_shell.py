@@ -138,7 +138,7 @@ def test_texts_and_folders_reach_programs_as_they_are(tmp_path, text):
         command = ["make", target, *more]
         done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert target == "site" or f"{tmp_path / text}/{text}/index.html" in done.stdout
+        assert target == "site" or f"{tmp_path / text}/{text}/site/index.html" in done.stdout
     told = (tmp_path / "seen").read_text().splitlines()
     assert f"profile={text}" in told
     assert f"{tmp_path / text}/{text}" in told

@@ -2,7 +2,8 @@
 severity."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import ipywidgets as widgets
 import torch
@@ -14,6 +15,7 @@ from cinv_lib import data as image_sets
 from cinv_lib import operators
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
+from cinv_lib.plots.panels.frames import MOST
 from cinv_lib.plots.panels.panel import Number, Panel, choice, slider
 
 KINDS = {"pixel mask": "mask", "Gaussian noise": "noise", "Gaussian blur": "blur"}
@@ -25,6 +27,11 @@ CLASSICAL = {  # beyond the paper's
     "low light (Poisson)": "poisson",
     "JPEG": "jpeg",
 }
+
+
+def said(kind: str, severity: Number) -> str:
+    """A severity as a page says it."""
+    return f"{100 * severity:.0f} % missing" if kind == "mask" else f"{severity:.4g}"
 
 
 def severities(kind: str, side: int) -> tuple[float, float, float, float]:
@@ -64,7 +71,8 @@ def severity_panel(
     """
     low, high, first, step = severities(kind, pictures.shape[-1])
     first = first if start is None else start
-    controls = {"severity": slider("severity", low, high, first, step)}
+    words = partial(said, kind)
+    controls = {"severity": slider("severity", low, high, first, step, words=words)}
     if len(pictures) > 1:
         controls["which"] = slider("picture", 1, len(pictures), 1, 1)
     return Panel(lambda severity, which=1: render(which - 1, severity), controls)
@@ -112,10 +120,12 @@ def operator_controls(side: int, kinds: Mapping[str, str] = KINDS) -> dict[str, 
     One slider that changes its range will not do: the browser then sends an old value back.
     """
     controls = {"kind": choice("operator", list(kinds))}
-    for kind in kinds.values():
+    for name, kind in kinds.items():
+        page: dict[str, Any] = {"when": ("kind", name), "words": partial(said, kind)}
+        page["stops"] = min(16, MOST // (2 * len(kinds)))
         low, high, start, step = severities(kind, side)
-        controls[kind] = slider("severity", low, high, start, step)
-    controls["draw"] = slider("realisation", 0, 9, 0, 1)
+        controls[kind] = slider("severity", low, high, start, step, **page)
+    controls["draw"] = slider("realisation", 0, 9, 0, 1, stops=2)
 
     def follow(_change: object = None) -> None:
         for name, kind in kinds.items():

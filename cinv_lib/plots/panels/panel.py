@@ -3,13 +3,17 @@
 The function `render(**values) -> (picture, text)` holds everything that can go wrong, so tests
 call it without a browser. The widget around it has no Output widget (whose content is lost in
 saved notebooks). Where widgets do not work (GitHub, static HTML, a notebook opened but not run),
-the saved output still holds a PNG of the picture and its text.
+the saved output still holds a PNG of the picture and its text. Where `CINV_FRAMES` names a folder,
+as in `make course`, it holds frames for the course's pages too (`frames`).
 """
 
 import base64
 import html
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -17,29 +21,52 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cinv_lib.plots import style
-from cinv_lib.plots.panels import canvas
+from cinv_lib.plots.panels import canvas, frames
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-Picture = Image.Image | Figure
 Number = int | float
+Picture = frames.Picture
 
 
-def labelled(kind: Callable[..., Any], label: str, **options: Any) -> Any:
-    """A control of an ipywidgets class, as wide as the others and with the whole of its label."""
+def labelled(
+    kind: Callable[..., Any],
+    label: str,
+    *,
+    stops: int | Sequence[Any] | None = None,
+    words: Callable[[Any], str] | None = None,
+    when: tuple[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """A control of an ipywidgets class, as wide as the others and with the whole of its label.
+
+    On a page of the course, which has no kernel, it has a few stops only (see `frames`).
+
+    Args:
+        stops: these values, the first one among them, or how many.
+        words: a value as the page says it.
+        when: another control before it, by its name, and the value at which this one counts.
+    """
     style, layout = {"description_width": "initial"}, {"width": "28em"}
-    return kind(description=label, style=style, layout=layout, **options)
+    control = kind(description=label, style=style, layout=layout, **options)
+    control.stops, control.words, control.when = stops, words, when
+    return control
 
 
 def slider(
-    label: str, low: Number, high: Number, value: Number, step: Number = 0.01
+    label: str,
+    low: Number,
+    high: Number,
+    value: Number,
+    step: Number = 0.01,
+    **on_a_page: Any,
 ) -> widgets.FloatSlider | widgets.IntSlider:
     """A slider that redraws while it moves; the arrow keys move it by `step`.
 
-    It counts whole numbers where all four numbers are whole.
+    It counts whole numbers where all four numbers are whole. `on_a_page`: see `labelled`.
     """
     whole = all(isinstance(number, int) for number in (low, high, value, step))
     kind = widgets.IntSlider if whole else widgets.FloatSlider
-    return labelled(kind, label, min=low, max=high, value=value, step=step)
+    return labelled(kind, label, min=low, max=high, value=value, step=step, **on_a_page)
 
 
 def choice(label: str, options: Sequence[str], value: str | None = None) -> widgets.Dropdown:
@@ -81,6 +108,10 @@ class Shown(widgets.VBox):
         image = Image.open(BytesIO(self.png)).convert("RGB")
         return canvas.png(canvas.stack([image, canvas.paragraph(self.text, max(image.width, 448))]))
 
+    def film(self, folder: Path) -> dict[str, Any]:
+        """Write what a page shows in place of the widget to `folder`; see `frames.film`."""
+        raise TypeError(f"{type(self).__name__} needs a kernel")
+
     def _repr_keys(self) -> Iterator[str]:
         # The repr of a widget holds identifiers that differ from run to run.
         return iter(())
@@ -88,6 +119,11 @@ class Shown(widgets.VBox):
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
         data = super()._repr_mimebundle_(**options)
         data["image/png"] = base64.b64encode(self.still()).decode()
+        if folder := os.environ.get(frames.FOLDER):
+            try:
+                data[frames.MIME] = self.film(Path(folder))
+            except Exception as error:  # of any kind: the lesson and its still picture go on
+                warnings.warn(f"no moving panel on the page: {error}", stacklevel=2)
         return data, {"image/png": {"alt": self.text}}
 
 
@@ -134,6 +170,9 @@ class Panel(Shown):
             self.say(f"{type(error).__name__}: {error} (the picture shows what was there before)")
             raise
         self._drawn = values
+
+    def film(self, folder: Path) -> dict[str, Any]:
+        return frames.film(self.render, self.controls, folder)
 
     def _changed(self, _change: Any) -> None:
         self.redraw()

@@ -72,9 +72,9 @@ def render_posterior(
 def posterior_panel(world: limit.World, picture: int = 0) -> Panel:
     """Sliders of the noise, of the share of missing pixels, and of the picture."""
     controls = {
-        "sigma": slider("sigma", 0.1, 1.0, 0.4, 0.05),
-        "missing": slider("missing", 0.0, 0.9, 0.0, 0.1),
-        "which": slider("picture", 1, 100, picture + 1, 1),
+        "sigma": slider("sigma", 0.1, 1.0, 0.4, 0.05, stops=7),
+        "missing": slider("missing", 0.0, 0.9, 0.0, 0.1, stops=4),
+        "which": slider("picture", 1, 100, picture + 1, 1, stops=4),
     }
 
     def render(sigma, missing, which):

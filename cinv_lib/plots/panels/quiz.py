@@ -5,7 +5,9 @@ and counting for everyone only what the reader has guessed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.operators.base import Operator
-from cinv_lib.plots.panels import canvas
+from cinv_lib.plots.panels import canvas, frames
 from cinv_lib.plots.panels.panel import Shown
 
 READER = "you"
@@ -204,6 +206,20 @@ class QuizPanel(Shown):
         for button, name in zip(self.buttons, self.quiz.names[self.question], strict=True):
             button.description, button.disabled = name, guessed
         self.next.disabled = not guessed or self.quiz.finished
+
+    def film(self, folder: Path) -> dict[str, Any]:
+        """The questions with their pictures and answers, for the script of a page."""
+        played, asked = replace(self.quiz, _guesses=[]), []
+        for question, names in enumerate(played.names):
+            before, _ = render_question(played, question)
+            answer = played.guess(names[0])
+            after, _ = render_question(played, question)
+            said = {player: name for player, name in answer.said.items() if player != READER}
+            told = {"names": names, "truth": answer.truth, "said": said}
+            pictures = {"before": before, "after": after}
+            asked.append(told | {key: frames.save(p, folder)[0] for key, p in pictures.items()})
+        black = float((played.corrupted == 0).all(1).float().mean())
+        return {"questions": asked, "black": black}
 
     def _guess(self, button: widgets.Button) -> None:
         if self.question < self.quiz.asked:

@@ -90,10 +90,10 @@ def sphere_panel() -> Panel:
         {
             "family": choice("teacher", list(FAMILIES)),
             "height": choice("height", list(HEIGHTS)),
-            "h": slider("h", LOW, HIGH, 0.6, 0.005),
-            "tau": slider("tau", 0.1, 1.0, 0.5, 0.05),
-            "times": slider("deviation times", 1, 300, 1, 1),
-            "turn": slider("turn (degrees)", 0, 360, 20, 5),
+            "h": slider("h", LOW, HIGH, 0.6, 0.005, stops=31, when=("height", HEIGHTS[0])),
+            "tau": slider("tau", 0.1, 1.0, 0.5, 0.05, stops=1),
+            "times": slider("deviation times", 1, 300, 1, 1, stops=1),
+            "turn": slider("turn (degrees)", 0, 360, 20, 5, stops=1),
         },
     )
 

@@ -2,6 +2,7 @@
 pushed, at which tau."""
 
 import math
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -116,9 +117,15 @@ def weights_panel(
     row: int = 0,
 ) -> Panel:
     """A slider of tau, by its logarithm, and one of the picture i whose negatives are shown."""
-    powers = {"base": 10, "min": COLDEST, "max": HOTTEST, "step": 0.05, "value": 10**START}
-    tau = labelled(widgets.FloatLogSlider, "tau", **powers, readout_format=".2g")
-    controls = {"tau": tau, "which": slider("picture i", 1, len(S), row + 1, 1)}
+    powers: dict[str, Any] = {
+        "base": 10,
+        "min": COLDEST,
+        "max": HOTTEST,
+        "step": 0.05,
+        "value": 10**START,
+    }
+    tau = labelled(widgets.FloatLogSlider, "tau", **powers, readout_format=".2g", stops=25)
+    controls = {"tau": tau, "which": slider("picture i", 1, len(S), row + 1, 1, stops=4)}
 
     def render(tau, which):
         return render_weights(pictures, seen, S, R, tau, which - 1)
