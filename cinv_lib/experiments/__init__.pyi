@@ -12,8 +12,8 @@ from . import loss_bias as loss_bias
 from . import methods as methods
 from . import patients as patients
 from . import pixels as pixels
-from . import spoken as spoken
 from . import short_trainings as short_trainings
+from . import spoken as spoken
 from . import transfer as transfer
 from . import unknown_severity as unknown_severity
 from .ablation import Ablation as Ablation
