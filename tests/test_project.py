@@ -337,8 +337,9 @@ def test_what_is_imported_is_required():
     names = {canonicalize_name(r.name) for r in requirements("requirements.txt")}
     providers = importlib.metadata.packages_distributions()
     here = {"cinv_lib", "data_prep"}
-    # With these come: jinja2, markupsafe and traitlets with nbconvert, IPython with ipykernel, the
-    # hub's client with open_clip, packaging with nearly everything.
+    # With these come: jinja2, markupsafe and traitlets with nbconvert, nbclient with papermill,
+    # IPython and jupyter_client with ipykernel, the hub's client with open_clip, packaging with
+    # nearly everything.
     along = {
         "jinja2",
         "markupsafe",
@@ -346,6 +347,7 @@ def test_what_is_imported_is_required():
         "huggingface-hub",
         "packaging",
         "jupyter-client",
+        "nbclient",
         "traitlets",
     }
     missing = set()
