@@ -15,10 +15,10 @@ from cinv_lib import data as image_sets
 from cinv_lib import operators
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
-from cinv_lib.plots.panels.frames import MOST
 from cinv_lib.plots.panels.panel import Number, Panel, choice, slider
 
 KINDS = {"pixel mask": "mask", "Gaussian noise": "noise", "Gaussian blur": "blur"}
+FRAMES = 84  # of a panel on a page: four pictures weigh 40 kB in each
 CLASSICAL = {  # beyond the paper's
     "super-resolution": "super_resolution",
     "super-resolution, bicubic": "super_resolution_bicubic",
@@ -122,7 +122,7 @@ def operator_controls(side: int, kinds: Mapping[str, str] = KINDS) -> dict[str, 
     controls = {"kind": choice("operator", list(kinds))}
     for name, kind in kinds.items():
         page: dict[str, Any] = {"when": ("kind", name), "words": partial(said, kind)}
-        page["stops"] = min(16, MOST // (2 * len(kinds)))
+        page["stops"] = min(12, FRAMES // (2 * len(kinds)))
         low, high, start, step = severities(kind, side)
         controls[kind] = slider("severity", low, high, start, step, **page)
     controls["draw"] = slider("realisation", 0, 9, 0, 1, stops=2)
