@@ -118,7 +118,10 @@ def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
 
 def table(found: Sequence[Read], paper: pd.Series) -> str:
     """An HTML table of claims: the sentence, where, ours, the paper's value, the verdict; a line of
-    each cell for each row of the ledger, so no line is broken. paper: as `asked.differences` gives it."""
+    each cell for each row of the ledger, so no line is broken.
+
+    paper: as `asked.differences` gives it.
+    """
     lines = [
         "<table class='claims'><thead><tr><th>claim</th><th>where</th><th>here</th>"
         "<th>paper</th><th>verdict</th></tr></thead><tbody>"
