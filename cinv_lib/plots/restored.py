@@ -52,5 +52,5 @@ def captioned(
             text = f"{captions[name][j]} ✓" if good else captions[name][j]
             x, y = (left + SIDE / 2) / width, (bottom - 3) / height
             color = "black" if good else GREY
-            fig.text(x, y, text, ha="center", va="top", fontsize=7.5, color=color, linespacing=1.0)
+            fig.text(x, y, text, ha="center", va="top", fontsize=6.8, color=color, linespacing=1.0)
     return titled(fig, title)
