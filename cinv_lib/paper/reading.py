@@ -101,10 +101,6 @@ def place(operator: str, where: str) -> str:
     return f"{name}, {where}" if where and "over" not in where else where or name
 
 
-def _number(value: float, half_width: float, unit: str) -> str:
-    return verdicts.number(value, half_width, unit) or "–"
-
-
 def show(found: Sequence[Read], paper: pd.Series) -> None:
     """Display `table` in a notebook, with the number of its claims for those who see no HTML."""
     plain = f"{count(len(found), 'claim')} with the rows of each"
@@ -122,7 +118,10 @@ def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
 
 def table(found: Sequence[Read], paper: pd.Series) -> str:
     """An HTML table of claims: the sentence, where, ours, the paper's value, the verdict; a line of
-    each cell for each row of the ledger. paper: as `asked.differences` gives it."""
+    each cell for each row of the ledger, so no line is broken.
+
+    paper: as `asked.differences` gives it.
+    """
     lines = [
         "<table class='claims'><thead><tr><th>claim</th><th>where</th><th>here</th>"
         "<th>paper</th><th>verdict</th></tr></thead><tbody>"
@@ -132,12 +131,15 @@ def table(found: Sequence[Read], paper: pd.Series) -> str:
         for row in one.rows.itertuples():
             quoted = paper.get((row.claim, row.operator, row.where), math.nan)
             cells[0].append(place(row.operator, row.where))
-            cells[1].append(_number(row.difference, row.half_width, row.unit))
+            here = verdicts.number(row.difference, row.half_width, row.unit)
+            cells[1].append(here or "–")
             cells[2].append("–" if math.isnan(quoted) else f"{quoted:.1f}")
             cells[3].append(row.verdict.partition(" (")[0])
         margin = f" (margin {one.claim.margin:g} {one.claim.unit})" if one.claim.margin else ""
         who = "ours" if one.claim.ours else one.claim.source
         text = f"{one.claim.number}. {one.claim.sentence}{margin} [{who}]"
-        columns = "".join(f"<td>{'<br>'.join(map(html.escape, cell))}</td>" for cell in cells)
+        columns = "".join(
+            f"<td nowrap>{'<br>'.join(map(html.escape, cell))}</td>" for cell in cells
+        )
         lines.append(f"<tr><td align='left'>{html.escape(text)}</td>{columns}</tr>")
     return "\n".join([*lines, "</tbody></table>"])

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from cinv_lib.plots.leads import GREY, titled
 from cinv_lib.plots.style import pixels
 
-SIDE, GAP, CAPTION, NAMES, TITLE = 128, 6, 20, 112, 44  # pixels of the page
+SIDE, GAP, CAPTION, NAMES, TITLE = 128, 6, 32, 112, 44  # pixels of the page
 
 
 def captioned(
@@ -24,7 +24,7 @@ def captioned(
     file stays small.
 
     Args:
-        captions: a line under each picture of a row.
+        captions: what stands under each picture of a row, in one line or two.
         right: whether what the caption says is right: black, with a tick; else grey.
         title: what the figure finds.
 
@@ -52,5 +52,5 @@ def captioned(
             text = f"{captions[name][j]} ✓" if good else captions[name][j]
             x, y = (left + SIDE / 2) / width, (bottom - 3) / height
             color = "black" if good else GREY
-            fig.text(x, y, text, ha="center", va="top", fontsize=7.5, color=color)
+            fig.text(x, y, text, ha="center", va="top", fontsize=6.8, color=color, linespacing=1.0)
     return titled(fig, title)

@@ -82,7 +82,7 @@ def png(fig: Figure) -> bytes:
     if any(ax.images for ax in fig.axes):
         return buffer.getvalue()
     small = BytesIO()
-    drawn = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=0)
+    drawn = Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     drawn.save(small, format="PNG", optimize=True)
     return small.getvalue()
 

@@ -94,8 +94,10 @@ def test_the_table_has_a_row_for_each_claim_and_escapes_its_text():
     read = reading.read(rows({1: [HOLDS, OPEN], 3: [HOLDS]}), [BY_NUMBER[1], BY_NUMBER[3]])
     page = reading.table(read, pd.Series({(1, "mask:0.9", ""): 8.84}))
     assert page.count("<tr>") == 3 and "by &gt; 20" in page and "style" not in page
-    assert "<td>8.8<br>8.8</td>" in page and "<td>holds<br>not decided</td>" in page
-    assert re.search(r"<td>90 % missing</td><td>1.0</td><td>–</td><td>holds</td>", page)
+    assert "<td nowrap>8.8<br>8.8</td>" in page and ">holds<br>not decided</td>" in page
+    assert re.search(
+        r">90 % missing</td><td nowrap>1.0</td><td nowrap>–</td><td nowrap>holds</td>", page
+    )
 
 
 def test_places_have_names():

@@ -282,7 +282,7 @@ def _always(difference: float, half_width: float) -> str:
 
 
 def _level(difference: float, half_width: float) -> str:
-    return _always(difference, 0) if abs(difference) > half_width else "is as good as"
+    return _always(difference, 0.0) if abs(difference) > half_width else "is as good as"
 
 
 LEADS = r"\b(leads?|ahead|beats?|better)\b"
@@ -345,7 +345,7 @@ SAID = Exercise(
             "well that it may be twice what was measured.",
         ),
         Wrong(
-            lambda: _said(verb=lambda difference, half_width: _always(-difference, 0)),
+            lambda: _said(verb=lambda difference, half_width: _always(-difference, 0.0)),
             "the signs are turned over. The axis is the loss minus ST: right of 0 the loss leads.",
         ),
         Wrong(
