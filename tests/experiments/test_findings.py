@@ -168,7 +168,9 @@ def test_lesson_08_verbs(leads, said):
 
 def test_lesson_08_where_nothing_decides():
     table = unknown_severity.leads(graded({0.99: WIN}), "mask:0.5..0.95").assign(decides=False)
-    text = unknown_severity.finding({"mask:0.5..0.95": table.assign(guess=[0, 0, True])}, 3, 64)
+    text = unknown_severity.finding(
+        {"mask:0.5..0.95": table.assign(guess=[False, False, True])}, 3, 64
+    )
     assert (
         text == "Beyond the range of masks no severity decides, and both guess with 41 pixels left."
     )
