@@ -14,7 +14,7 @@ from cinv_lib.plots.style import OKABE_ITO
 
 INKS = ("blue", "vermilion", "green")  # of the three classes
 GREY = "#8A8A8A"
-WIDTH, HEIGHT = 7.0, 4.4  # inches
+WIDTH, HEIGHT = 6.4, 4.0  # inches
 ROOM = 1.35  # how much larger the axes are than the spread of the clean pictures
 
 
@@ -91,6 +91,7 @@ def embedding_map(
     for k, name in enumerate(names):
         x, y = clean[labels == k].mean(0)[0].item(), clean[labels == k][:, 1].amax().item()
         look = {"weight": "bold", "fontsize": 11, "ha": "center", "va": "bottom"}
+        look |= {"zorder": 9, "bbox": {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}}
         ax.annotate(
             name, (x, y), (0, 7), textcoords="offset points", color=OKABE_ITO[INKS[k]], **look
         )

@@ -71,4 +71,5 @@ def _drawn(*arguments) -> Image.Image:
     """The map at one pixel for each of the page: a sharper one would keep the slider waiting."""
     canvas = FigureCanvasAgg(embedding_map(*arguments))
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return picture.quantize(64, dither=0).convert("RGB")  # lines need few colours

@@ -12,8 +12,7 @@ from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.operators import seen, severity_panel
 from cinv_lib.plots.panels.panel import Number, Panel
-from cinv_lib.plots.retrieved import RIGHT, WRONG
-from cinv_lib.plots.style import pixels
+from cinv_lib.plots.retrieved import RIGHT, WRONG, few_colours
 
 NEAREST, SIDE, FRAME = 5, 108, 4  # pictures in a row; edge of each, and of its frame, in pixels
 
@@ -89,7 +88,7 @@ def _row(title: str, found: Sequence[Found], truth: str) -> Image.Image:
 
 def _framed(one: Found, edge: str) -> Image.Image:
     inner = SIDE - 2 * FRAME
-    small = Image.fromarray(pixels(one.picture)).resize((inner, inner), Image.Resampling.BOX)
+    small = few_colours(one.picture).resize((inner, inner), Image.Resampling.BOX)
     first, second = _two_lines(one.name)
     under = [canvas.line_within(words, SIDE) for words in (first, second)]
     return canvas.stack([ImageOps.expand(small, FRAME, edge), *under])
