@@ -107,7 +107,7 @@ def train(
         S.tower, S.tower.parameters(), loss, len(images), recipe, seed,
         progress="your student" if progress else None, ahead=source.ahead,
     )  # fmt: skip
-    return S.eval().to(device_of(teacher)), history
+    return S.eval().to(device_of([teacher])), history
 
 
 @torch.no_grad()

@@ -367,13 +367,13 @@ def worlds(generator: torch.Generator) -> list[Case]:
     cases = []
     causes = [("start", "target")[k % 2] for k in torch.randperm(8, generator=generator).tolist()]
     for number, cause in enumerate(causes, start=1):
-        baseline, lead = between(50, 75), between(3, 8)
+        baseline, lead = between(50.0, 75.0), between(3.0, 8.0)
         # What the start alone brings: nearly all of the lead, or little, or even a loss.
         share = between(0.75, 0.95) if cause == "start" else (-1) ** number * between(0.05, 0.25)
         scores = {
             "labels from R": baseline + share * lead,
-            "longer baseline": baseline + between(0, 0.9) * lead,
-            "R on clean pictures": baseline + lead + between(2, 15),
+            "longer baseline": baseline + between(0.0, 0.9) * lead,
+            "R on clean pictures": baseline + lead + between(2.0, 15.0),
         }
         scores = {name: round(score, 1) for name, score in scores.items()}
         world = World(cause, round(baseline + lead, 1), round(baseline, 1), scores)

@@ -729,6 +729,31 @@ def test_an_odd_guess_is_refused_in_words(odd, progress, shown):
     assert not progress.exists()
 
 
+@pytest.mark.parametrize(
+    ("guess", "words"),
+    [
+        (("0,7",), "write 0.7: Python's decimal sign"),
+        ((" -12,50 ",), "write -12.50: "),
+        ((0, 7), "write 0.7: "),
+        ((-3, 25), "write -3.25: "),
+        (((0, 7),), "write 0.7: "),
+        ((0, 7, 1), "you gave (0, 7, 1), expected a number"),
+        ((0, -7), "you gave (0, -7), expected a number"),
+        ((0, True), "expected a number"),
+        ((0.5, 7), "expected a number"),
+        (("1,2,3",), "you gave '1,2,3', expected a number"),
+    ],
+)
+def test_a_decimal_comma_is_told_to_be_a_point(guess, words, progress, shown):
+    workbook.predict("99.A", *guess)
+    assert "that is no guess" in shown[-1].title and words in shown[-1].text()
+    assert not progress.exists()
+    workbook.predict("99.B", *guess)
+    assert "expected one of 'yes', 'no'" in shown[-1].text()
+    workbook.predict("99.A", TODO, 7)
+    assert "no guess yet" in shown[-1].title
+
+
 def test_a_guess_from_before_the_question_changed_is_none(progress, shown):
     progress_record.change("predictions", "99.A", lambda entry: entry.update(guess="yes"))
     progress_record.change("predictions", "99.B", lambda entry: entry.update(guess=0.5))
