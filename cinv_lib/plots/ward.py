@@ -23,7 +23,7 @@ def training_sheets(
         looks: epoch, own, fresh, words of each.
     """
     names = list(histories)
-    fig = Figure(figsize=(8.2, 5.4), layout="constrained")
+    fig = Figure(figsize=(7.8, 5.4), layout="constrained")
     axes = fig.subplots(3, len(names), sharex="row", sharey="row", squeeze=False)
     for ax in axes.flat:
         tidied(ax)
