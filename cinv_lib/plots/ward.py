@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from cinv_lib.plots.style import OKABE_ITO, tidied
 
@@ -22,7 +23,7 @@ def training_sheets(
         looks: epoch, own, fresh, words of each.
     """
     names = list(histories)
-    fig = Figure(figsize=(8.2, 5.4), layout="constrained")
+    fig = Figure(figsize=(7.8, 5.4), layout="constrained")
     axes = fig.subplots(3, len(names), sharex="row", sharey="row", squeeze=False)
     for ax in axes.flat:
         tidied(ax)
@@ -38,21 +39,26 @@ def training_sheets(
         trained = look[look.epoch > 0]
         loss.plot(steps.step, steps.loss, color="black", alpha=0.3, lw=0.6)
         loss.plot(means[name].step, means[name].loss, color="black", lw=1.6)
-        cosine.plot(trained.epoch, trained.own, color=OWN, lw=1.6, ls="--")
         cosine.plot(trained.epoch, trained.fresh, color=FRESH, lw=1.6)
+        cosine.plot(trained.epoch, trained.own, color=OWN, lw=1.6, ls=(0, (2, 2)))
         words.plot(look.epoch, look.words, color="black", lw=1.6)
         loss.set_xlabel("step", fontsize=8)
         for ax in (cosine, words):
             ax.set_xlabel("epoch", fontsize=8)
+            ax.set_xlim(left=0)
+            ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         for ax in axes[:, column]:
             ax.tick_params(labelsize=7)
     labels = ("loss of its training", "cosine to R(x)", "right in words (%)")
     for ax, label in zip(axes[:, 0], labels, strict=True):
         ax.set_ylabel(label, fontsize=9)
-    axes[0, 0].set_ylim(bottom=0)
+    axes[0, 0].set_yscale("log")
+    axes[0, 0].yaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 4]))
+    axes[0, 0].yaxis.set_major_formatter(ScalarFormatter())
+    axes[0, 0].yaxis.set_minor_formatter(NullFormatter())
     axes[2, 0].set_ylim(bottom=0)
     last = axes[1, -1]
-    last.plot([], [], color=OWN, ls="--", label="its own masks")
+    last.plot([], [], color=OWN, ls=(0, (2, 2)), label="its own masks")
     last.plot([], [], color=FRESH, label="fresh masks")
     fig.legend(*last.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8,
                frameon=False)  # fmt: skip

@@ -139,7 +139,8 @@ SECOND = diagnosis(
     (KEEPS, SAW, MODE),
     hints=(
         "Nothing that it sees is wrong, and nothing that it is told. What is left of a training loop?",
-        "Compare how much the loss jumps from step to step in the last epoch of each patient.",
+        "Compare the `words` of all patients from epoch to epoch. Whose student still changes when the "
+        "training stops?",
         "`history.lr` of this patient and of another, first row and last.",
     ),
     why="The schedule's length is counted in steps, and it moves on once an epoch: of a wave of 320 parts "
@@ -149,7 +150,7 @@ SECOND = diagnosis(
     slip=_by(
         1,
         "loss",
-        "The cause is right, but a jagged loss has other causes too. The rate itself is in `history`.",
+        "The cause is right, but its loss looks like the others'. The rate itself is in `history`.",
     ),
 )
 THIRD = diagnosis(
