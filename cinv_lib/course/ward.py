@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.course.workbook import progress_record
-from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_set import to_float
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.statistics import compare
 from cinv_lib.experiments.patients import LOOPS
@@ -84,7 +85,7 @@ class Patient:
     history: pd.DataFrame
     looks: pd.DataFrame
     _teacher: Encoder
-    _pictures: ImageSet
+    _pictures: Pictures
     _op: Operator
     _seed: int
 
