@@ -91,7 +91,7 @@ class Patient:
 
     def seen(self, epoch: int, i: int) -> Float[Tensor, "3 H W"]:
         """Training picture number i as the student was shown it in an epoch (from 0), in [0, 1]."""
-        x = to_float(self._pictures.images)
+        x = to_float(self._pictures.images)  # type: ignore[arg-type]  # in memory, as drawn
         return self.loop.ruined(self._op, x, self._teacher, self._seed, epoch)[i]
 
     def clean(self, i: int) -> Float[Tensor, "3 H W"]:
