@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.course.workbook import progress_record
-from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_set import to_float
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.statistics import compare
 from cinv_lib.experiments.patients import LOOPS
@@ -84,13 +85,13 @@ class Patient:
     history: pd.DataFrame
     looks: pd.DataFrame
     _teacher: Encoder
-    _pictures: ImageSet
+    _pictures: Pictures
     _op: Operator
     _seed: int
 
     def seen(self, epoch: int, i: int) -> Float[Tensor, "3 H W"]:
         """Training picture number i as the student was shown it in an epoch (from 0), in [0, 1]."""
-        x = to_float(self._pictures.images)
+        x = to_float(self._pictures.images)  # type: ignore[arg-type]  # in memory, as drawn
         return self.loop.ruined(self._op, x, self._teacher, self._seed, epoch)[i]
 
     def clean(self, i: int) -> Float[Tensor, "3 H W"]:

@@ -121,7 +121,8 @@ class Patients(AskedInWords):
                 "weights": _distance(R.tower.parameters(), teacher.tower.parameters()),
             }
 
-        epochs, steps = [look()], []
+        epochs = [look()]
+        steps: list[tuple[int, int, float, float]] = []
         batches = math.ceil(len(train) / self.recipe.batch_size)
 
         def watch(step: faults.Step) -> None:

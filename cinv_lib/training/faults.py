@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from cinv_lib.data.image_set import to_float
 from cinv_lib.data.views import epoch_order, generator_of
 from cinv_lib.encoders.encoder import Encoder, student_of
+from cinv_lib.encoders.inference import device_of
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
@@ -81,7 +82,7 @@ class Loop:
         seed: int,
         watch: Callable[[Step], None],
     ) -> None:
-        n, device, x = len(images), R.mean.device, to_float(images)
+        n, device, x = len(images), device_of([R]), to_float(images)
         batches = math.ceil(n / recipe.batch_size)
         self.ready(R, S)
         learns = [p for p in [*S.tower.parameters(), *R.parameters()] if p.requires_grad]
@@ -136,7 +137,7 @@ class GreyHoles(Loop):
     """The mask is laid on normalised pictures, where 0 is the mean colour and not black."""
 
     def ruined(self, A: Operator, x: Pictures, S: Encoder, seed: int, epoch: int) -> Pictures:
-        mean, std = S.mean.to(x.device), S.std.to(x.device)
+        mean, std = (S.get_buffer(name).to(x.device) for name in ("mean", "std"))
         keep = A(torch.ones_like(x), generator_of(seed, epoch, 1))
         return (x - mean) / std * keep * std + mean  # S normalises by itself
 
