@@ -126,7 +126,7 @@ def lead_by_place(
     >>> lead_by_place("S", "R", {"on faces": (1.0, math.nan)}, 1)
     ['one training does not decide between S and R on faces (1.0 points)']
     """
-    clauses = []
+    clauses: list[str] = []
     for verb, sign in (("leads", 1), ("trails", -1)):
         by = [f"{points(v)} {place}" for place, (v, half) in rows.items() if sign * v > half]
         if by:

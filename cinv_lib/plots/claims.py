@@ -44,11 +44,10 @@ def claim_marks(
             for k, one in enumerate(said):
                 marker, color, filled = MARKS.get(one.partition(" (")[0], OTHER)
                 face = color if filled else "white"
-                label = (
-                    one.partition(" (")[0] if one.partition(" (")[0] in MARKS else "cannot be asked"
-                )
-                label = None if label in known else label
-                known.add(label)
+                verdict = one.partition(" (")[0]
+                verdict = verdict if verdict in MARKS else "cannot be asked"
+                label = None if verdict in known else verdict
+                known.add(verdict)
                 x = MARKED + (100 - MARKED) * k / max(most, 6)
                 ax.plot(x, -place, marker, color=color, mfc=face, ms=5.5, mew=1, label=label, ls="")
         place += 1

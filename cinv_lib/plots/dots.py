@@ -13,7 +13,7 @@ from cinv_lib.plots.style import OKABE_ITO, colour, tidied
 
 WIDTH = 7.84  # inches: the width of a page
 GREY = "#666666"
-SMALL = {"fontsize": 8, "va": "center"}
+SMALL: dict[str, Any] = {"fontsize": 8, "va": "center"}
 
 
 def headed(fig: Figure, title: str) -> Figure:
@@ -54,7 +54,7 @@ def line_names(ax: Axes, ends: Mapping[str, tuple[float, str]], gap: float) -> N
     below = -math.inf
     for name, (value, ink) in sorted(ends.items(), key=lambda end: end[1][0]):
         below = max(value, below + gap)
-        look = {"color": ink, "fontsize": 9, "va": "center"}
+        look: dict[str, Any] = {"color": ink, "fontsize": 9, "va": "center"}
         ax.annotate(name, (1.02, below), xycoords=("axes fraction", "data"), **look)
 
 
@@ -135,7 +135,7 @@ def lead_dots(
             ink = OKABE_ITO["blue"]
             decided = row.verdict in ("holds", "does not hold")
             half = 0 if pd.isna(row.half_width) else row.half_width
-            look = {"color": ink, "mfc": ink if decided else "white", "capsize": 2}
+            look: dict[str, Any] = {"color": ink, "mfc": ink if decided else "white", "capsize": 2}
             ax.errorbar(row.difference, place, xerr=half, fmt="o", ms=5, **look)
             said = _signed(row.difference, row.half_width)
             ink = "black" if decided else GREY
@@ -188,17 +188,25 @@ def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, st
             ax.errorbar(places, mine.value, mine.error.fillna(0), fmt="o-", color=ink, capsize=3)
             rises = mine.value.iloc[-1] >= mine.value.iloc[0]
             for place, value in zip(places, mine.value, strict=True):
-                text = {"xytext": (6, -11 if rises else 5), "textcoords": "offset points"}
+                text: dict[str, Any] = {
+                    "xytext": (6, -11 if rises else 5),
+                    "textcoords": "offset points",
+                }
                 ax.annotate(f"{value:.1f}", (place, value), color=ink, fontsize=8, **text)
             for place in set(range(len(starts))) - set(places):
                 nearest = min(range(len(places)), key=lambda k: abs(places[k] - place))
-                look = {"color": ink, "ha": "center", "va": "center", "fontsize": 11}
+                look: dict[str, Any] = {
+                    "color": ink,
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": 11,
+                }
                 ax.text(place - 0.1, mine.value.iloc[nearest], "?", **look)
         ax.set_xticks(range(len(starts)), [start.replace(" ", "\n", 1) for start in starts])
         ax.set(xlim=(-0.4, len(starts) - 0.55), title=panel, xlabel="where the training starts")
         ax.title.set_fontsize(9)
     for line, (target, method) in enumerate(colours.items()):
-        corner = {"transform": axes[0].transAxes, "ha": "right", "fontsize": 9}
+        corner: dict[str, Any] = {"transform": axes[0].transAxes, "ha": "right", "fontsize": 9}
         axes[0].text(0.99, 0.03 + 0.08 * line, f"target: {target}", color=colour(method), **corner)
     axes[0].set_ylabel("top-1 accuracy (%)")
     return headed(fig, title)

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,7 +26,11 @@ def _row(ax: Axes, place: float, row: pd.Series) -> None:
     decided = row.verdict in ("holds", "does not hold")
     black = OKABE_ITO["black"]
     half_width = 0 if pd.isna(row.half_width) else row.half_width
-    look = {"color": black, "markerfacecolor": black if decided else "white", "capsize": 2}
+    look: dict[str, Any] = {
+        "color": black,
+        "markerfacecolor": black if decided else "white",
+        "capsize": 2,
+    }
     ax.errorbar(row.difference, place, xerr=half_width, marker="o", ms=5, lw=1.2, **look)
     said = "" if pd.isna(row.half_width) else f" ± {row.half_width:.1f}"
     number = f"{row.difference:+.1f}" if row.difference else "0"
@@ -72,7 +77,7 @@ def lead_rows(
     axes[0].set_yticks(places, list(first.index), fontsize=8.5)
     axes[0].set_ylim(-len(first) + 0.4, 0.6)
     if quoted is not None:
-        edges = {"facecolors": "white", "edgecolors": GREY, "zorder": 3}
+        edges: dict[str, Any] = {"facecolors": "white", "edgecolors": GREY, "zorder": 3}
         values = quoted.reindex(first.index)
         axes[0].scatter(values, places, 30, marker="D", label="the paper", **edges)
         axes[0].legend(loc="best", fontsize=8, frameon=False)

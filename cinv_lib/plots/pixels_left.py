@@ -5,6 +5,7 @@ and the hardest few percent, where verdicts are taken, get room.
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,7 @@ def _shaded(ax: Axes, at: Sequence[float], rows: Sequence[bool], words: str, ink
     begin = ends[0] if first == 0 else mean(at[first - 1], at[first])
     end = ends[1] if last == len(at) - 1 else mean(at[last], at[last + 1])
     ax.axvspan(begin, end, color=ink, alpha=0.18, lw=0, zorder=0)
-    look = {"ha": "center", "va": "top", "fontsize": 8, "color": GREY}
+    look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "color": GREY}
     ax.text(mean(begin, end), 0.99, words, transform=ax.get_xaxis_transform(), **look)
 
 
@@ -141,7 +142,7 @@ def score_curves(
         _shaded(ax, at, [low <= s <= high for s in table.index], "trained on", OKABE_ITO["sky"])
         if ax is axes[-1]:
             k = at.index(max(at)) if kind(op) == "masks" else at.index(min(at))
-            ends = {
+            ends: dict[str, Any] = {
                 names.get(method, method): (table[method].iloc[k], colour(method, place))
                 for place, method in enumerate(table)
             }

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -84,21 +86,27 @@ def embedding_map(
         scale_units="xy",
     )  # fmt: skip
     ax.scatter(
-        *clean.T, s=34, facecolors="none", edgecolors=inks, linewidths=1.0, label="R(x), intact"
+        clean[:, 0],
+        clean[:, 1],
+        s=34,
+        facecolors="none",
+        edgecolors=inks,
+        linewidths=1.0,
+        label="R(x), intact",
     )
     ax.scatter(x, y, s=16, color=GREY, label="R(A(x)), CLIP")
-    ax.scatter(*student.T, s=16, color=inks, label="S(A(x)), student")
+    ax.scatter(student[:, 0], student[:, 1], s=16, color=inks, label="S(A(x)), student")
     for k, name in enumerate(names):
         x, y = clean[labels == k].mean(0)[0].item(), clean[labels == k][:, 1].amax().item()
-        look = {"weight": "bold", "fontsize": 11, "ha": "center", "va": "bottom"}
+        look: dict[str, Any] = {"weight": "bold", "fontsize": 11, "ha": "center", "va": "bottom"}
         look |= {"zorder": 9, "bbox": {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}}
         ax.annotate(
             name, (x, y), (0, 7), textcoords="offset points", color=OKABE_ITO[INKS[k]], **look
         )
     legend = ax.legend(loc="lower right", fontsize=9, frameon=False)
-    for handle in legend.legend_handles[::2]:
-        handle.set_edgecolor(OKABE_ITO["black"])
-    legend.legend_handles[2].set_facecolor(OKABE_ITO["black"])
+    intact, _, of_student = (cast(PathCollection, one) for one in legend.legend_handles)
+    intact.set_edgecolor(OKABE_ITO["black"])
+    of_student.set_color(OKABE_ITO["black"])
     fig.text(0.02, 0.94, title, fontsize=11, weight="bold")
     return fig
 

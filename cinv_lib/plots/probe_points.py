@@ -1,6 +1,7 @@
 """A probe on points in the plane: what a linear classifier does with embeddings of two numbers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
@@ -39,7 +40,11 @@ def probe_plane(
     a, b = (weights[0] - weights[1]).tolist()
     ax.axline((0, 0), (b, -a), color="black", lw=1, ls="--")
     for k, name in enumerate(names):
-        corner = {"transform": ax.transAxes, "color": OKABE_ITO[COLOURS[k]], "fontsize": 9}
+        corner: dict[str, Any] = {
+            "transform": ax.transAxes,
+            "color": OKABE_ITO[COLOURS[k]],
+            "fontsize": 9,
+        }
         ax.text(0.02, 0.93 - 0.07 * k, f"{name}: row {weights[k].tolist()}", **corner)
     ax.text(0.98, 0.03, "dashed: both scores are equal", ha="right", fontsize=9,
             transform=ax.transAxes)  # fmt: skip

@@ -1,6 +1,7 @@
 """What encoders find nearest to a ruined picture, as one figure (lesson 00)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -41,13 +42,18 @@ def nearest_pictures(
     for row, (encoder, pictures) in enumerate(found.items()):
         top = HEAD + row * ROW
         words = f"nearest clean pictures for {encoder}"
-        look = {"fontsize": 10, "weight": "bold", "color": colour(encoder), "va": "center"}
+        look: dict[str, Any] = {
+            "fontsize": 10,
+            "weight": "bold",
+            "color": colour(encoder),
+            "va": "center",
+        }
         fig.text(left / WIDTH, 1 - (top + 0.1) / height, words, **look)
         for column, one in enumerate(pictures):
-            right = one.name == truth
-            says = f"{'right' if right else 'wrong'}: {_short(one.name)}"
+            hit = one.name == truth
+            says = f"{'right' if hit else 'wrong'}: {_short(one.name)}"
             ax = axes(left + column * (side + GAP), top + 0.26, side)
-            _picture(ax, one.picture, says, RIGHT if right else WRONG)
+            _picture(ax, one.picture, says, RIGHT if hit else WRONG)
     return fig
 
 
@@ -64,7 +70,7 @@ def _picture(ax: Axes, image: Tensor, below: str, edge: str, size: float = 7.5) 
 
 def few_colours(image: Tensor, colours: int = 48) -> Image.Image:
     """A small picture with few colours: a thumbnail looks the same, and a file is half as large."""
-    return Image.fromarray(pixels(image)).quantize(colours, dither=0).convert("RGB")
+    return Image.fromarray(pixels(image)).quantize(colours, dither=Image.Dither.NONE).convert("RGB")
 
 
 def _short(name: str, letters: int = 17) -> str:

@@ -72,4 +72,4 @@ def _drawn(*arguments) -> Image.Image:
     canvas = FigureCanvasAgg(embedding_map(*arguments))
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    return picture.quantize(64, dither=0).convert("RGB")  # lines need few colours
+    return picture.quantize(64, dither=Image.Dither.NONE).convert("RGB")  # lines need few colours
