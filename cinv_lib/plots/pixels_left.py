@@ -29,7 +29,7 @@ def left(severity: float, side: int) -> int:
 
 def places(op: str, severities: Sequence[float], side: int) -> list[float]:
     """Where severities of an operator lie on its axis: a mask's pixels left, else themselves."""
-    return [left(s, side) if kind(op) == "masks" else s for s in severities]
+    return [float(left(s, side) if kind(op) == "masks" else s) for s in severities]
 
 
 def _axis(ax: Axes, op: str, severities: Sequence[float], side: int, spacing: float) -> list[float]:
@@ -38,7 +38,7 @@ def _axis(ax: Axes, op: str, severities: Sequence[float], side: int, spacing: fl
     at, masks = places(op, severities, side), kind(op) == "masks"
     if masks:
         ax.set_xscale("log")
-        words = [f"{place:,}\n{100 * s:.4g} %" for place, s in zip(at, severities, strict=True)]
+        words = [f"{place:,.0f}\n{100 * s:.4g} %" for place, s in zip(at, severities, strict=True)]
         ax.set_xlabel("pixels left, and share of pixels missing")
     else:
         words = [f"{s:g}" for s in severities]
