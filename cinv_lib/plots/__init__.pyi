@@ -1,9 +1,6 @@
 from . import panels as panels
 from .bar_charts import bars as bars
-from .bar_charts import differences as differences
-from .bar_charts import result_bars as result_bars
 from .claims import claim_marks as claim_marks
-from .curves import fraction_curves as fraction_curves
 from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
@@ -21,7 +18,6 @@ from .own import gallery as gallery
 from .own import look_dots as look_dots
 from .pictures import image_grid as image_grid
 from .pictures import severity_strip as severity_strip
-from .pictures import top3 as top3
 from .pixels_left import lead_curves as lead_curves
 from .pixels_left import score_curves as score_curves
 from .plane import Plane as Plane

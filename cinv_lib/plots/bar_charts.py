@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, finished, single
+from cinv_lib.plots.style import colour, finished, single
 
-_VERDICTS = {"holds": ("green", "o"), "does not hold": ("vermilion", "X")}  # others: not decided
 _HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
 
 
@@ -61,67 +60,3 @@ def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
     grouped(ax, frame, hatches=("", "//", "..", "xx"), edge=None, group=0.8, share=1.0)
     ax.axhline(0, color="black", lw=0.8)
     return finished(fig, ax, ylabel=ylabel)
-
-
-def _marked(
-    measured: pd.DataFrame, labels: Sequence[str], size: tuple[float, float]
-) -> tuple[Figure, Axes]:
-    """Differences with their 95 % intervals from top to bottom, marked by their verdicts, in a
-    figure of this size in inches."""
-    fig, ax = single(*size)
-    for place, (difference, half_width, verdict) in enumerate(
-        measured[["difference", "half_width", "verdict"]].itertuples(index=False)
-    ):
-        name, marker = _VERDICTS.get(verdict, ("black", "o"))
-        ax.errorbar(
-            difference,
-            -place,
-            xerr=0 if pd.isna(half_width) else half_width,
-            marker=marker,
-            color=OKABE_ITO[name],
-            markerfacecolor=OKABE_ITO[name] if verdict in _VERDICTS else "white",
-            capsize=2,
-        )
-    ax.set_yticks([-place for place in range(len(measured))], labels, fontsize=8)
-    return fig, ax
-
-
-def differences(measured: pd.DataFrame, quoted: pd.Series, *, xlabel: str) -> Figure:
-    """Differences with their 95 % intervals, one below the other, beside the paper's.
-
-    Args:
-        measured: rows with a `difference`, the `half_width` of its interval and its `verdict`,
-            which marks it: green if it holds, red if it does not, hollow if it is not decided.
-        quoted: the paper's differences by the same index, drawn as hollow diamonds.
-    """
-    fig, ax = _marked(measured, list(measured.index), (6.0, 0.6 + 0.22 * len(measured)))
-    _hollow(ax, quoted.reindex(measured.index), range(0, -len(measured), -1), size=30.0)
-    ax.axvline(0, color="black", lw=0.8)
-    return finished(fig, ax, xlabel=xlabel)
-
-
-def result_bars(
-    results: pd.DataFrame,
-    paper: pd.DataFrame | None = None,
-    *,
-    names: Mapping[str, str] | None = None,
-    ylabel: str = "top-1 accuracy (%)",
-) -> Figure:
-    """Bars of `value` with error bars `error`, grouped by `operator`, one bar for each `method`.
-
-    Args:
-        paper: the same columns (see `cinv_lib.paper`), its operators renamed to those of `results`;
-            drawn as hollow diamonds over the bars that they belong to.
-        names: labels of methods.
-    """
-    order = {"index": results["operator"].unique(), "columns": results["method"].unique()}
-    wide = results.pivot(index="operator", columns="method")
-    value, error = (wide[column].reindex(**order) for column in ("value", "error"))
-    fig, ax = single(max(5.0, 0.5 + 0.42 * value.size), 3.4)
-    places = grouped(ax, value, error.fillna(0), names=names)
-    if paper is not None:
-        for method, at in zip(value, places, strict=True):
-            quoted = paper[paper["method"] == method].set_index("operator").reindex(value.index)
-            _hollow(ax, at, quoted["value"])
-    limits = (0, 100 if results["value"].max() > 1 else 1)
-    return finished(fig, ax, ylabel=ylabel, ylim=limits)

@@ -1,7 +1,6 @@
 """Figures with curves: over epochs, over labels, over severity; and histograms."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, _hollow, colour, finished, single
+from cinv_lib.plots.style import OKABE_ITO, colour, finished, single
 
 _MANY_MARKERS = "osDv^PX*"
 _MARKERS = "osD^vP"
-_LEVELS = ("--", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
 
 def marked_lines(ax: Axes, x: Sequence[float], curves: Mapping[str, Sequence[float]]) -> None:
@@ -43,43 +41,6 @@ def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss")
         marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
         ax.plot(mean["step"], mean[column], color=colour(name, k), marker=marker, ms=4, label=name)
     return finished(fig, ax, xlabel="step", ylabel=column)
-
-
-def fraction_curves(
-    results: pd.DataFrame,
-    paper: pd.DataFrame | None = None,
-    *,
-    names: Mapping[str, str] | None = None,
-    xlabel: str = "labels used (%)",
-    ylabel: str = "top-1 accuracy (%)",
-) -> Figure:
-    """Accuracy over the labels used (lesson 06, Fig. 3).
-
-    Args:
-        results: columns `fraction` (or a number of labels), `value`, `error`, `method`. A method
-            with a single fraction (the baseline, which uses all labels) is a dashed level.
-        paper: `fraction`, `value` and `method` of the paper, drawn hollow and dotted.
-        names: labels of methods.
-    """
-    fig, ax = single(5.5, 3.4)
-    levels = cycle(_LEVELS)
-    for k, (method, rows) in enumerate(results.groupby("method", sort=False)):
-        rows = rows.sort_values("fraction")
-        style: dict[str, Any] = {"color": colour(method, k)}
-        label = (names or {}).get(method, method)
-        if len(rows) == 1:
-            ax.axhline(rows["value"].item(), ls=next(levels), label=label, **style)
-        else:
-            marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
-            x, y, error = rows["fraction"], rows["value"], rows["error"].fillna(0)
-            ax.errorbar(x, y, error, marker=marker, capsize=2, label=label, **style)
-        if paper is not None:
-            quoted = paper[paper["method"] == method].sort_values("fraction")
-            ax.plot(quoted["fraction"], quoted["value"], ls=":", **style)
-            _hollow(ax, quoted["fraction"], quoted["value"], colour(method, k))
-    furthest = set() if paper is None else {paper["fraction"].max()}
-    log_ticks(ax, sorted(furthest.union(results["fraction"])))
-    return finished(fig, ax, xlabel=xlabel, ylabel=ylabel)
 
 
 def severity_curves(

@@ -8,7 +8,7 @@ A marker or a hatch repeats each distinction of colour. Results of the paper are
 measured here is filled.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.style import colour, pixels
+from cinv_lib.plots.style import pixels
 
 
 def image_grid(
@@ -66,30 +66,3 @@ def severity_strip(
         generator = torch.Generator(image.device).manual_seed(seed)
         corrupted.append(operator.at(severity)(image[None], generator)[0])
     return image_grid([image, *corrupted], ["clean", *(f"{s:g}" for s in severities)])
-
-
-def top3(
-    image: Float[Tensor, "3 H W"],
-    predictions: Mapping[str, Sequence[tuple[str, float]]],
-    truth: str | None = None,
-) -> Figure:
-    """A corrupted picture and each model's most probable names (lesson 00, Fig. 1).
-
-    Args:
-        predictions: model -> [(class name, probability in [0,1]), ...], the most probable first.
-        truth: the right name; its bar is filled, others are hollow.
-    """
-    fig = Figure(figsize=(2.0 + 2.2 * len(predictions), 1.9), layout="constrained")
-    widths = [1.0, *[1.3] * len(predictions)]
-    axes = fig.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    axes[0].imshow(pixels(image), interpolation="nearest")
-    axes[0].set_axis_off()
-    for k, (ax, (model, guesses)) in enumerate(zip(axes[1:], predictions.items(), strict=True)):
-        for row, (name, probability) in enumerate(guesses):
-            face = colour(model, k) if truth in (None, name) else "none"
-            ax.barh(-row, probability, 0.35, color=face, edgecolor=colour(model, k))
-            ax.text(0, -row + 0.3, f"{100 * probability:.1f}% {name}", fontsize=8, va="bottom")
-        ax.set(xlim=(0, 1), ylim=(0.7 - len(guesses), 0.9), xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-        ax.set_title(model, fontsize=9, loc="left")
-    return fig

@@ -8,7 +8,6 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Num, UInt8
 from matplotlib.axes import Axes
@@ -113,13 +112,6 @@ def tidied(ax: Axes) -> Axes:
     ax.grid(axis="y", alpha=0.3)
     ax.set_axisbelow(True)
     return ax
-
-
-def _hollow(ax: Axes, x: Any, y: Any, edge: str = OKABE_ITO["black"], *, size: float = 36) -> None:
-    """Draw the paper's values; the legend has one entry for those of all methods."""
-    known = ax.get_legend_handles_labels()[1]
-    label = "the paper" if pd.notna(np.asarray(y)).any() and "the paper" not in known else None
-    ax.scatter(x, y, size, marker="D", facecolors="white", edgecolors=edge, zorder=5, label=label)
 
 
 def legend(fig: Figure, ax: Axes) -> None:

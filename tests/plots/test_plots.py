@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.collections import PathCollection
-from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer
 from PIL import Image, ImageColor
 
@@ -32,16 +30,6 @@ class Shade:
 @pytest.fixture
 def images():
     return torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-
-
-def results():
-    rows = [
-        ("mask:0.9", "student", 100.0, 60.0, 0.5),
-        ("mask:0.9", "baseline", 100.0, 50.0, 0.4),
-        ("blur:2.57", "student", 100.0, 40.0, np.nan),
-        ("blur:2.57", "baseline", 100.0, 30.0, np.nan),
-    ]
-    return pd.DataFrame(rows, columns=["operator", "method", "fraction", "value", "error"])
 
 
 def bars_of(ax):
@@ -137,42 +125,6 @@ def test_severity_strip_grows_one_corruption(images):
     assert (fig.axes[2].images[0].get_array() == expected).all()
 
 
-def test_result_bars_show_the_numbers_and_the_papers_hollow():
-    quoted = paper.table(1).replace({"operator": {"blur:9": "blur:2.57"}})
-    fig = plots.result_bars(results(), quoted, names={"student": "ours"})
-    (ax,) = fig.axes
-    heights = {c.get_label(): [b.get_height() for b in c] for c in bars_of(ax)}
-    assert heights == {"ours": [60, 40], "baseline": [50, 30]}
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["mask:0.9", "blur:2.57"]
-    marks = [c for c in ax.collections if isinstance(c, PathCollection)]
-    values = [[round(float(y), 2) for y in c.get_offsets()[:, 1]] for c in marks]
-    assert values == [[82.96, 77.80], [74.12, 68.94]]
-    assert all(to_hex(c.get_facecolor()[0]) == "#ffffff" for c in marks)
-    # Each mark stands over its own bar.
-    bars = [[b.get_x() + b.get_width() / 2 for b in c.patches] for c in bars_of(ax)]
-    assert np.allclose([c.get_offsets()[:, 0] for c in marks], bars)
-    names = [t.get_text() for t in fig.legends[0].get_texts()]
-    assert sorted(names) == ["baseline", "ours", "the paper"]
-    plots.png(fig)
-
-
-def test_result_bars_have_error_bars():
-    fig = plots.result_bars(results())
-    (ax,) = fig.axes
-    segments = [
-        c.lines[2][0].get_segments() for c in ax.containers if not isinstance(c, BarContainer)
-    ]
-    spans = [[round(s[1][1] - s[0][1], 6) for s in bars] for bars in segments]
-    assert spans == [[1.0, 0.0], [0.8, 0.0]]
-    assert "the paper" not in [t.get_text() for t in fig.legends[0].get_texts()]
-
-
-def test_result_bars_leave_a_gap_where_a_method_has_no_result():
-    (ax,) = plots.result_bars(results().iloc[:3]).axes
-    heights = [[b.get_height() for b in c] for c in bars_of(ax)]
-    assert heights[0] == [60, 40] and heights[1][0] == 50 and np.isnan(heights[1][1])
-
-
 def test_training_curves_mean_each_epoch():
     history = pd.DataFrame({"epoch": [0, 0, 1, 1], "step": [0, 1, 2, 3], "loss": [4.0, 2, 2, 0]})
     fig = plots.training_curves({"student": history, "baseline": history})
@@ -181,49 +133,3 @@ def test_training_curves_mean_each_epoch():
     assert ax.lines[0].get_ydata().tolist() == [4, 2, 2, 0]
     assert ax.lines[1].get_xydata().tolist() == [[0.5, 3], [2.5, 1]]
     assert [t.get_text() for t in fig.legends[0].get_texts()] == ["student", "baseline"]
-
-
-def test_fraction_curves_of_figure_3():
-    quoted = paper.figure(3).query("operator == 'mask:0.9'")
-    ours = quoted.assign(value=quoted.value - 20, error=0.3)
-    (ax,) = plots.fraction_curves(ours, quoted).axes
-    assert ax.get_xscale() == "log"
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.1", "0.5", "1", "5", "10", "100"]
-    solid = next(line for line in ax.lines if line.get_marker() == "o")
-    assert np.allclose(solid.get_ydata(), quoted.query("method == 'student'").value - 20)
-    level = next(line for line in ax.lines if line.get_linestyle() == "--")
-    assert np.allclose(level.get_ydata(), 54.12)
-    hollow = [c for c in ax.collections if isinstance(c, PathCollection)]
-    assert np.allclose(hollow[0].get_offsets()[:, 1], quoted.query("method == 'student'").value)
-    plots.png(plots.fraction_curves(ours))
-
-
-def test_top3_of_figure_1(images):
-    shown = paper.figure(1).query("operator == 'mask:0.9'")
-    predictions = {
-        method: list(zip(rows.name, rows.probability / 100, strict=True))
-        for method, rows in shown.groupby("method")
-    }
-    fig = plots.top3(images[0], predictions, truth="Carbonara")
-    assert [ax.get_title(loc="left") for ax in fig.axes[1:]] == ["baseline", "student"]
-    ours = fig.axes[2]
-    assert ours.texts[0].get_text() == "62.1% Carbonara"
-    assert np.allclose([b.get_width() for b in ours.patches], [0.621, 0.123, 0.098])
-    filled = [b.get_facecolor()[3] > 0 for b in ours.patches]
-    assert filled == [True, False, False]
-    assert not any(b.get_facecolor()[3] > 0 for b in fig.axes[1].patches)
-    plots.png(fig)
-
-
-def test_fraction_curves_in_pictures_a_class_go_as_far_as_the_paper():
-    ours = pd.DataFrame({"method": "student", "fraction": [1, 2, 20], "value": 50.0, "error": 0.1})
-    level = pd.DataFrame(
-        {"method": ["baseline"], "fraction": [20], "value": [70.0], "error": [0.1]}
-    )
-    quoted = ours.assign(fraction=[2, 127, 1267])
-    fig = plots.fraction_curves(
-        pd.concat([ours, level]), quoted, xlabel="labelled pictures a class"
-    )
-    (ax,) = fig.axes
-    assert ax.get_xlabel() == "labelled pictures a class"
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "20", "1267"]
