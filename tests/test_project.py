@@ -83,13 +83,13 @@ def test_figures_have_alt_text(path):
 @every_notebook
 def test_formulas_can_be_drawn(path, monkeypatch):
     """The pages have no MathJax, so every formula must be one that the converter knows."""
-    from cinv_lib.course import site
+    from cinv_lib.course import site_html
 
-    drawn, real = [], site.formula
-    monkeypatch.setattr(site, "formula", lambda *a: drawn.append(real(*a)) or drawn[-1])
+    drawn, real = [], site_html.formula
+    monkeypatch.setattr(site_html, "formula", lambda *a: drawn.append(real(*a)) or drawn[-1])
     notebook = read(path)
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    site.lesson_page(site.Lesson(path.stem, "title", None, ()), notebook, None, None)
+    site_html.body(notebook)
     assert not [formula for formula in drawn if formula.startswith("<code>")]
 
 

@@ -1,4 +1,4 @@
-"""Figures with bars, and differences with their errors: results."""
+"""Figures with bars."""
 
 from collections.abc import Mapping, Sequence
 

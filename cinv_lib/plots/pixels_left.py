@@ -18,7 +18,7 @@ from cinv_lib.plots.dots import GREY, headed, key, line_names, panelled
 from cinv_lib.plots.style import OKABE_ITO, colour
 
 
-def left(severity: float, side: int) -> int:
+def left(severity: float | int, side: int) -> int:
     """How many pixels a mask of this severity leaves of a picture `side` pixels wide.
 
     >>> left(0.99, 64), left(0, 64)

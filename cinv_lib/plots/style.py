@@ -70,15 +70,16 @@ def show(fig: Figure, alt: str) -> None:
     display(data, metadata=metadata, raw=True)
 
 
-def png(fig: Figure) -> bytes:
+def png(fig: Figure, sharp: int = SHARP) -> bytes:
     """The figure as the bytes of a PNG file, the same bytes for the same figure.
 
-    A figure without pictures in it needs few colours, so it is saved with a palette of 256.
+    sharp: pixels for each of the page. Where it is 1 the file is made in a hurry, as a slider waits;
+    else a figure without pictures in it has a palette of 256 colours, which are enough.
     """
     buffer = BytesIO()
     # Without this the file would name the version of matplotlib.
-    fig.savefig(buffer, format="png", dpi=SHARP * fig.dpi, metadata={"Software": None})
-    if any(ax.images for ax in fig.axes):
+    fig.savefig(buffer, format="png", dpi=sharp * fig.dpi, metadata={"Software": None})
+    if sharp == 1 or any(ax.images for ax in fig.axes):
         return buffer.getvalue()
     small = BytesIO()
     drawn = Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE)

@@ -88,7 +88,7 @@ class Shown(widgets.VBox):
 
     def display(self, picture: Picture, text: str) -> None:
         """Show a picture and its text."""
-        self.png = style.png(picture) if isinstance(picture, Figure) else canvas.png(picture)
+        self.png = style.png(picture, 1) if isinstance(picture, Figure) else canvas.png(picture)
         width, height = Image.open(BytesIO(self.png)).size
         # Size and synchronous decoding keep the page from jumping while a slider moves.
         self.picture.value = (

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from cinv_lib import operators
 from cinv_lib.data.image_set import ImageSet
+from cinv_lib.evaluation import Gallery
 from cinv_lib.plots import panels
 from cinv_lib.plots.panels import frames
 from cinv_lib.plots.panels.panel import labelled
@@ -39,11 +40,12 @@ def every_panel():
     encoders = {"CLIP R": Mean().eval(), "student S": Mean().eval()}
     unit = torch.nn.functional.normalize(torch.rand(16, 8), dim=1)
     names = ImageSet(images, torch.arange(4), tuple("abcd"), "letters", "made here")
+    gallery = Gallery.of(names, encoders["CLIP R"])
     mask = operators.parse("mask:0.9")
     return {
         "operators": lambda: panels.operator_panel(four),
         "classical": lambda: panels.operator_panel(four, panels.CLASSICAL),
-        "student": lambda: panels.see_what_the_student_sees(x[:6], encoders, mask),
+        "student": lambda: panels.see_what_the_student_sees(four, "abcd", encoders, gallery, mask),
         "weights": lambda: panels.weights_panel(x, x, unit, unit),
         "sphere": lambda: panels.sphere_panel(),
         "three best": lambda: panels.three_best(names, {"S": lambda a: Mean()(a)[:, :4]}, mask),
