@@ -24,6 +24,7 @@ from cinv_lib.machine.folders import ROOT
 from cinv_lib.plots.panels.panel import keep_pictures
 
 NOTEBOOKS = ROOT / "notebooks"
+LARGE = 60_000  # letters of a picture in a notebook, base64
 
 
 def publish(numbers: Iterable[str], folder: Path = NOTEBOOKS) -> None:
@@ -85,8 +86,14 @@ def cleaned(notebook: nbformat.NotebookNode) -> None:
 
 
 def smallest(picture: str) -> str:
-    """A PNG file, in base64, with the same pixels in fewer bytes. A slider has no time for that."""
+    """A PNG file, in base64, in fewer bytes: everybody who clones the course loads all of them.
+
+    A small file keeps its pixels. A large one, of photographs or noise, is kept in the 256
+    colours that fit it best, which differ from its own by a few grey levels.
+    """
     drawn, buffer = Image.open(BytesIO(base64.b64decode(picture))), BytesIO()
+    if len(picture) > LARGE and drawn.mode != "P":
+        drawn = drawn.convert("RGB").quantize(256, kmeans=3, dither=Image.Dither.NONE)
     drawn.save(buffer, format="PNG", optimize=True)
     return min(picture, base64.b64encode(buffer.getvalue()).decode(), key=len)
 

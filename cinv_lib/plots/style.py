@@ -73,7 +73,7 @@ def show(fig: Figure, alt: str) -> None:
 def png(fig: Figure, sharp: int = SHARP) -> bytes:
     """The figure as the bytes of a PNG file, the same bytes for the same figure.
 
-    sharp: pixels for each of the page. Where it is 1 the file is made in a hurry, as a slider waits;
+    sharp: pixels for each of the page. Where it is 1 the file is made quickly, as a slider waits;
     else a figure without pictures in it has a palette of 256 colours, which are enough.
     """
     buffer = BytesIO()

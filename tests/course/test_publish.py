@@ -1,20 +1,27 @@
 """Publishing a lesson keeps what it says, and nothing that means something to one run only."""
 
+import base64
 import json
+from io import BytesIO
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
+from PIL import Image
 
 from cinv_lib.course import publish
 
 PROGRAM = """
 import os, sys
 from IPython.display import display
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 view = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
 print("to be kept")
 print("a warning", file=sys.stderr)
-display(view | {"image/png": "iVBORw0KGgo=", "text/plain": "a panel"}, raw=True)
+display(view | {"image/png": PNG, "text/plain": "a panel"}, raw=True)
 display(view | {"text/plain": "a bar"}, raw=True)
 print("progress:", os.path.exists(os.environ["CINV_PROGRESS"]))
 """
@@ -100,3 +107,23 @@ def test_the_readers_own_progress_is_not_touched(folder, monkeypatch):
         assert other != mine and not os.path.exists(other)
     assert os.environ["CINV_PROGRESS"] == mine
     assert json.loads((folder / "progress.json").read_text()) == {}
+
+
+def png(picture: Image.Image) -> str:
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG", compress_level=0)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.parametrize(("side", "error"), [(40, 0), (400, 12)])
+def test_a_kept_picture_is_smaller_and_nearly_the_same(side, error):
+    """A small one to the pixel. A large one has 256 colours, so it differs by a few grey levels."""
+    y, x = np.mgrid[:side, :side] * 255 // side
+    noise = np.random.default_rng(0).integers(0, 9, (side, side))
+    drawn = np.stack([x, y, (x + noise) % 256], 2).astype(np.uint8)
+    before = png(Image.fromarray(drawn))
+    after = publish.smallest(before)
+    assert len(after) < len(before) / 2
+    shown = np.asarray(Image.open(BytesIO(base64.b64decode(after))).convert("RGB"))
+    assert np.abs(shown.astype(int) - drawn).mean() <= error
+    assert publish.smallest(after) == after

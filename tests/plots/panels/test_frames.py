@@ -40,7 +40,8 @@ def every_panel():
     encoders = {"CLIP R": Mean().eval(), "student S": Mean().eval()}
     unit = torch.nn.functional.normalize(torch.rand(16, 8), dim=1)
     names = ImageSet(images, torch.arange(4), tuple("abcd"), "letters", "made here")
-    gallery = Gallery.of(names, encoders["CLIP R"])
+    many = ImageSet((x * 255).to(torch.uint8), torch.arange(16) % 4, tuple("abcd"), "many", "made")
+    gallery = Gallery.of(many, encoders["CLIP R"])
     mask = operators.parse("mask:0.9")
     return {
         "operators": lambda: panels.operator_panel(four),
