@@ -424,7 +424,8 @@ FALSE = Exercise(
         [100.0 * bool(one) for one in rule(_experiments(n, generator))], dtype=torch.float64
     ).mean(),
     hints=(
-        "Draw all 4000 experiments at once: luck of shape (4000, n, 1), draws of (4000, n, 10).",
+        "Draw all 4000 experiments at once: the luck has the shape (4000, n, 1), and the draws "
+        "have (4000, n, 10).",
         "Their sum broadcasts: the ten draws of a training share its luck. Do not forget the 0.3.",
         "`rule(luck + 0.3 * draws)` is True where it decides; its mean as floats, times 100.",
     ),
@@ -558,8 +559,8 @@ PLAN = Exercise(
     solution=my_trainings,
     why="An interval of half the width does not take four times as many trainings. From three "
     "trainings on, t falls as well, from 4.3 towards 2, so about twice as many are enough in the "
-    "mean. The common wrong turn is to plan as if the trainings will show exactly this spread: "
-    "then half of the plans miss the goal.",
+    "mean. The common wrong turn is to plan as if the trainings were sure to show exactly this "
+    "spread: then half of the plans miss the goal.",
 )
 
 EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)

@@ -27,7 +27,7 @@ RULED_OUT = {  # what the patients without this fault would show if they had it
     "`targets(range(64))`. Here they are the same.",
     LEARNS: "if R were trained along with S, the column `weights` of `looks` would rise from 0. "
     "It stays at 0.",
-    RUINED: "if R saw the ruined pictures, the student would not be trained towards R(x), and the "
+    RUINED: "if R saw the ruined pictures, the student would not be trained towards R(x), so the "
     "column `own` of `looks` would not rise from epoch to epoch. It rises.",
     CONSTANT: "the last rate in `history` is below a hundredth of the first: it falls as it should.",
     SAW: "the rates in `history` never rise from one step to the next.",

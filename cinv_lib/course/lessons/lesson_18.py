@@ -328,7 +328,7 @@ ADVICE = Exercise(
         if lost < 5
     ),
     hints=(
-        "Write one `if` per line of the comment, in the same order.",
+        "Write one `if` for each answer but the last, in the order of the comments.",
         "The corruption costs `clean - corrupted`; the teacher's lead over a guess is `clean - "
         "chance`.",
         '`if clean - chance < 5: return "hopeless"`, then the same with `corrupted` and `again`.',
