@@ -43,36 +43,41 @@ BREAK_EVEN = Exercise(
     wrong=(
         Wrong(
             lambda blind, own, wrong: blind / own,
-            "pictures that go astray are not all lost: the wrong specialist names some of them.",
+            "pictures that are sent wrong are not all lost: the wrong specialist names some of "
+            "them.",
         ),
         Wrong(
             lambda blind, own, wrong: (own - blind) / (own - wrong),
-            "that is the share which may go astray; the one that has to arrive is 1 minus it.",
+            "that is the share of pictures that may be sent wrong; the share that has to be sent "
+            "right is 1 minus it.",
         ),
         Wrong(
             lambda blind, own, wrong: (blind - wrong) / own,
-            "each picture sent right gains what its specialist has over the wrong one: divide by "
-            "that difference.",
+            "a picture that is sent right gains the difference between its own specialist and the "
+            "wrong one: divide by that difference.",
         ),
         Wrong(
             lambda blind, own, wrong: ((blind - wrong) / (own - wrong)).clamp(0, 1),
-            "do not cut it at 0 and 1: above 1 says that no router can be worth it, and by how much.",
+            "do not cut the share at 0 and 1: a value above 1 says that no router can be worth "
+            "it, and by how much it fails.",
         ),
         Wrong(
             lambda blind, own, wrong: (blind - wrong).mean() / (own - wrong).mean(),
-            "one number for all operators; each has its own break-even.",
+            "you return one number for all operators; each operator has its own break-even.",
         ),
     ),
     alternative=lambda blind, own, wrong: 1 - (own - blind) / (own - wrong),
     hints=(
-        "Of the pictures, a share s gets the top-1 of `own`, the rest that of `wrong`.",
+        "A share s of the pictures gets the top-1 of `own`, and the rest gets that of `wrong`.",
         "s own + (1 - s) wrong = blind. Solve for s.",
         "s (own - wrong) = blind - wrong.",
     ),
     solution=my_break_even,
-    why="Between two specialists top-1 is a straight line in the share that arrives, and the blind "
-    "student is a point on its axis. A router whose errors fall on pictures that are lost anyway needs "
-    "less. The common wrong turn is blind / own, as if a wrong specialist named nothing.",
+    why="The router's top-1 is a straight line in the share of pictures that are sent right: it "
+    "goes from the wrong specialist's top-1 to the right one's. The break-even is where this line "
+    "crosses the blind student's top-1. A router whose errors fall on pictures that are lost "
+    "anyway needs a smaller share. The common wrong turn is blind / own, as if a wrong specialist "
+    "named no picture rightly.",
 )
 
 
@@ -129,13 +134,13 @@ STEP = Exercise(
         ),
         Wrong(
             lambda z, x, g, size, budget: (z + size * g.sign()).clamp(0, 1),
-            "nothing holds it near x: after some steps it is another picture.",
+            "nothing holds z near x: after some steps z is another picture.",
         ),
         Wrong(
             lambda z, x, g, size, budget: (
                 (z + size * g.sign()).clamp(z - budget, z + budget).clamp(0, 1)
             ),
-            "the ball is round x, not round z: so it would move on at every step.",
+            "the ball is around x, not around z: a ball around z would move on at every step.",
         ),
         Wrong(
             lambda z, x, g, size, budget: (z + size * g.sign()).clamp(x - budget, x + budget),
@@ -152,15 +157,16 @@ STEP = Exercise(
         (x + budget).clamp(max=1),
     ),
     hints=(
-        "Three moves, one after the other. The first is `z + size * gradient.sign()`.",
+        "There are three moves, one after the other. The first is `z + size * gradient.sign()`.",
         "`clamp` takes tensors too: a lower and an upper end for each number.",
         "`.clamp(x - budget, x + budget)`, and then `.clamp(0, 1)`.",
     ),
     solution=my_step,
-    why="If each number may change by the budget and no more, what raises a linear loss most is a "
-    "change of every number by all of it; that is why the sign is taken. The two cuts are "
-    "projections onto boxes that have x in common, so the second does not undo the first. The common "
-    "wrong turn is to use the gradient itself, whose size is the model's and not the attacker's.",
+    why="Each number may change by the budget and no more. A linear loss rises most if every "
+    "number changes by the whole budget, and that is why the sign is taken. The two cuts are "
+    "projections onto boxes that both contain x, so the second does not undo the first. The "
+    "common wrong turn is to use the gradient itself: its size depends on the model, while the "
+    "size of a step is for the attacker to choose.",
 )
 
 
@@ -169,8 +175,8 @@ EXERCISES = (BREAK_EVEN, STEP, *teachers.EXERCISES)
 PREDICTIONS = (
     Prediction(
         "14.A",
-        "One student for three operators, against a specialist for each, of as many epochs. How many "
-        "points of top-1 does it lose in the mean?",
+        "One student for three operators, against a specialist for each, of as many epochs. How "
+        "many points of top-1 does it lose in the mean?",
         tolerance=2.0,
         digits=1,
     ),

@@ -72,18 +72,20 @@ VERDICT = Exercise(
     wrong=(
         Wrong(
             lambda each, margin: _ruled(each.mean() - margin, 2 * _error(each)),
-            "two standard errors are right for many trainings. With three, the standard deviation is "
-            "itself a guess: chance is further off than that in 18 of 100 cases, and t is 4.3.",
+            "two standard errors are right for many trainings. With three trainings the standard "
+            "deviation is itself a guess: chance alone exceeds two standard errors in 18 of 100 "
+            "cases, and t is 4.3.",
         ),
         Wrong(
             lambda each, margin: _ruled(
                 each.mean() - margin, stats.t.ppf(0.975, len(each)) * _error(each)
             ),
-            "one degree of freedom too many: n numbers around their own mean have n - 1.",
+            "you used one degree of freedom too many: n numbers around their own mean have n - 1.",
         ),
         Wrong(
             lambda each, margin: _ruled(each.mean() - margin, _t(len(each)) * each.std()),
-            "this is the interval of *one more training*. The mean of n is surer, by the root of n.",
+            "this is the interval of a *single* training. The mean of n trainings is surer by the "
+            "root of n.",
         ),
         Wrong(
             lambda each, margin: _ruled(each.mean(), _t(len(each)) * _error(each)),
@@ -91,14 +93,15 @@ VERDICT = Exercise(
         ),
         Wrong(
             lambda each, margin: _ruled(each.mean() - margin, 0),
-            "the error is not used, so every claim is decided, also those that chance decides.",
+            "the error is not used, so every claim is decided, even those whose difference may be "
+            "chance.",
         ),
         Wrong(
             lambda each, margin: (
                 "holds" if each.mean() - margin > _t(len(each)) * _error(each) else "does not hold"
             ),
-            "what has not been shown is not thereby refuted: with the margin in the interval it is "
-            "'not decided'.",
+            "a claim that has not been shown is not therefore refuted: if the margin is in the "
+            "interval, the claim is 'not decided'.",
         ),
         Wrong(
             lambda each, margin: (
@@ -106,7 +109,8 @@ VERDICT = Exercise(
                 if abs(each.mean() - margin) > _t(len(each)) * _error(each)
                 else "not decided"
             ),
-            "the sign is lost: a clear difference in the other direction refutes the claim.",
+            "your rule ignores the sign: a clear difference in the other direction refutes the "
+            "claim.",
         ),
     ),
     alternative=lambda each, margin: (
@@ -117,13 +121,15 @@ VERDICT = Exercise(
     hints=(
         "How far above the margin is the mean? And how far does the interval reach?",
         "The standard error is `each.std() / n**0.5`; the interval reaches t of these to either side.",
-        "Above the margin by more than that: it holds. Below by more: it does not. Else, and with one "
-        "training, it is not decided.",
+        "If the mean is above the margin by more than that, the claim holds. If it is below by "
+        "more than that, the claim does not hold. Otherwise, and always with one training, it is "
+        "not decided.",
     ),
     solution=my_verdict,
-    why="The interval is above the margin, below it, or has it inside. The common wrong turn is to "
-    "take the quantile of a normal distribution, about 2, for that of Student's t: with three "
-    "trainings the standard deviation is guessed from three numbers and is often far too small.",
+    why="The interval lies above the margin, lies below it, or contains it. The common wrong turn "
+    "is to use the quantile of a normal distribution, about 2, in place of Student's t: with "
+    "three trainings the standard deviation is guessed from three numbers and is often far too "
+    "small.",
 )
 
 
@@ -195,7 +201,8 @@ PAIRED = Exercise(
                 (better - worse).mean(),
                 _error((better - worse).mean(1), correction=0),
             ),
-            "the variance is divided by S; it must be S - 1. With three seeds that is 18 % of the error.",
+            "you divided the variance by S; divide it by S - 1. With three seeds this changes the "
+            "error by 18 %.",
         ),
         Wrong(
             lambda better, worse: ((better - worse).mean(), (better - worse).mean(1).std()),
@@ -211,12 +218,12 @@ PAIRED = Exercise(
                 (better - worse).mean(),
                 statistics.over_draws(_claimed(better, worse)),
             ),
-            "this is the error over draws of the corruption, for the networks that were trained. Here "
-            "it is asked what another training would change.",
+            "this is the error over draws of the corruption, for the networks that were trained. "
+            "The exercise asks what another training would change.",
         ),
         Wrong(
             lambda better, worse: ((worse - better).mean(), _error((worse - better).mean(1))),
-            "the sign: it is better minus worse.",
+            "the sign is wrong: the difference is better minus worse.",
         ),
     ),
     alternative=lambda better, worse: (
@@ -229,14 +236,17 @@ PAIRED = Exercise(
         ).sqrt(),
     ),
     hints=(
-        "What is drawn again here is a training. So make one number a seed first: which?",
-        "The mean over draws of better - worse: S numbers, `(better - worse).mean(dim=1)`.",
-        "Then as in exercise 6.4: their mean, and `std() / S ** 0.5`.",
+        "The thing that is repeated here is a training. So first compute one number per seed. "
+        "Which number?",
+        "It is the mean over draws of better - worse, which gives S numbers: `(better - "
+        "worse).mean(dim=1)`.",
+        "Then continue as in exercise 6.4: take their mean, and `std() / S ** 0.5`.",
     ),
     solution=my_difference,
-    why="The variance of a difference is the sum of both variances minus twice their covariance, and a "
-    "paired design keeps that last term. The common wrong turn is to add the two errors in squares. It "
-    "is right only where the two share nothing; where they share a network it is far too large.",
+    why="The variance of a difference is the sum of both variances minus twice their covariance, "
+    "and a paired design keeps that last term. The common wrong turn is to add the two errors in "
+    "squares. That is right only where the two methods share nothing; where they share a network, "
+    "the error is far too large.",
 )
 
 
@@ -266,18 +276,18 @@ LABELS = Exercise(
     wrong=(
         Wrong(
             lambda: _labels(d="reproduced"),
-            "d: that a claim *holds* is a verdict. The label says at which scale it was measured, and "
-            "that is the small world's.",
+            "d: *holds* is the verdict on a claim. A label says at which scale the number was "
+            "measured, and here that is the small world's scale.",
         ),
         Wrong(
             lambda: _labels(a="reproduced", d="reproduced"),
-            "a and d: measured here is not yet reproduced. The experiment is the paper's, but data, "
-            "teacher and size are not.",
+            "a and d: a number that was measured here is not therefore reproduced. The experiment "
+            "is the paper's, but the data, the teacher and the size are not.",
         ),
         Wrong(
             lambda: _labels(c="reproduced"),
-            "c: the authors measured it, and nothing was measured here. Printed or in a file, it is "
-            "quoted.",
+            "c: the authors measured it, and nothing was measured here. The number is quoted, "
+            "whether it is printed or in a file.",
         ),
         Wrong(
             lambda: _labels(c="reduced scale"),
@@ -285,14 +295,15 @@ LABELS = Exercise(
         ),
         Wrong(
             lambda: _labels(e="reduced scale"),
-            "e: one seed leaves the error over trainings unknown, which is to be said beside the number. "
-            "The setting is the paper's, which trained once as well.",
+            "e: with one seed the error over trainings is unknown, and that has to be said beside "
+            "the number. But the setting is the paper's, and the authors trained once as well.",
         ),
     ),
     alternative=lambda: dict(reversed(list(_labels().items()))),
     hints=(
-        "First ask: was it measured here at all?",
-        "If so: in the paper's own setting, or on a smaller one? Whether it agrees does not matter.",
+        "First ask of each number: was it measured here at all?",
+        "If it was, ask whether that was in the paper's own setting or in a smaller one. Whether "
+        "it agrees with the paper does not matter.",
         "Two are quoted, two are at reduced scale, one is reproduced.",
     ),
     solution="""
@@ -304,8 +315,9 @@ LABELS = Exercise(
         "e": "reproduced",  # the paper's own setting; its error over trainings is unknown
     }
     """,
-    why="A label tells where a number comes from, never how good it is: a reproduced number may "
-    "contradict the paper. The common wrong turn is to call 'reproduced' whatever agrees with it.",
+    why="A label says where a number comes from, not how good it is: a reproduced number may "
+    "contradict the paper. The common wrong turn is to call every number 'reproduced' that agrees "
+    "with the paper.",
 )
 
 # -- 15.4 --------------------------------------------------------------------------------------
@@ -382,8 +394,8 @@ FALSE = Exercise(
             lambda rule, n, generator: _share(
                 0 * _lucky(n, generator) + _drawn(n, generator), rule
             ),
-            "the luck of the trainings is missing: only draws vary, as if all networks were one. Then "
-            "the error over draws would be the whole error, which it is not.",
+            "the luck of the trainings is missing: only the draws vary, as if all networks were "
+            "one. Then the error over draws would be the whole error, and that is not so.",
         ),
         Wrong(
             lambda rule, n, generator: _share(
@@ -404,21 +416,24 @@ FALSE = Exercise(
         ),
         Wrong(
             lambda rule, n, generator: 100 - _share(_experiments(n, generator), rule),
-            "this is how often the rule rightly says 'not decided'; asked is how often it decides.",
+            "this is how often the rule rightly says 'not decided'; the exercise asks how often "
+            "it decides.",
         ),
     ),
     alternative=lambda rule, n, generator: torch.tensor(
         [100.0 * bool(one) for one in rule(_experiments(n, generator))], dtype=torch.float64
     ).mean(),
     hints=(
-        "Draw all 4000 experiments at once: luck of shape (4000, n, 1), draws of (4000, n, 10).",
+        "Draw all 4000 experiments at once: the luck has the shape (4000, n, 1), and the draws "
+        "have (4000, n, 10).",
         "Their sum broadcasts: the ten draws of a training share its luck. Do not forget the 0.3.",
         "`rule(luck + 0.3 * draws)` is True where it decides; its mean as floats, times 100.",
     ),
     solution=my_false_share,
-    why="Where nothing is to decide, every decision is false, so the share is the rule's own error. A "
-    "95 % interval promises 5 %. The common wrong turn is to simulate without the trainings' luck: "
-    "then every rule looks honest, for the very reason for which the rule is not.",
+    why="Where there is nothing to decide, every decision is false, so this share is the rule's "
+    "own error. A 95 % interval promises 5 %. The common wrong turn is to simulate without the "
+    "trainings' luck: then every rule looks honest, because the very error that the rule "
+    "overlooks has been left out.",
 )
 
 
@@ -509,8 +524,9 @@ PLAN = Exercise(
         ),
         Wrong(
             lambda spread, reach, chance: _smallest(lambda m: _t(m) * spread / m**0.5 <= reach),
-            "you took the spread for what m trainings will show. Theirs scatters around it, so about "
-            "half of such plans miss the goal: `chance` has to come in.",
+            "you supposed that m trainings will show exactly this spread. Their standard "
+            "deviation scatters around it, so about half of such plans miss the goal: your answer "
+            "has to depend on `chance`.",
         ),
         Wrong(
             lambda spread, reach, chance: _smallest(
@@ -528,20 +544,23 @@ PLAN = Exercise(
             lambda spread, reach, chance: (
                 _smallest(lambda m: _chance(m, spread, reach) >= chance) - 1
             ),
-            "one training too few: this is the last number that is not likely enough.",
+            "this is one training too few: it is the last number that is not likely enough.",
         ),
     ),
     alternative=_simulated,
     hints=(
-        "Try m = 2, 3, 4, ... and stop at the first that is likely enough. What has to be likely?",
-        "That `t * s / m**0.5 <= reach`, with `t = stats.t.ppf(0.975, m - 1)`. So how large may s be?",
+        "Try m = 2, 3, 4, ... and stop at the first m whose interval is likely to be narrow "
+        "enough. When is it narrow enough?",
+        "It is if `t * s / m**0.5 <= reach`, with `t = stats.t.ppf(0.975, m - 1)`. So how large "
+        "may s be?",
         "`most = reach * m**0.5 / t`, and the probability that s is at most that is "
         "`stats.chi2.cdf((m - 1) * (most / spread)**2, m - 1)`.",
     ),
     solution=my_trainings,
-    why="Twice as narrow is not four times as many: from three trainings t falls from 4.3 towards 2 "
-    "as well, so about twice as many do it in the mean. The common wrong turn is to plan with the "
-    "spread as if it were known: then half of the plans miss the goal.",
+    why="An interval of half the width does not take four times as many trainings. From three "
+    "trainings on, t falls as well, from 4.3 towards 2, so about twice as many are enough in the "
+    "mean. The common wrong turn is to plan as if the trainings were sure to show exactly this "
+    "spread: then half of the plans miss the goal.",
 )
 
 EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)
@@ -549,14 +568,14 @@ EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)
 PREDICTIONS = (
     Prediction(
         "15.A",
-        "Claim 1, with 90 % of the pixels missing: three trainings each, and the student is 5.2 points "
-        "ahead of the baseline in the mean. What is the verdict?",
+        "Claim 1, with 90 % of the pixels missing: three trainings each, and the student is 5.2 "
+        "points ahead of the baseline in the mean. What is the verdict?",
         options=("holds", "does not hold", "not decided"),
     ),
     Prediction(
         "15.B",
-        "Three trainings of each of two methods that are alike. In how many percent of such experiments "
-        "does the rule of two standard errors find one of them better?",
+        "Three trainings of each of two methods that are alike. In how many percent of such "
+        "experiments does the rule of two standard errors find one of them better?",
         tolerance=3.0,
         digits=0,
     ),

@@ -55,7 +55,7 @@ POSTERIOR = Exercise(
         ),
         Wrong(
             lambda y, x, sigma: (-_squares(y, x).sqrt() / (2 * sigma**2)).softmax(1),
-            "you took the distance. The density falls with its square.",
+            "you used the distance. The density falls with the square of the distance.",
         ),
         Wrong(
             lambda y, x, sigma: (-_squares(y, x) / (2 * sigma**2)).softmax(0),
@@ -73,15 +73,16 @@ POSTERIOR = Exercise(
     ),
     alternative=lambda y, x, sigma: (-torch.cdist(y, x).square() / (2 * sigma**2)).softmax(1),
     hints=(
-        "By Bayes' rule it is proportional to the density of y given x_j, as all x_j are as probable.",
-        "That density is a product over the pixels, so |y - x_j|² / (2 sigma²) stands in the exponent. "
-        "What does not depend on j cancels.",
+        "By Bayes' rule the probability of x_j is proportional to the density of y given x_j, "
+        "since all x_j are equally probable before y is seen.",
+        "That density is a product over the pixels, so its exponent is -|y - x_j|² / (2 sigma²). "
+        "The factors that do not depend on j cancel.",
         "`torch.softmax(-torch.cdist(y, x)**2 / (2 * sigma**2), dim=1)`.",
     ),
     solution=my_posterior,
-    why="A softmax of logarithms is Bayes' rule, and it does not underflow where every density is below "
-    "the smallest float. The common wrong turn is the mean over the pixels in place of the sum: then 64 "
-    "pixels know no more than one.",
+    why="A softmax of logarithms is Bayes' rule, and it does not underflow where every density is "
+    "below the smallest float. The common wrong turn is to take the mean over the pixels in place "
+    "of the sum: then 64 pixels say no more than one pixel.",
 )
 
 
@@ -135,7 +136,8 @@ VALUE = Exercise(
     wrong=(
         Wrong(
             lambda s, pi, R, tau: limit.kl(pi, limit.fitted(s, R, tau)),
-            "that is KL(pi || q_s) alone. KL(pi || p) does not depend on s, but it belongs to the value.",
+            "that is KL(pi || q_s) alone. KL(pi || p) does not depend on s, but it is a part of "
+            "the value.",
         ),
         Wrong(
             lambda s, pi, R, tau: (
@@ -156,13 +158,14 @@ VALUE = Exercise(
         ),
         Wrong(
             lambda s, pi, R, tau: -_value(s, pi, R, tau),
-            "the sign: a q_s that is near the posterior makes the loss small.",
+            "the sign is wrong: a q_s that is near the posterior makes the loss small.",
         ),
         Wrong(
             lambda s, pi, R, tau: (
                 limit.kl(pi, limit.fitted(s, R, tau)) + limit.kl(pi, _uniform(pi))
             ),
-            "KL(pi || p) is subtracted: what it costs to know nothing is the zero of the loss.",
+            "KL(pi || p) has to be subtracted: then a student that knows nothing, with q_s = p, "
+            "has the value 0.",
         ),
     ),
     alternative=lambda s, pi, R, tau: (
@@ -170,14 +173,15 @@ VALUE = Exercise(
     ).sum(1),
     hints=(
         "KL(a || b) = sum_j a_j log(a_j / b_j).",
-        "q_s is a softmax: `torch.softmax(s @ R.T / tau, dim=1)`, as all p_j are the same. p_j is "
-        "`1 / len(R)`.",
+        "q_s is a softmax: `torch.softmax(s @ R.T / tau, dim=1)`, since all p_j are the same. "
+        "Each p_j is `1 / len(R)`.",
         "The logarithms of pi cancel: the difference is sum_j pi_j log(p_j / q_s(j)).",
     ),
     solution=my_value,
-    why="log q_s(j) is log p_j + <s, R_j>/tau less the logarithm of the sum, so pi's mean of "
-    "log(p_j / q_s(j)) is -<s, m>/tau plus that logarithm: F_y/tau. The common wrong turn is to exchange "
-    "the two distributions: a fit by KL(q || pi) would pick one picture and forget the others.",
+    why="log q_s(j) is log p_j + <s, R_j>/tau minus the logarithm of the sum. So the mean of "
+    "log(p_j / q_s(j)) under pi is -<s, m>/tau plus that logarithm, and this is F_y/tau. The "
+    "common wrong turn is to exchange the two distributions: a fit by KL(q || pi) would pick one "
+    "picture and forget the others.",
 )
 
 
@@ -216,7 +220,8 @@ MULTIPLIER = Exercise(
     wrong=(
         Wrong(
             lambda s, m, R, tau: -_multiplier(s, m, R, tau),
-            "the sign: that is how F_y *rises* along s. lambda counts how it falls.",
+            "the sign is wrong: that is how fast F_y *rises* along s. lambda says how fast it "
+            "falls.",
         ),
         Wrong(
             lambda s, m, R, tau: (s * m).sum(dim=1),
@@ -224,12 +229,13 @@ MULTIPLIER = Exercise(
         ),
         Wrong(
             lambda s, m, R, tau: (m - limit.fitted(s, R, tau) @ R).norm(dim=1),
-            "that is the length of m - sum_j q_s(j) R_j: its size without a sign, and off an optimum it "
-            "is more than its part along s.",
+            "that is the length of m - sum_j q_s(j) R_j. It has no sign, and away from an optimum "
+            "it is larger than the part along s.",
         ),
         Wrong(
             lambda s, m, R, tau: (s * (m - R.mean(dim=0))).sum(dim=1),
-            "you took the mean of all R_j. The push is weighed by q_s(j), the softmax of <s, R_j>/tau.",
+            "you took the plain mean of all R_j. The push weights them by q_s(j), the softmax of "
+            "<s, R_j>/tau.",
         ),
         Wrong(
             lambda s, m, R, tau: _multiplier(s, m, R, 1.0),
@@ -240,15 +246,16 @@ MULTIPLIER = Exercise(
         [a @ b - (a @ R.T / tau).softmax(0) @ (R @ a) for a, b in zip(s, m, strict=True)]
     ),
     hints=(
-        "The gradient of F_y at s is sum_j q_s(j) R_j - m. Lambda is its part along s, with a minus.",
+        "The gradient of F_y at s is sum_j q_s(j) R_j - m. Lambda is minus the part of this "
+        "gradient along s.",
         "`torch.softmax(s @ R.T / tau, dim=1) @ R` is the mean of R under q_s: (B, d).",
         "`(s * (m - mean)).sum(dim=1)`.",
     ),
     solution=my_multiplier,
-    why="F_y is convex. At a stationary s with lambda >= 0 it lies above F_y(s) + lambda (1 - <s, t>) at "
-    "every t of the ball, so nothing is below. With lambda < 0 a shorter s would be better, and convexity "
-    "says nothing of the sphere. The common wrong turn is to trust that a descent which has stopped has "
-    "found the minimum.",
+    why="F_y is convex. At a stationary s with lambda >= 0 it lies above F_y(s) + lambda (1 - <s, "
+    "t>) at every t of the ball, so no point of the ball has a lower value. With lambda < 0 a "
+    "shorter s would be better, and then convexity says nothing about the sphere. The common "
+    "wrong turn is to trust that a descent which has stopped has found the minimum.",
 )
 
 
@@ -289,20 +296,24 @@ BEST = Exercise(
     wrong=(
         Wrong(
             lambda pi, labels: pi.max(dim=1).values.mean(),
-            "that is how often the likeliest *picture* is x. The pictures of a class count together.",
+            "that is how often the likeliest *picture* is x. The probabilities of all pictures of "
+            "a class add up.",
         ),
         Wrong(
             lambda pi, labels: _classes(pi, labels).gather(1, labels[pi.argmax(1)][:, None]).mean(),
-            "you answered with the class of the likeliest picture. Many light pictures of another "
-            "class may weigh more together: sum over each class first, then take the largest.",
+            "you answered with the class of the likeliest picture. Many unlikely pictures of "
+            "another class may weigh more together: sum over each class first, then take the "
+            "largest sum.",
         ),
         Wrong(
             lambda pi, labels: _classes(pi, labels).mean(dim=0).max(),
-            "you averaged over the rows first: this is for one who gives the same answer to every y.",
+            "you averaged over the rows first: this is the top-1 of a student that gives the same "
+            "answer to every y.",
         ),
         Wrong(
             lambda pi, labels: (_classes(pi, labels) ** 2).sum(dim=1).mean(),
-            "that is for one who draws a class from the posterior. Always taking the likeliest is better.",
+            "that is the top-1 of a student that draws a class from the posterior. Always "
+            "answering the likeliest class is better.",
         ),
         Wrong(
             lambda pi, labels: 1 - _classes(pi, labels).max(dim=1).values.mean(),
@@ -314,13 +325,14 @@ BEST = Exercise(
     ),
     hints=(
         "The probability that class c is right is the sum of pi over the pictures of c.",
-        "`pi @ one_hot(labels)` has these sums, a column a class. Convert the one-hot to pi's dtype.",
-        "Take the largest of each row, and the mean over the rows.",
+        "`pi @ one_hot(labels)` has these sums, one column per class. Convert the one-hot matrix "
+        "to pi's dtype.",
+        "Take the largest sum of each row, and then the mean over the rows.",
     ),
     solution=my_best_top1,
-    why="Whoever answers c is right with the probability of c given y; no answer does better than the "
-    "likeliest. The common wrong turn is to look for the likeliest picture first: the class asks for a "
-    "sum, not for a maximum.",
+    why="A student that answers c is right with the probability of c given y, so no answer is "
+    "better than the likeliest class. The common wrong turn is to look for the likeliest picture "
+    "first: the probability of a class is a sum over its pictures, not a maximum.",
 )
 
 EXERCISES = (POSTERIOR, VALUE, MULTIPLIER, BEST)

@@ -25,24 +25,25 @@ SHOWN_BY = {  # the measurements that show a cause, and none of the other nine
 RULED_OUT = {  # what the patients without this fault would show if they had it
     MODE: "with R in train mode, `targets(range(8))` would differ from the first eight rows of "
     "`targets(range(64))`. Here they are the same.",
-    LEARNS: "if R learned along, the column `weights` of `looks` would rise from 0. It stays at 0.",
-    RUINED: "if R saw the ruined pictures, nobody would ask for R(x), and the column `own` of `looks` "
-    "would not rise from epoch to epoch. It rises.",
+    LEARNS: "if R were trained along with S, the column `weights` of `looks` would rise from 0. "
+    "It stays at 0.",
+    RUINED: "if R saw the ruined pictures, the student would not be trained towards R(x), so the "
+    "column `own` of `looks` would not rise from epoch to epoch. It rises.",
     CONSTANT: "the last rate in `history` is below a hundredth of the first: it falls as it should.",
     SAW: "the rates in `history` never rise from one step to the next.",
-    KEEPS: "`seen(0, i)` and `seen(5, i)` have other holes: the picture was masked anew.",
-    SHARED: "`seen(0, 0)` and `seen(0, 1)` have other holes.",
+    KEEPS: "`seen(0, i)` and `seen(5, i)` have different holes: the picture was masked anew.",
+    SHARED: "`seen(0, 0)` and `seen(0, 1)` have different holes.",
     FEW: "count the holes of `seen(0, 0)`: nine tenths of the pixels are missing, as they should be.",
     GREY: "the holes of `seen(0, 0)` are exactly 0, in all three channels.",
-    NO_PUSH: "the loss without the push is a cosine with its sign turned, which is never above 1. The "
-    "first losses in `history` are.",
+    NO_PUSH: "without the push the loss is a cosine with its sign changed, and that is never "
+    "above 1. The first losses in `history` are above 1.",
 }
 POINTS_AT = {  # why a measurement is not enough, although the cause is right
     "loss": "a loss is measured by the loop itself, with its own masks, targets and rates. Many "
     "faults change it, and some make it look better.",
-    "own and fresh": "cosines on its own masks and on fresh ones part for every fault in the masks, "
-    "whichever it is.",
-    "words": "the words say that a student is worse, and not why.",
+    "own and fresh": "the cosine on its own masks and the cosine on fresh masks differ for every "
+    "fault in the masks, whichever it is.",
+    "words": "the score in words says that a student is worse, but not why.",
 }
 
 
@@ -118,35 +119,38 @@ FIRST = diagnosis(
     0,
     (KEEPS, FEW, MODE),
     hints=(
-        "Compare its cosine on its own masks with that on fresh ones, and do the same for the others. "
-        "Something about what it was shown differs from what the course shows it.",
+        "Compare this patient's cosine on its own masks with its cosine on fresh masks, and do "
+        "the same for the other patients. Something in the pictures that it was shown differs "
+        "from the pictures that the course would show it.",
         "Look at `plots.grid` of `seen(0, i)` for several patients, side by side.",
         "Find the pixels of `seen(0, 0)` that are missing, and print their values.",
     ),
-    why="A pixel that is missing should be 0 in [0, 1]: black, whatever comes after. This loop masks the "
-    "normalised picture, where 0 is the mean colour. Its student learns from pictures with grey holes, "
-    "which are also easier: its loss begins lower than anyone's. Then it meets black holes. The common "
-    "wrong turn is to trust the loss, or the cosine on its own masks, which are both fine.",
+    why="A pixel that is missing should be 0 in [0, 1]: black, whatever comes after. This loop "
+    "masks the normalised picture, where 0 is the mean colour. Its student learns from pictures "
+    "with grey holes, and these are easier: its loss begins lower than that of any other patient. "
+    "Afterwards the student meets black holes. The common wrong turn is to trust the loss or the "
+    "cosine on its own masks: both look fine.",
     slip=_by(
         0,
         "own and fresh",
-        "The cause is right, but that measurement only says that its own masks differ from fresh ones, "
-        "and not how. Look at the missing pixels themselves.",
+        "The cause is right, but that measurement says only that its own masks differ from fresh "
+        "masks, and not how they differ. Look at the missing pixels themselves.",
     ),
 )
 SECOND = diagnosis(
     1,
     (KEEPS, SAW, MODE),
     hints=(
-        "Nothing that it sees is wrong, and nothing that it is told. What is left of a training loop?",
+        "The pictures that this student sees are right, and so are its targets. What else is "
+        "there in a training loop?",
         "Compare the `words` of all patients from epoch to epoch. Whose student still changes when the "
         "training stops?",
-        "`history.lr` of this patient and of another, first row and last.",
+        "Print `history.lr` of this patient and of another one, in the first row and in the last.",
     ),
-    why="The schedule's length is counted in steps, and it moves on once an epoch: of a wave of 320 parts "
-    "ten are done. Nothing fails; the rate just stays where it was, and the weights are still being thrown "
-    "about when the training stops. The common wrong turn is to look for it in the loss, which falls all "
-    "the same.",
+    why="The schedule is 320 steps long, but it moves on only once per epoch, so it makes ten of "
+    "its 320 moves. No error is raised: the rate stays almost where it was, and the weights still "
+    "change by large steps when the training stops. The common wrong turn is to look for the "
+    "fault in the loss, which falls all the same.",
     slip=_by(
         1,
         "loss",
@@ -157,36 +161,43 @@ THIRD = diagnosis(
     2,
     (LEARNS, RUINED, KEEPS),
     hints=(
-        "What does this student learn from? Compare its targets with those of another patient.",
+        "What does this student learn from? Compare this patient's targets with those of another "
+        "patient.",
         "R(x) should be a function of x alone. Ask for the same eight pictures in two batches.",
-        "`p.targets(range(8))` and `p.targets(range(64))[:8]`; and the column `moved` of `looks`.",
+        "Compare `p.targets(range(8))` with `p.targets(range(64))[:8]`, and look at the column "
+        "`moved` of `looks`.",
     ),
-    why="Frozen weights are not a frozen network: in train mode a batch norm subtracts the mean of the "
-    "batch, so that a picture's target depends on its neighbours, and its running means drift. No gradient "
-    "is needed for it. The common wrong turn is to look at the weights of R, which never move.",
+    why="Frozen weights are not a frozen network: in train mode a batch norm subtracts the mean "
+    "of the batch, so a picture's target depends on the other pictures of the batch. The running "
+    "means of R drift as well. No gradient is needed for either. The common wrong turn is to look "
+    "at the weights of R, which never move.",
     slip=_by(
         2,
         "words",
-        "The cause is right, but a score says only how good a student is. Ask R itself.",
+        "The cause is right, but a score says only how good a student is. Look at what R itself "
+        "says.",
     ),
 )
 FOURTH = diagnosis(
     3,
     (GREY, SHARED, FEW),
     hints=(
-        "Compare its cosine on its own masks with that on fresh masks of the same pictures.",
+        "Compare this patient's cosine on its own masks with its cosine on fresh masks of the "
+        "same pictures.",
         "It has learned something by heart. What stayed the same from epoch to epoch?",
-        "`p.seen(0, i)` and `p.seen(5, i)`, for any i: how many of the pixels left do they share?",
+        "Compare `p.seen(0, i)` with `p.seen(5, i)` for any i: how many of the pixels that are "
+        "left do they share?",
     ),
-    why="The stream of masks begins anew in each epoch, so that a picture never gets another mask: the "
-    "student sees ten times the same ruined picture, and learns it by heart. Two masks that leave a share "
-    "1 - p of the pixels should have only that share of them in common. The common wrong turn is to look at "
-    "one epoch, in which everything is as it should be.",
+    why="The stream of masks begins anew in each epoch, so a picture never gets another mask: the "
+    "student sees the same ruined picture ten times and learns it by heart. Each mask leaves a "
+    "share 1 - p of the pixels, and two independent masks should share only 1 - p of the pixels "
+    "that they leave. The common wrong turn is to look at one epoch alone, in which everything is "
+    "as it should be.",
     slip=_by(
         3,
         "own and fresh",
-        "The cause is right, and this is its symptom. But holes of another kind would part the two cosines "
-        "as well. Which measurement shows the masks themselves?",
+        "The cause is right, and this is its symptom. But holes of another kind would make the "
+        "two cosines differ as well. Which measurement shows the masks themselves?",
     ),
 )
 
@@ -316,49 +327,53 @@ TEST = Exercise(
     cases=loops,
     judge=judge_test,
     wrong=(
-        Wrong(lambda train: True, "it lets every loop pass: a test has to be able to fail."),
-        Wrong(lambda train: False, "it refuses every loop, the sound one as well."),
+        Wrong(lambda train: True, "your test lets every loop pass: a test has to be able to fail."),
+        Wrong(lambda train: False, "your test refuses every loop, even the sound one."),
         Wrong(
             _all_of(_falls),
-            "it looks at the rate alone, and finds the one fault of the rate.",
+            "your test looks at the rate alone, so it finds only the fault of the rate.",
         ),
         Wrong(
             lambda train: not train().R_after.training,
-            "it asks in which mode R ended. What counts is what R said: compare each `step.target` with "
-            "`log.R(log.pictures[step.rows])`.",
+            "your test asks in which mode R was at the end. What counts is what R said during the "
+            "training: compare each `step.target` with `log.R(log.pictures[step.rows])`.",
         ),
         Wrong(
             _all_of(_targets, _black, _falls, _whole, _same_place),
-            "you compare the first batch of two epochs. They hold other pictures, so they differ even "
-            "where each picture keeps its mask: compare the same picture, by its number in `rows`.",
+            "you compare the first batch of two epochs. These batches hold different pictures, so "
+            "they differ even if each picture keeps its mask: compare the same picture, by its "
+            "number in `rows`.",
         ),
         Wrong(
             _all_of(_targets, _black, _falls, _anew),
-            "it does not count how often each picture was shown: an epoch takes every picture once.",
+            "your test does not count how often each picture was shown: an epoch shows every "
+            "picture once.",
         ),
         Wrong(
             lambda train: (
                 _falls(log := train()) and _black(log) and _anew(log) and not (log.R_after.training)
             ),
-            "it never looks at the targets: R may have moved although its mode is right. An R that "
-            "learns along gives other targets from the second step on.",
+            "your test never looks at the targets: R may have moved although its mode is right. "
+            "If R is trained along with S, it gives other targets from the second step on.",
         ),
     ),
     alternative=_all_of(_targets, _black, _falls, _whole, _anew),
     hints=(
         "For each of the four faults, say in one sentence what a sound loop promises; then turn each "
         "sentence into a line that compares two things of the log. What else is promised?",
-        "R(x) is one function: every `step.target` equals `log.R(log.pictures[step.rows])`. Of a masked "
-        "picture each number is either 0 or that of the clean picture. The last rate is far below the "
-        "first.",
-        "Collect what was shown in a dict by picture: `shown.setdefault(i, []).append(y)`. Each picture "
-        "has to be there once per epoch, and its first two entries have to differ.",
+        "R(x) is one function: every `step.target` equals `log.R(log.pictures[step.rows])`. Each "
+        "number of a masked picture is either 0 or the number of the clean picture. The last rate "
+        "is far below the first.",
+        "Collect what was shown in a dict by picture: `shown.setdefault(i, []).append(y)`. Each "
+        "picture has to be in it once per epoch, and the first two entries of a picture have to "
+        "differ.",
     ),
     solution=my_test,
-    why="A test states what is promised, and not what went wrong last time: one line, that the target is "
-    "R(x), finds R in train mode, an R that learns, and an R that sees the ruined picture. Whether a test "
-    "is any good is found by breaking the code on purpose, as the judge does here; that is called mutation "
-    "testing. The common wrong turn is to test that the loss falls: it falls in all seven loops.",
+    why="A test states what a sound loop promises, and not what went wrong last time. One line, "
+    "which says that the target is R(x), finds an R in train mode, an R that learns, and an R "
+    "that sees the ruined picture. To find out whether a test is good, break the code on purpose, "
+    "as this exercise does; this is called mutation testing. The common wrong turn is to test "
+    "that the loss falls: it falls in all seven loops.",
 )
 
 EXERCISES = (FIRST, SECOND, THIRD, FOURTH, TEST)

@@ -103,23 +103,25 @@ CONTRACT = Exercise(
     wrong=(
         Wrong(
             _same_generator,
-            "for `equal` you drew twice from *one* generator. Its second draw has to differ: make two "
-            "generators with the same seed.",
+            "for `equal` you drew twice from *one* generator. The second draw of a generator has "
+            "to differ from its first: make two generators with the same seed.",
         ),
         Wrong(
             _at_zero,
-            "for `equal` you corrupted at severity 0, where there is no chance to see.",
+            "for `equal` you corrupted at severity 0, where nothing is random and every operator "
+            "passes.",
         ),
         Wrong(
             _new_generators,
-            "for `fresh` you made a new generator for the second draw. Draw again from the first one.",
+            "for `fresh` you made a new generator for the second draw. Draw again from the first "
+            "generator.",
         ),
         Wrong(
             lambda apply, x: (
                 torch.equal(apply(x, _at(x, 0.5), _seeded()), x),
                 *beforehand.contract(apply, x)[1:],
             ),
-            "you looked for the identity at severity 0.5; it is promised at 0.",
+            "you looked for the identity at severity 0.5; the operator promises it at severity 0.",
         ),
         Wrong(
             lambda apply, x: (
@@ -135,18 +137,18 @@ CONTRACT = Exercise(
         len({apply(x, _at(x, 0.5), g).sum().item() for g in [_seeded()] * 2}) == 2,
     ),
     hints=(
-        "`torch.Generator().manual_seed(0)` makes a generator. `torch.full((len(x),), 0.5)` has a "
-        "severity for each picture.",
-        "Make two generators with one seed. The first draw of each should be equal, and the second "
-        "draw of the first should not.",
+        "`torch.Generator().manual_seed(0)` makes a generator. `torch.full((len(x),), 0.5)` has "
+        "one severity per picture.",
+        "Make two generators with one seed. The first draws of the two should be equal, and the "
+        "second draw of the first generator should differ from its first.",
         "`torch.equal(apply(x, half, one), apply(x, half, other))`, where `one` and `other` have the "
         "same seed; then `not torch.equal(first, apply(x, half, one))`.",
     ),
     solution=my_contract,
-    why="Severity 0 is the scale's fixed point. Equal generators make every result of this course "
-    "repeatable, and let all methods see the same draws. A fresh draw each time is what the student "
-    "learns from. The common wrong turn is an operator that seeds itself, so that one corruption is "
-    "learned by heart.",
+    why="Severity 0 is where the scale begins. Equal generators make every result of this course "
+    "repeatable, and let all methods see the same draws. And the student has to see a fresh draw "
+    "each time. The common wrong turn is an operator that seeds itself: then the student learns "
+    "one corruption by heart.",
 )
 
 
@@ -191,12 +193,12 @@ COPIES = Exercise(
     wrong=(
         Wrong(
             lambda train, val, limit: (val @ train.T).max(1).values.ge(limit).double().mean(),
-            "you did not divide by the lengths: this is no cosine.",
+            "you did not divide by the lengths of the vectors, so this is not a cosine.",
         ),
         Wrong(
             lambda train, val, limit: beforehand.near_copies(val, train, limit),
-            "that is the share of the *training* pictures that have a copy. Scores are counted on the "
-            "others.",
+            "that is the share of the *training* pictures that have a copy. Scores are counted on "
+            "the validation pictures.",
         ),
         Wrong(
             lambda train, val, limit: _cosines(train, val).ge(limit).sum() / len(val),
@@ -204,7 +206,8 @@ COPIES = Exercise(
         ),
         Wrong(
             lambda train, val, limit: _cosines(train, val).mean(1).ge(limit).double().mean(),
-            "you took the mean over the training pictures; one copy is enough: the largest cosine.",
+            "you took the mean over the training pictures. One copy is enough, so take the "
+            "largest cosine.",
         ),
         Wrong(
             lambda train, val, limit: _cosines(train, val).max(1).values.lt(limit).double().mean(),
@@ -215,14 +218,16 @@ COPIES = Exercise(
         sum(bool((F.cosine_similarity(v[None], train) >= limit).any()) for v in val) / len(val)
     ),
     hints=(
-        "`torch.nn.functional.normalize(train, dim=1)` has rows of length one.",
-        "`val @ train.T`, of such rows, has all cosines: a row for each validation picture.",
-        "`(val @ train.T).max(dim=1).values >= limit`, then the mean of these truths.",
+        "`torch.nn.functional.normalize(train, dim=1)` gives rows of length one.",
+        "If both have such rows, `val @ train.T` has all cosines, with one row per validation "
+        "picture.",
+        "Take `(val @ train.T).max(dim=1).values >= limit`, and then the mean of these truth "
+        "values.",
     ),
     solution=my_near_copies,
-    why="A burst of photographs is one picture. Where it lies on both sides of a split the score "
-    "measures memory, and the lead of whoever remembers best looks like a result. The common wrong turn "
-    "is to look for equal files: a camera never writes the same file twice.",
+    why="A burst of photographs counts as one picture. If it lies on both sides of a split, the "
+    "score measures memory, and the method that remembers best seems to lead. The common wrong "
+    "turn is to look only for identical files: a camera never writes the same file twice.",
 )
 
 
@@ -282,17 +287,18 @@ ADVICE = Exercise(
             lambda clean, corrupted, again, chance: (
                 "hopeless" if corrupted - chance < 5 else my_advice(clean, corrupted, again, chance)
             ),
-            "you called a teacher hopeless that fails on *corrupted* pictures. That is what a student "
-            "is for; hopeless is one that does not know the clean ones.",
+            "you called a teacher hopeless because it fails on *corrupted* pictures. A student is "
+            "trained for just this case; a teacher is hopeless if it does not know the clean "
+            "pictures.",
         ),
         Wrong(
             lambda clean, corrupted, again, chance: my_advice(clean, corrupted, again, 0.0),
-            "a guess is right now and then: subtract the chance.",
+            "a guess is also right now and then: subtract `chance`.",
         ),
         Wrong(
             _other_order,
-            "you looked at the batch norms first. Where nothing is lost nothing needs to be done, and "
-            "a teacher that knows nothing loses nothing.",
+            "you looked at the batch norms first. If nothing is lost, nothing needs to be done. "
+            "And a teacher that knows nothing has nothing to lose, so `hopeless` comes first.",
         ),
         Wrong(
             lambda clean, corrupted, again, chance: (
@@ -307,7 +313,8 @@ ADVICE = Exercise(
             lambda clean, corrupted, again, chance: (
                 "train" if corrupted < chance else my_advice(clean, corrupted, again, chance)
             ),
-            "below chance is no case of its own. Look at what the batch norms bring back first.",
+            "an accuracy below chance is not a case of its own. Look first at what the batch "
+            "norms bring back.",
         ),
     ),
     alternative=lambda clean, corrupted, again, chance: next(
@@ -321,14 +328,16 @@ ADVICE = Exercise(
         if lost < 5
     ),
     hints=(
-        "Four `if`s, in the order of the comments.",
-        "What is lost is `clean - corrupted`; what is known is `clean - chance`.",
+        "Write one `if` for each answer but the last, in the order of the comments.",
+        "The corruption costs `clean - corrupted`; the teacher's lead over a guess is `clean - "
+        "chance`.",
         '`if clean - chance < 5: return "hopeless"`, then the same with `corrupted` and `again`.',
     ),
     solution=my_advice,
-    why="A student learns what its teacher says of clean pictures, so that is the first question. The "
-    "common wrong turn is to read a teacher's failure on corrupted pictures as proof that everything "
-    "is lost: in lesson 05 CLIP named 2 % of the masked pictures, and its student 77 %.",
+    why="A student learns what its teacher says of clean pictures, so the first question is "
+    "whether the teacher knows these. The common wrong turn is to read a teacher's failure on "
+    "corrupted pictures as proof that everything is lost: in lesson 05 CLIP named 2 % of the "
+    "masked pictures, and its student 77 %.",
 )
 
 
@@ -366,20 +375,21 @@ MINUTES = Exercise(
     wrong=(
         Wrong(
             lambda seconds, *rest: beforehand.minutes(seconds, *rest, leave=0),
-            "the first ten steps are in your mean. They are slow, as memory is found and kernels are "
-            "chosen, and no later step is.",
+            "the first ten steps are in your mean. They are slow, since memory is allocated and "
+            "kernels are chosen in them, and the later steps are not slow.",
         ),
         Wrong(
             lambda seconds, epochs, pictures, batch_size: (
                 seconds[10:].mean() * epochs * (pictures // batch_size) / 60
             ),
-            "you rounded the steps of an epoch down. The pictures that are left over are a step too.",
+            "you rounded the steps of an epoch down. The pictures that are left over make one "
+            "more step.",
         ),
         Wrong(
             lambda seconds, epochs, pictures, batch_size: (
                 seconds[10:].mean() * math.ceil(pictures / batch_size) / 60
             ),
-            "that is one epoch.",
+            "that is the time of one epoch only.",
         ),
         Wrong(
             lambda seconds, epochs, pictures, batch_size: (
@@ -398,14 +408,14 @@ MINUTES = Exercise(
         seconds[10:].double().sum() / 40 / 60 * epochs * -(-pictures // batch_size)
     ),
     hints=(
-        "Minutes = steps × seconds of a step / 60.",
+        "Minutes = number of steps × seconds per step / 60.",
         "An epoch has `math.ceil(pictures / batch_size)` steps.",
-        "`seconds[10:].mean()` is what a step takes.",
+        "`seconds[10:].mean()` is the time that a step takes.",
     ),
     solution=my_minutes,
-    why="A step costs the same at the end as at the beginning, in minutes and in memory, so fifty of "
-    "them price them all. The common wrong turn is the first steps: they make a long training look "
-    "hopeless.",
+    why="After the first ten, a step costs the same at the end as at the beginning, in time and "
+    "in memory, so fifty steps tell the cost of all. The common wrong turn is to count the slow "
+    "first steps: they make a long training look hopeless.",
 )
 
 EXERCISES = (CONTRACT, COPIES, ADVICE, MINUTES)

@@ -55,7 +55,7 @@ COLLAPSE = Exercise(
     wrong=(
         Wrong(
             lambda R, tau: losses.contrastive(R, R, tau) - math.log(len(R)),
-            "the sign is turned round: a cost is what the collapse pays more.",
+            "the sign is the wrong way round: the cost is Eq. 3 at the collapse minus Eq. 3 at R.",
         ),
         Wrong(
             lambda R, tau: -1 / tau - losses.contrastive(R, R, tau),
@@ -64,11 +64,12 @@ COLLAPSE = Exercise(
         ),
         Wrong(
             lambda R, tau: math.log(len(R) - 1) - losses.contrastive(R, R, tau),
-            "under the logarithm of Eq. 4 stands j = i too: N terms, not N - 1.",
+            "the sum under the logarithm of Eq. 4 includes j = i: it has N terms, not N - 1.",
         ),
         Wrong(
             lambda R, tau: torch.zeros((), dtype=R.dtype),
-            "that is the pull's: under MSE a collapse costs nothing. Eq. 3 has a push as well.",
+            "that is right for MSE, under which a collapse costs nothing. Eq. 3 has a push as "
+            "well.",
         ),
     ),
     alternative=lambda R, tau: (
@@ -76,14 +77,15 @@ COLLAPSE = Exercise(
     ),
     hints=(
         "Make the collapsed embeddings: N equal rows, the same for student and teacher.",
-        "`same = R[:1].expand_as(R)`; then Eq. 3 twice, of (same, same) and of (R, R).",
+        "`same = R[:1].expand_as(R)`; then compute Eq. 3 twice, of (same, same) and of (R, R).",
         "`losses.contrastive(same, same, tau) - losses.contrastive(R, R, tau)`.",
     ),
     solution=my_cost_of_collapse,
-    why="At a collapse Eq. 3 is log N, whatever tau: guessing among N pictures. R itself costs less, "
-    "since each K(i, j) is below K(i, i) = 1. So the push, which lesson 11 found to be of little use "
-    "to a student of a frozen teacher, is what keeps a teacher that may move from giving up. The "
-    "common wrong turn is to forget the push where all embeddings are equal, where it is largest.",
+    why="At a collapse Eq. 3 is log N, whatever tau is: it is the loss of a guess among N "
+    "pictures. R itself costs less, since each K(i, j) is below K(i, i) = 1. Lesson 11 found that "
+    "the push is of little use to a student of a frozen teacher. Here the push is what keeps a "
+    "teacher that may move from collapsing. The common wrong turn is to forget the push at a "
+    "collapse, where all embeddings are equal and the push is largest.",
 )
 
 
@@ -115,7 +117,7 @@ TURN = Exercise(
     wrong=(
         Wrong(
             lambda T, R: tuned_teacher.turn(R, T),
-            "this turns R to T: the transpose of what was asked.",
+            "this turns R to T: it is the transpose of the matrix that was asked for.",
         ),
         Wrong(
             lambda T, R: torch.linalg.lstsq(T, R).solution,
@@ -143,10 +145,10 @@ TURN = Exercise(
         "`U, _, Vh = torch.linalg.svd(T.T @ R)`, and Q is `U @ Vh`.",
     ),
     solution=my_turn,
-    why="This is the orthogonal Procrustes problem (Schönemann 1966). The loss is the same for (S, T) "
-    "and (S Q, T Q), so nothing in it holds a tuned teacher to the axes on which the words lie. What "
-    "a turn can bring back was never lost; what it cannot, was. The common wrong turn is least "
-    "squares, which also undoes a stretching that the loss *does* see.",
+    why="This is the orthogonal Procrustes problem (Schönemann 1966). The loss is the same for "
+    "(S, T) and (S Q, T Q), so nothing in it holds a tuned teacher to the axes on which the words "
+    "lie. What a turn can bring back was never lost; what a turn cannot bring back was lost. The "
+    "common wrong turn is least squares, which also undoes a stretching that the loss *does* see.",
 )
 
 EXERCISES = (COLLAPSE, TURN)
