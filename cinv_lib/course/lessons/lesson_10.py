@@ -71,7 +71,8 @@ RELABEL = Exercise(
     ),
     solution=my_labels,
     why="The head is not changed. It has one logit for each class that it was trained on, and we "
-    "declare one of these classes right. The common wrong turn is to number the five pairs from 0 to 4.",
+    "declare one of these classes right. The common wrong turn is to number the five pairs from 0 "
+    "to 4.",
 )
 
 
@@ -239,14 +240,16 @@ ERRORS = Exercise(
         (s.mean(1).var() / s.shape[0]).sqrt(),
     ),
     hints=(
-        "For other realisations, take one mean per realisation, over its pairs. How much do these differ?",
+        "For other realisations, take one mean per realisation, over its pairs. How much do these "
+        "means differ?",
         "The standard error of a mean of n numbers is their standard deviation over the root of n.",
         "`means = scores.mean(dim=0)`, then `means.std() / len(means) ** 0.5`. Do the same with dim 1.",
     ),
     solution=my_errors,
     why="An error bar answers one question, and here there are two questions. The paper's ±0.4 "
     "answers the question about other masks on the same 250 pictures. A reader wants to know about "
-    "other unseen classes, and only five were measured. The common wrong turn is to take all numbers as independent.",
+    "other unseen classes, and only five were measured. The common wrong turn is to take all "
+    "numbers as independent.",
 )
 
 
