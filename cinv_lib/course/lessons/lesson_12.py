@@ -96,7 +96,7 @@ PSNR = Exercise(
         "The answer is `-10 * torch.log10(...)` of these numbers.",
     ),
     solution=my_psnr,
-    why="20 dB mean a difference of a tenth (root mean square), and every 6 dB more halve the "
+    why="20 dB means a difference of a tenth (root mean square), and each further 6 dB halves the "
     "difference. The common wrong turn is one mean over the whole batch, which the worst picture "
     "decides.",
 )
