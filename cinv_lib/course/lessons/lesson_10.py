@@ -65,13 +65,14 @@ RELABEL = Exercise(
         [{name: k for k, name in enumerate(known)}[stand_in[n]] for n in shown]
     ),
     hints=(
-        "Two steps for each picture: its name to that of the stand-in, then to a number.",
+        "Each picture takes two steps: from its name to the stand-in's name, then to a number.",
         "The number is the place of the stand-in's name in `known`.",
         "`known.index(stand_in[name])` for each `name` in `shown`.",
     ),
     solution=my_labels,
-    why="The head is not touched: it has a logit for each class it was trained on, and one of them "
-    "is declared right. The common wrong turn is to number the five pairs from 0 to 4.",
+    why="The head is not changed. It has one logit for each class that it was trained on, and we "
+    "declare one of these classes right. The common wrong turn is to number the five pairs from 0 "
+    "to 4.",
 )
 
 
@@ -153,14 +154,14 @@ STAND_INS = Exercise(
         @ F.normalize(t, dim=1).sum(0)
     ).argsort(descending=True),
     hints=(
-        "Rows to unit vectors; then one mean a class, and one of the twins.",
+        "Make the rows unit vectors. Then take one mean per class, and one mean of the twins.",
         "`torch.stack([unit[labels == k].mean(dim=0) for k in range(K)])` are the class means.",
         "`torch.cosine_similarity(means, twin[None])`, then `argsort(descending=True)`.",
     ),
     solution=my_stand_ins,
-    why="A teacher has an opinion of its own on what is alike; where it differs from ours, a student "
-    "that agrees with its teacher is counted as wrong. The common wrong turn is the inner product "
-    "with a mean that is not of length one.",
+    why="A teacher has its own opinion on which classes are alike. Where this opinion differs from "
+    "ours, a student that agrees with its teacher is counted as wrong. The common wrong turn is to "
+    "take the inner product with a mean that is not of length one.",
 )
 
 
@@ -239,14 +240,16 @@ ERRORS = Exercise(
         (s.mean(1).var() / s.shape[0]).sqrt(),
     ),
     hints=(
-        "For other realisations: one mean a realisation, over its pairs. How much do these differ?",
+        "For other realisations, take one mean per realisation, over its pairs. How much do these "
+        "means differ?",
         "The standard error of a mean of n numbers is their standard deviation over the root of n.",
-        "`means = scores.mean(dim=0)`, then `means.std() / len(means) ** 0.5`; and with dim 1.",
+        "`means = scores.mean(dim=0)`, then `means.std() / len(means) ** 0.5`. Do the same with dim 1.",
     ),
     solution=my_errors,
-    why="An error bar answers a question, and there are two. The paper's ±0.4 is about other masks "
-    "on the same 250 pictures. A reader wants to know about other unseen classes, of which there "
-    "are five. The common wrong turn is to take all numbers as independent.",
+    why="An error bar answers one question, and here there are two questions. The paper's ±0.4 "
+    "answers the question about other masks on the same 250 pictures. A reader wants to know about "
+    "other unseen classes, and only five were measured. The common wrong turn is to take all "
+    "numbers as independent.",
 )
 
 

@@ -103,9 +103,9 @@ WEIGHTED = Exercise(
         "`pull + weight * push`.",
     ),
     solution=my_weighted_loss,
-    why="At weight 0 this is MSE over tau, at weight 1 the paper's loss: the weight moves between "
-    "them. The common wrong turn is to weight the whole loss. Adam does not even notice that, as it "
-    "divides every gradient by its own size.",
+    why="At weight 0 this is MSE over tau, and at weight 1 it is the paper's loss. The weight moves "
+    "between these two. The common wrong turn is to weight the whole loss. Adam does not even "
+    "notice that weight, because it divides every gradient by the gradient's own size.",
 )
 
 
@@ -158,8 +158,8 @@ CENTRED = Exercise(
         "`R = F.normalize(R, dim=1)`, then `F.normalize(R - R.mean(dim=0), dim=1)`.",
     ),
     solution=my_centred,
-    why="The contrastive loss does not change when every R_j is moved by one vector (lesson 04), so "
-    "subtracting the mean alone would do nothing to the push; it is the normalising afterwards that "
+    why="The contrastive loss does not change when every R_j is moved by the same vector (lesson "
+    "04), so subtracting the mean alone would do nothing to the push. The normalising afterwards "
     "spreads the rows. The common wrong turn is to normalise only once.",
 )
 
@@ -226,12 +226,13 @@ WITHIN = Exercise(
     ),
     hints=(
         "First the matrix of all cosines between the rows of S.",
-        "`labels[:, None] == labels` is True where two pictures share a label. Also on the diagonal.",
+        "`labels[:, None] == labels` is True where two pictures share a label. It is also True on the "
+        "diagonal.",
         "Make a mask, set its diagonal to False, and take the mean of the cosines under it.",
     ),
     solution=my_within,
-    why="A loss that tells *pictures* apart pushes two pictures of one class apart as well; this "
-    "number shows how far. The common wrong turn is to leave the diagonal in.",
+    why="A loss that tells *pictures* apart also pushes apart two pictures of one class. This number "
+    "shows how far. The common wrong turn is to leave the diagonal in.",
 )
 
 
@@ -369,8 +370,8 @@ SAID = Exercise(
     hints=(
         "First look at the interval, not at the dot: is 0 in it?",
         "Right of 0 the loss leads, left of 0 it trails. If 0 is in the interval, it is not decided.",
-        'As "NT-Xent leads ST by 2.4 points", or "three trainings do not decide between SB and ST '
-        '(-0.4 ± 4.7 points)".',
+        'Write as in "NT-Xent leads ST by 2.4 points", or in "three trainings do not decide between '
+        'SB and ST (-0.4 ± 4.7 points)".',
     ),
     solution="""
     from cinv_lib.evaluation.sentence import lead, sentence
@@ -381,8 +382,8 @@ SAID = Exercise(
     }
     """,
     why="The verb follows from the interval and from nothing else. The common wrong turn is to read "
-    "the dot: the middle row of three may be further from 0 than the lower one and still be open, "
-    "because its trainings disagree.",
+    "the dot. The dot of the middle row may be further from 0 than the dot of the lower row, and "
+    "the middle row may still be undecided, because its trainings disagree.",
 )
 
 EXERCISES = (WEIGHTED, CENTRED, WITHIN, SAID)

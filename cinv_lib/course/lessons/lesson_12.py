@@ -91,13 +91,14 @@ PSNR = Exercise(
         [20 * torch.log10(1 / (a - b).square().mean().sqrt()) for a, b in zip(x, y, strict=True)]
     ),
     hints=(
-        "First the mean squared difference of each picture: one number for each of B.",
-        "`(x - y).square().mean(dim=(1, 2, 3))`",
-        "`-10 * torch.log10(...)` of it.",
+        "First take the mean squared difference of each picture, which gives B numbers.",
+        "These numbers are `(x - y).square().mean(dim=(1, 2, 3))`.",
+        "The answer is `-10 * torch.log10(...)` of these numbers.",
     ),
     solution=my_psnr,
-    why="20 dB is a difference of a tenth, root mean square; every 6 dB halve it. The common wrong "
-    "turn is one mean over the whole batch, which the worst picture decides.",
+    why="20 dB means a difference of a tenth (root mean square), and each further 6 dB halves the "
+    "difference. The common wrong turn is one mean over the whole batch, which the worst picture "
+    "decides.",
 )
 
 
@@ -155,14 +156,15 @@ SIGMA = Exercise(
     ),
     alternative=lambda d: d.abs().sort(dim=1).values[:, d.shape[1] // 2] * 1.4826,
     hints=(
-        "Most coefficients are noise alone. Which statistic does not notice the others?",
-        "The median of the sizes: `d.abs().median(dim=1).values`.",
-        "For N(0, 1) it would be 0.6745, and for sigma it is sigma times that.",
+        "Most coefficients are only noise. Which statistic does not notice the other coefficients?",
+        "The median of the absolute values hardly does: `d.abs().median(dim=1).values`.",
+        "For N(0, 1) this median is 0.6745. For noise of sigma it is sigma times 0.6745.",
     ),
     tolerance=1e-3,
     solution=my_sigma,
-    why="Up to half of the coefficients could be edges before a median breaks down; a mean breaks at "
-    "one. The common wrong turn is the standard deviation, the estimator that needs no constant.",
+    why="Up to half of the coefficients may be edges before a median breaks down. A mean breaks down "
+    "at one edge. The common wrong turn is the standard deviation, which is the estimator that needs no "
+    "constant.",
 )
 
 
@@ -231,13 +233,14 @@ LOSS = Exercise(
     ),
     hints=(
         "Make the squared difference 0 where a pixel is not known, and sum it over each picture.",
-        "`((shown - y).square() * keep).sum(dim=(1, 2, 3))`; now divide by how many numbers are known.",
+        "Take `((shown - y).square() * keep).sum(dim=(1, 2, 3))` and divide it by how many numbers are "
+        "known.",
         "A known pixel has three numbers: divide by `3 * keep.sum(dim=(1, 2, 3))`.",
     ),
     solution=my_loss,
     why="The best iterate is chosen by this number, so it has to be the same measure for every mask. "
     "The common wrong turn is to guess the mask from black pixels. The authors' code goes wrong "
-    "otherwise: it draws another mask.",
+    "in another way: it draws another mask.",
 )
 
 
@@ -285,11 +288,12 @@ PARAMETERS = Exercise(
     hints=(
         "A 1x1 convolution from k channels to k is a k by k matrix.",
         "A layer has k² + 2k numbers. How many layers are there?",
-        "`(d + 1) * (k * k + 2 * k)`, and 3 k for the output.",
+        "There are `(d + 1) * (k * k + 2 * k)` numbers, and 3 k more for the output.",
     ),
     solution=my_parameters,
-    why="It goes with k², and no picture's size is in it. The common wrong turn is to leave out the "
-    "scales and shifts; but they are few, and the answer to the question is the same.",
+    why="The number grows with k² and does not depend on the picture's size. The common wrong turn is "
+    "to leave out the scales and shifts. But they are few, and the answer to the question is the "
+    "same without them.",
 )
 
 EXERCISES = (PSNR, SIGMA, LOSS, PARAMETERS)

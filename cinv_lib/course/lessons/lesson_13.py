@@ -107,14 +107,16 @@ SHOT = Exercise(
         sum(torch.poisson(x * photons / 2, generator) for _ in range(2)) / photons
     ),
     hints=(
-        "A number of independent rare arrivals has the Poisson distribution. Its mean says all.",
-        "The mean count of a pixel is `x * photons`; `torch.poisson(means, generator)` draws counts.",
-        "Then back to the scale where white is 1: divide by `photons`.",
+        "The number of independent rare arrivals has a Poisson distribution, and its mean is all that "
+        "you need to know.",
+        "The mean count of a pixel is `x * photons`, and `torch.poisson(means, generator)` draws "
+        "counts.",
+        "Then go back to the scale where white is 1: divide by `photons`.",
     ),
     solution=my_shot_noise,
     why="A Poisson count has variance equal to its mean, so the result has mean x and variance "
-    "x / photons: the brighter, the noisier, and relative to the light the less noisy. The common "
-    "wrong turn is Gaussian noise of one strength, which is what the student was trained on.",
+    "x / photons. A brighter pixel has more noise, but it has less noise relative to its light. The "
+    "common wrong turn is Gaussian noise of one strength, which is what the student was trained on.",
 )
 
 
@@ -200,15 +202,15 @@ DISK = Exercise(
     ),
     alternative=lambda radius: _inside(_round, radius),
     hints=(
-        "Offsets from the middle: `d = torch.arange(-8, 9)`; as a row and as a column they make a "
-        "table.",
+        "The offsets from the middle are `d = torch.arange(-8, 9)`. As a row and as a column they "
+        "make a table.",
         "`d**2 + d[:, None] ** 2 <= radius**2` is True on the disk.",
-        "As floats, divided by their sum.",
+        "Turn this table into floats and divide them by their sum.",
     ),
     solution=my_disk,
-    why="Out of focus, a point becomes a disk, the lens's own shape, and each point of the scene adds "
-    "its disk: a convolution that sums to one. The common wrong turn is to divide by pi r², which is "
-    "far from the count of pixels when the disk is small.",
+    why="Out of focus, a point becomes a disk, which has the shape of the lens. Each point of the "
+    "scene adds its disk, so the result is a convolution whose kernel sums to one. The common wrong "
+    "turn is to divide by pi r², which is far from the count of pixels when the disk is small.",
 )
 
 
@@ -307,15 +309,16 @@ COUNT = Exercise(
     ),
     hints=(
         "First the mean and the standard deviation of each column: `dim=0`.",
-        "The standard error of a mean of n values is the standard deviation over the root of n; the "
-        "half-width is `stats.t.ppf(0.975, n - 1)` of them.",
-        "`(mean > half_width).sum()` are won, `(mean < -half_width).sum()` lost, the rest undecided.",
+        "The standard error of a mean of n values is the standard deviation over the root of n. The "
+        "half-width is `stats.t.ppf(0.975, n - 1)` such standard errors.",
+        "`(mean > half_width).sum()` types are won, `(mean < -half_width).sum()` are lost, and the rest "
+        "are not decided.",
     ),
     solution=my_count,
-    why="Nineteen contests are counted, so chance decides some: of 19 types without any difference "
-    "one would look won or lost, on average. With two standard errors in place of t it would be three "
-    "or four. The common wrong turn is to count signs. And with one seed there is no interval: "
-    "nothing exceeds NaN, and nothing is decided.",
+    why="Nineteen contests are counted, so chance decides some of them. Of 19 types without any "
+    "difference, on average one would look won or lost. With two standard errors in place of t it "
+    "would be three or four. The common wrong turn is to count signs. With one seed there is no "
+    "interval: nothing exceeds NaN, so nothing is decided.",
 )
 
 
@@ -392,9 +395,10 @@ MCE = Exercise(
         100 * (errors.mean(dim=1) / baseline.mean(dim=1)).sum() / len(errors)
     ),
     hints=(
-        "Two means, in a certain order: what happens within a type, and what happens over types?",
+        "You need two steps in a certain order. What happens within a type, and what happens over "
+        "types?",
         "Within a type, sum the errors over the severities (dim 1), here and for the baseline.",
-        "`errors.sum(1) / baseline.sum(1)` has one ratio a type; then the mean, times 100.",
+        "`errors.sum(1) / baseline.sum(1)` has one ratio per type. Take their mean, times 100.",
     ),
     solution=my_mce,
     why="The ratio makes types comparable: an error of 40 % is good on a hard type and bad on an easy "
