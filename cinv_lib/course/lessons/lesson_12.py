@@ -308,7 +308,7 @@ PREDICTIONS = (
     Prediction(
         "12.B",
         "In Table 8 the student leads Deep Decoder and a clean classifier by 63 points at 90 % "
-        "missing. Here, with the mask that was applied, by how many points of top-1?",
+        "missing. By how many points of top-1 does it lead here, with the mask that was applied?",
         tolerance=5.0,
         digits=0,
     ),

@@ -411,8 +411,8 @@ EXERCISES = (SHOT, DISK, COUNT, MCE)
 PREDICTIONS = (
     Prediction(
         "13.A",
-        "In Table 14 the student beats the clean baseline on 6 of 19 types. On how many here (means, "
-        "whatever their errors)?",
+        "In Table 14 the student beats the clean baseline on 6 of 19 types. On how many types does "
+        "it here (count the means, whatever their errors)?",
         tolerance=1.0,
         digits=0,
     ),
