@@ -568,13 +568,13 @@ EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)
 PREDICTIONS = (
     Prediction(
         "15.A",
-        "Claim 1, with 90 % of the pixels missing: three trainings each, and the student is 5.2 "
-        "points ahead of the baseline in the mean. What is the verdict?",
+        "Take claim 1 with 90 % of the pixels missing. With three trainings each, the student is "
+        "5.2 points ahead of the baseline in the mean. What is the verdict?",
         options=("holds", "does not hold", "not decided"),
     ),
     Prediction(
         "15.B",
-        "Three trainings of each of two methods that are alike. In how many percent of such "
+        "Two methods that are alike have three trainings each. In how many percent of such "
         "experiments does the rule of two standard errors find one of them better?",
         tolerance=3.0,
         digits=0,
