@@ -408,7 +408,7 @@ SEVERITIES = Exercise(
         ),
         Wrong(
             lambda n, lo, hi, p, generator: _range(n, lo, hi, generator) * ~_coins(n, p, generator),
-            "the coin is turned round: `rand` is smaller than p with probability p.",
+            "the coin is the wrong way round: `rand` is smaller than p with probability p.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: (
@@ -420,7 +420,7 @@ SEVERITIES = Exercise(
             lambda n, lo, hi, p, generator: torch.where(
                 ~_coins(n, p, generator), lo, _range(n, lo, hi, generator)
             ),
-            "pictures that are passed by get the mildest severity, lo; they should get 0.",
+            "pictures that do not pass get the mildest severity, lo; they should get 0.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: p * _range(n, lo, hi, generator),
