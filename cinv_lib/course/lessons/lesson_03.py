@@ -412,7 +412,7 @@ SB_GRADIENT = Exercise(
         Wrong(
             _from_weights(lambda v, u: (v, u)),
             "S_i stands in its own logarithm and in the logarithms of all other students. You have "
-            "the push that S_i feels, and not the push that it feels because others see it: v_j(i).",
+            "the push from its own logarithm, but not the push from the others' logarithms, v_j(i).",
         ),
         Wrong(
             _from_weights(lambda v, u: (2 * v, u)),
