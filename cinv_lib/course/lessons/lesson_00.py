@@ -59,7 +59,7 @@ COSINE = Exercise(
         ),
         Wrong(
             lambda a, b: torch.cosine_similarity(a, b).mean(),
-            "you took the mean over the batch; one number a row is asked for.",
+            "you took the mean over the batch; here one number per row is asked for.",
         ),
         Wrong(
             lambda a, b: (a * b).sum(dim=1) / (a.square().sum(dim=1) * b.square().sum(dim=1)),
@@ -73,12 +73,12 @@ COSINE = Exercise(
     alternative=lambda a, b: torch.einsum("nd,nd->n", F.normalize(a), F.normalize(b)),
     hints=(
         "The cosine of two vectors is their inner product, divided by both of their lengths.",
-        "`(a * b).sum(dim=1)` is one inner product a row; `a.norm(dim=1)` is the length of each row.",
+        "`(a * b).sum(dim=1)` is one inner product per row; `a.norm(dim=1)` is the length of each row.",
         "`(a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))`.",
     ),
     solution=my_cosine,
-    why="A cosine sees the direction of an embedding and not its length: 1 is the same direction, 0 "
-    "is none of it. The common wrong turn is to leave the lengths in. A picture with a long "
+    why="A cosine sees the direction of an embedding and not its length: 1 means the same direction, "
+    "0 means a right angle. The common wrong turn is to leave the lengths in. A picture with a long "
     "embedding then looks near to everything.",
 )
 
@@ -136,15 +136,16 @@ CAPTION = Exercise(
     # the pictures' lengths scale a whole row of cosines, and leave its largest where it is
     alternative=lambda pictures, captions: (pictures @ F.normalize(captions).T).argmax(dim=1),
     hints=(
-        "First the cosine of every picture with every caption: a matrix (N, K).",
+        "First compute the cosine of every picture with every caption: a matrix (N, K).",
         "With rows of length 1 it is one matrix product, `pictures @ captions.T`; "
         "`captions / captions.norm(dim=1, keepdim=True)` has such rows.",
-        "`.argmax(dim=1)` gives for each row, a picture, the column of its largest entry.",
+        "`.argmax(dim=1)` gives, for each row (a picture), the column of its largest entry.",
     ),
     solution=nearest_caption,
-    why="This is all of CLIP's classifier: captions instead of a trained layer, and no label. The "
-    "common wrong turn is to leave the captions' lengths in: one long caption then wins for every "
-    "picture. The pictures' lengths do no harm, as they scale all cosines of a picture alike.",
+    why="This is all of CLIP's classifier: it has captions instead of a trained layer, and needs no "
+    "label. The common wrong turn is to leave the captions' lengths in: one long caption then wins "
+    "for every picture. The pictures' lengths do no harm, as they scale all cosines of a picture "
+    "alike.",
 )
 
 EXERCISES = (COSINE, CAPTION)

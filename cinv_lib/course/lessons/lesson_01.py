@@ -109,21 +109,21 @@ MASK = Exercise(
         Wrong(
             _each_channel_for_itself,
             "every channel has a mask of its own: a pixel that is red here and black there tells its "
-            "place. Draw one mask a picture, (B, 1, H, W).",
+            "place. Draw one mask per picture, (B, 1, H, W).",
         ),
         Wrong(
             _one_for_all,
-            "one mask for the whole batch; each picture draws its own.",
+            "there is one mask for the whole batch; each picture draws its own.",
         ),
         Wrong(
             lambda x, p, generator: (
                 x * (_ranked(x, generator) < x[0, 0].numel() - math.ceil(x[0, 0].numel() * p))
             ),
-            "you rounded up: int() cuts the fraction off.",
+            "you rounded the number up; int() cuts the fraction off.",
         ),
         Wrong(
             lambda x, p, generator: x * (_ranked(x, generator) < int(x[0, 0].numel() * p)),
-            "you kept the share p; p is what is missing.",
+            "you kept the share p of the pixels; p is the share that is missing.",
         ),
         Wrong(
             lambda x, p, generator: torch.where(
@@ -143,10 +143,10 @@ MASK = Exercise(
         ]
     ),
     hints=(
-        "Exactly k out of n: shuffle the n, and take the first k. Each picture needs a shuffle of "
-        "its own.",
-        "`torch.rand(B, H * W, generator=generator).argsort(dim=1)` is a shuffle of all places, a "
-        "row a picture. Its first int(H W p) columns are the places to lose.",
+        "To take exactly k out of n, shuffle the n and take the first k. Each picture needs a shuffle "
+        "of its own.",
+        "`torch.rand(B, H * W, generator=generator).argsort(dim=1)` is a shuffle of all places, "
+        "one row per picture. The first int(H W p) columns are the places to lose.",
         "Begin with `torch.ones(B, H * W)`, put 0 at these places by `.scatter(1, places, 0)`, and "
         "multiply x by it as `.view(B, 1, H, W)`.",
     ),
@@ -207,13 +207,13 @@ NOISE = Exercise(
         ),
         Wrong(
             lambda x, sigmas, generator: _scaled(sigmas.mean(), x, generator),
-            "one sigma for the whole batch; each picture has its own.",
+            "you used one sigma for the whole batch; each picture has its own.",
         ),
         Wrong(
             lambda x, sigmas, generator: (
                 x + sigmas.view(-1, 1, 1, 1) * torch.randn(x[:, :1].shape, generator=generator)
             ),
-            "all three channels get the same noise, a grey one; it is drawn for each by itself.",
+            "all three channels get the same, grey noise; noise is drawn for each channel by itself.",
         ),
         Wrong(
             lambda x, sigmas, generator: (
@@ -234,8 +234,8 @@ NOISE = Exercise(
     ),
     solution=my_noise,
     why="The view puts each sigma on the axis of the pictures. The common wrong turn is "
-    "`sigmas * z`: torch lines shapes up from the right, so it raises an error, or, where a batch "
-    "has as many pictures as a picture has columns, quietly makes another corruption.",
+    "`sigmas * z`: torch lines shapes up from the right, so this usually raises an error. But where a "
+    "batch has as many pictures as a picture has columns, it quietly makes another corruption.",
 )
 
 
@@ -321,8 +321,8 @@ TAPS = Exercise(
     ),
     solution=my_taps,
     why="A sum of 1 keeps the brightness: a grey picture stays as grey as it was. The "
-    "common wrong turn is the textbook's factor 1 / (sigma √(2π)). It makes the integral 1 and not "
-    "this sum, from which the tails are cut off.",
+    "common wrong turn is the textbook's factor 1 / (sigma √(2π)). It makes the integral 1, but not "
+    "this sum, which lacks the tails.",
 )
 
 
@@ -400,15 +400,15 @@ SEVERITIES = Exercise(
         ),
         Wrong(
             lambda n, lo, hi, p, generator: _range(n, lo, hi, generator) * _coins(1, p, generator),
-            "one coin for the whole batch: all pass, or none. Toss n coins.",
+            "you tossed one coin for the whole batch, so all pictures pass, or none. Toss n coins.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: _range(1, lo, hi, generator) * _coins(n, p, generator),
-            "one severity for the whole batch; every picture draws its own.",
+            "there is one severity for the whole batch; every picture draws its own.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: _range(n, lo, hi, generator) * ~_coins(n, p, generator),
-            "the coin is turned round: `rand` is smaller than p with probability p.",
+            "the coin is the wrong way round: `rand` is smaller than p with probability p.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: (
@@ -420,11 +420,11 @@ SEVERITIES = Exercise(
             lambda n, lo, hi, p, generator: torch.where(
                 ~_coins(n, p, generator), lo, _range(n, lo, hi, generator)
             ),
-            "pictures that are passed by get the mildest severity, lo; they should get 0.",
+            "pictures that do not pass get the mildest severity, lo; they should get 0.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: p * _range(n, lo, hi, generator),
-            "p weakens every severity; it should say how many pictures have one at all.",
+            "p weakens every severity; it should say how many pictures have a severity at all.",
         ),
     ),
     alternative=lambda n, lo, hi, p, generator: torch.where(
@@ -434,8 +434,8 @@ SEVERITIES = Exercise(
     ),
     hints=(
         "Two things are drawn for each picture: a coin, and a severity.",
-        "`torch.rand(n, generator=generator)` is uniform between 0 and 1. Stretch it to lo .. hi; a "
-        "second one is smaller than p with probability p.",
+        "`torch.rand(n, generator=generator)` is uniform between 0 and 1. Stretch it to lo .. hi. "
+        "A second such draw is smaller than p with probability p.",
         "Multiply: a comparison counts as 1 or 0, and severity 0 is the identity.",
     ),
     solution=my_severities,

@@ -55,7 +55,7 @@ BY_HAND = Exercise(
         ),
         Wrong(
             lambda: [round(k / sum(ROW), 2) for k in ROW],
-            "you shared out the cosines themselves; a share is of the exponentials exp(K / tau).",
+            "you divided up the cosines themselves; the shares are those of the exponentials exp(K / tau).",
         ),
         Wrong(
             lambda: [round(k / WARM / 10, 2) for k in ROW],
@@ -78,8 +78,8 @@ BY_HAND = Exercise(
         "The sum is 3387, so the first share is 2981 / 3387 = 0.88. The others go the same way.",
     ),
     solution="my_row = [0.88, 0.00, 0.12]  # 2981, 3 and 403, of 3387",
-    why="Dividing by tau = 0.1 makes ten of a difference of one: a cosine that is larger by 0.2 gets "
-    "seven times the share. The common wrong turn is to leave tau out, and then the three shares "
+    why="Dividing by tau = 0.1 makes every difference ten times as large: a cosine that is larger by "
+    "0.2 gets seven times the share. The common wrong turn is to leave tau out, and then the three shares "
     "are nearly the same.",
     tolerance=0.011,
 )
@@ -110,12 +110,12 @@ ALIGNMENT = Exercise(
         ),
         Wrong(
             lambda S, R: F.cosine_similarity(S, R).mean(),
-            "the sign: it is a loss, so agreement must make it small.",
+            "the sign is wrong: this is a loss, so agreement must make it small.",
         ),
         Wrong(
             lambda S, R: -F.cosine_similarity(S, R).sum(),
-            "you took the sum over the batch; Eq. 1 divides by N, so that the batch size does not "
-            "change the step.",
+            "you took the sum over the batch; Eq. 1 divides by N, so that the size of "
+            "a step does not depend on the batch size.",
         ),
         Wrong(
             lambda S, R: (S - R).square().mean(),
@@ -129,10 +129,11 @@ ALIGNMENT = Exercise(
     ),
     alternative=lambda S, R: -F.cosine_similarity(S, R, dim=1).mean(),
     hints=(
-        "A cosine is the inner product of two vectors of length 1. Make the rows so first.",
+        "A cosine is the inner product of two vectors of length 1. First make each row a vector of "
+        "length 1.",
         "`F.normalize(S, dim=1)` makes rows of length 1; `(S * R).sum(dim=1)` is one inner product "
-        "a row.",
-        "Then the mean over the rows, and a minus.",
+        "per row.",
+        "Then take the mean over the rows, and put a minus before it.",
     ),
     solution=my_alignment,
     why="The loss sees directions only: the length of an embedding never matters to it. The common "
@@ -174,16 +175,18 @@ UNIFORMITY = Exercise(
                 .logsumexp(1)
                 .mean()
             ),
-            "you left j = i out. Eq. 4 keeps it; with it the sum of pull and push is a cross-entropy.",
+            "you left j = i out. Eq. 4 keeps it; only with j = i is the sum of pull and push a "
+            "cross-entropy.",
         ),
         Wrong(
             lambda S, R, tau: (_cosines(S, R) / tau).exp().mean(1).log().mean(),
-            "under the logarithm you took the mean over j; Eq. 4 has the sum, larger by a factor N.",
+            "under the logarithm you took the mean over j; Eq. 4 has the sum, which is N times as large.",
         ),
         Wrong(
             lambda S, R, tau: (_cosines(S, R) / tau).exp().sum().log(),
-            "one logarithm of the sum over all pairs: that is Wang and Isola's energy, another loss. "
-            "Here each row has a logarithm of its own. (Lesson 04 shows why the difference matters.)",
+            "you took one logarithm of the sum over all pairs: that is Wang and Isola's energy, "
+            "another loss. Here each row has a logarithm of its own. (Lesson 04 shows why the "
+            "difference matters.)",
         ),
         Wrong(
             lambda S, R, tau: (_cosines(S, R) / tau).logsumexp(0).mean(),
@@ -213,15 +216,16 @@ UNIFORMITY = Exercise(
         sum(torch.log(torch.exp(row / tau).sum()) for row in _cosines(S, R)) / len(S)
     ),
     hints=(
-        "First the whole matrix K of cosines, (N, N): one matrix product of normalised rows.",
-        "For each row of `K / tau`: the logarithm of the sum of the exponentials. Then the mean over "
-        "rows.",
+        "First compute the whole (N, N) matrix K of cosines: it is one matrix product of normalised rows.",
+        "For each row of `K / tau`, take the logarithm of the sum of the exponentials. Then take the "
+        "mean over the rows.",
         "`torch.logsumexp(K / tau, dim=1)` does log, sum and exp in one, and does not overflow.",
     ),
     solution=my_uniformity,
     why="`logsumexp` subtracts the largest entry first, so small tau does not overflow. The common "
-    "wrong turn is to leave j = i out, as contrastive losses without a teacher must (there K(i, i) "
-    "is 1, always). Here it is the student's own match, and with it pull plus push is a softmax.",
+    "wrong turn is to leave j = i out, as contrastive losses without a teacher must do (their "
+    "K(i, i) is always 1). Here K(i, i) is the student's own match, and with it pull plus push is "
+    "a cross-entropy.",
 )
 
 
@@ -266,19 +270,20 @@ CONTRASTIVE = Exercise(
             lambda S, R, tau: F.cross_entropy(
                 _cosines(S, R) / tau, torch.zeros(len(S), dtype=torch.int64)
             ),
-            "the labels: the right teacher of student i is teacher i, so they are 0, 1, ..., N - 1.",
+            "the labels are wrong: the right teacher of student i is teacher i, so they are 0, 1, "
+            "..., N - 1.",
         ),
     ),
     alternative=lambda S, R, tau: -(_cosines(S, R) / tau).log_softmax(1).diagonal().mean(),
     hints=(
-        "Eq. 2 is minus the mean log-probability of the right one among N. What are the classes?",
+        "Eq. 2 is minus the mean log-probability of the right class among N. What are the classes here?",
         "The classes are the N teachers' rows; the logits of student i are K(i, j)/tau.",
         "`F.cross_entropy(K / tau, torch.arange(N))`.",
     ),
     solution=my_contrastive,
-    why="Each student picks its teacher among the N of the batch: no class label is used, the batch "
-    "makes the task. The common wrong turn is CLIP's own symmetric loss, because image and text are "
-    "on a par there. Here the teacher is frozen and only the student chooses.",
+    why="Each student picks its teacher among the N of the batch: no class label is used, since the "
+    "batch itself makes the task. The common wrong turn is CLIP's own symmetric loss, in which image and "
+    "text have equal roles. Here the teacher is frozen, and only the student chooses.",
 )
 
 
@@ -311,7 +316,8 @@ NT = Exercise(
         Wrong(
             lambda S, R, tau: _all_rows(S, R, tau).sum() / len(S),
             "you divided the sum over 2N rows by N, as Appendix C prints it. SimCLR's loss is the "
-            "mean over all 2N rows; with 1/N the push is twice too strong for the pull.",
+            "mean over all 2N rows; with 1/N the push is twice as strong as it should be, compared "
+            "with the pull.",
         ),
         Wrong(
             lambda S, R, tau: _all_rows(S, R, tau, self_too=True).mean(),
@@ -319,24 +325,24 @@ NT = Exercise(
         ),
         Wrong(
             lambda S, R, tau: _all_rows(S, R, tau)[: len(S)].mean(),
-            "only the students' rows are there: that is the variant 'student against both'.",
+            "you have only the students' rows: that is the variant 'student against both'.",
         ),
         Wrong(
             lambda S, R, tau: losses.uniformity(S, R, tau),
-            "students against teachers only: that is Eq. 4 again.",
+            "you push students from teachers only: that is Eq. 4 again.",
         ),
     ),
     alternative=lambda S, R, tau: (
         (losses.uniformity(S, R, tau, "sb") + losses.uniformity(R, S, tau, "sb")) / 2
     ),
     hints=(
-        "Put S and R under each other: 2N rows, `torch.cat([S, R])`, normalised.",
-        "Their (2N, 2N) cosines over tau; the diagonal is each row with itself and must not count.",
-        "Set the diagonal to -inf, take `logsumexp` over each row, and the mean over the 2N rows.",
+        "Put S above R: `torch.cat([S, R])` has 2N rows. Normalise them.",
+        "Divide their (2N, 2N) cosines by tau. The diagonal is each row with itself and must not count.",
+        "Set the diagonal to -inf, take `logsumexp` over each row, and then the mean over the 2N rows.",
     ),
     solution=my_nt_push,
     why="With the mean over 2N rows, alignment / tau plus this push is SimCLR's loss. The appendix "
-    "divides by N and so counts the push twice; the authors' code does not. The common "
+    "divides by N and so counts the push twice; the authors' code does not do so. The common "
     "wrong turn is to set the diagonal to 0 instead of -inf: exp(0) = 1 is still in the sum.",
 )
 

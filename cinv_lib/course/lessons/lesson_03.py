@@ -48,29 +48,29 @@ WEIGHTS = Exercise(
         ),
         Wrong(
             lambda S, R, tau: (_cosines(S, R) * tau).softmax(1),
-            "you multiplied by tau; it divides.",
+            "you multiplied by tau; divide by it.",
         ),
         Wrong(
             lambda S, R, tau: (_cosines(S, R) / tau - losses.uniformity(S, R, tau)).exp(),
-            "you subtracted L_unif, the mean over the rows. Each row has its own L_i; only with "
-            "that does every row sum to one.",
+            "you subtracted L_unif, the mean over the rows. Each row has its own L_i, and "
+            "only with this L_i does every row sum to one.",
         ),
         Wrong(
             lambda S, R, tau: (_cosines(S, R) / tau).flatten().softmax(0).view(len(S), len(S)),
-            "the whole matrix sums to one; here each row does, for itself.",
+            "your whole matrix sums to one; here each row has to sum to one by itself.",
         ),
         Wrong(
             lambda S, R, tau: (_without_own(_cosines(S, R)) / tau).softmax(1),
-            "you left j = i out. Eq. 4 has it in the sum, so the own teacher takes weight as well.",
+            "you left j = i out. Eq. 4 has it in the sum, so the student's own teacher takes weight "
+            "as well.",
         ),
     ),
     alternative=lambda S, R, tau: torch.stack(
         [(row / tau).exp() / (row / tau).exp().sum() for row in _cosines(S, R)]
     ),
     hints=(
-        "exp(a - log b) = exp(a) / b. What is b here, and what do you know by the name of the "
-        "whole?",
-        "K is the product of normalised rows, as in lesson 02. L_i is one number a row.",
+        "exp(a - log b) = exp(a) / b. What is b here, and by what name do you know the whole?",
+        "K is the product of normalised rows, as in lesson 02. L_i is one number per row.",
         "It is the softmax of each row: `torch.softmax(K / tau, dim=1)`.",
     ),
     solution=my_weights,
@@ -117,7 +117,7 @@ GRADIENT = Exercise(
     wrong=(
         Wrong(
             lambda K, tau: ((K / tau).softmax(1) + torch.eye(len(K))) / (tau * len(K)),
-            "the sign of the pull: this is what the paper prints, -1/tau times the gradient of "
+            "the sign of the pull is wrong: this is what the paper prints, -1/tau times the gradient of "
             "L_MSE. But L_MSE is minus the mean of K(i, i) already, so its gradient comes with "
             "a plus.",
         ),
@@ -139,12 +139,12 @@ GRADIENT = Exercise(
         ),
         Wrong(
             lambda K, tau: _minus_eye((_without_own(K) / tau).softmax(1), tau),
-            "your weights leave j = i out; in Eq. 4 the own teacher is in the sum.",
+            "your weights leave j = i out; in Eq. 4 the student's own teacher is in the sum.",
         ),
         Wrong(
             lambda K, tau: _minus_eye((K / tau).softmax(0), tau),
-            "your weights sum to one over the students; they should over the teachers of each "
-            "student, as in 3.1.",
+            "your weights sum to one over the students; they should sum to one over the teachers of "
+            "each student, as in 3.1.",
         ),
     ),
     alternative=lambda K, tau: (
@@ -155,15 +155,16 @@ GRADIENT = Exercise(
     hints=(
         "Differentiate one row: first -K(i, i)/tau, then the logarithm of a sum. The second gives "
         "something that you have just written.",
-        "d/dK(i, j) of log sum_j exp(K(i, j)/tau) is w_i(j)/tau. Of -K(i, i)/tau it is -1/tau where "
-        "j = i, and else 0.",
+        "d/dK(i, j) of log sum_j exp(K(i, j)/tau) is w_i(j)/tau. The derivative of -K(i, i)/tau is -1/tau "
+        "where j = i, and 0 elsewhere.",
         "`(w - torch.eye(N)) / (tau * N)` with w = softmax of the rows of K / tau.",
     ),
     solution=my_gradient,
     why="Where j is not i the gradient is positive: the step makes K(i, j) smaller, by its weight. "
-    "Where j is i it is w_i(i) - 1, never positive: the pull and the push of the own teacher meet "
-    "there, and a student that has found its teacher is left alone. The common wrong turn is the "
-    "printed sign, with which every K(i, i) would be pushed down as well.",
+    "Where j is i the gradient is w_i(i) - 1, which is never positive: the pull to a student's own "
+    "teacher and the push from it meet there, and a student that has found its teacher is left "
+    "alone. The common wrong turn is the printed sign, with which every K(i, i) would be pushed down "
+    "as well.",
 )
 
 
@@ -201,16 +202,16 @@ SLOPE = Exercise(
     wrong=(
         Wrong(
             lambda loss, S, D, h: (loss(S + h * D) - loss(S)) / h,
-            "a step to one side only: its error is of the order of h, not h squared. Take one step "
-            "forward and one back.",
+            "you took a step to one side only: its error is of the order of h, not h squared. Take "
+            "one step forward and one back.",
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S + h * D) - loss(S - h * D)) / h,
-            "twice the slope: from S - hD to S + hD it is 2h.",
+            "that is twice the slope: the way from S - hD to S + hD is 2h long.",
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S - h * D) - loss(S + h * D)) / (2 * h),
-            "the sign: forward minus backward.",
+            "the sign is wrong: take forward minus backward.",
         ),
         Wrong(
             lambda loss, S, D, h: loss(S + h * D) - loss(S - h * D),
@@ -231,12 +232,12 @@ SLOPE = Exercise(
     ),
     hints=(
         "A slope is a difference of losses divided by the way between the two points.",
-        "Of loss(S + hD), expand in powers of h. What cancels if you subtract loss(S - hD)?",
+        "Expand loss(S + hD) in powers of h. What cancels if you subtract loss(S - hD)?",
         "`(loss(S + h * D) - loss(S - h * D)) / (2 * h)`: the terms in h squared cancel.",
     ),
     solution=my_slope,
-    why="It knows nothing of derivatives, so it is a witness of its own: an error in a formula and "
-    "in autograd's use of it cannot fool it. The common wrong turn is the step to one side, or a "
+    why="This slope knows nothing of derivatives, so it is an independent witness: an error in a formula, "
+    "or in autograd's use of it, cannot fool it. The common wrong turn is the step to one side, or a "
     "tiny h in float32: the difference then loses all its digits. Use float64.",
 )
 
@@ -281,12 +282,12 @@ LIMITS = Exercise(
     wrong=(
         Wrong(
             lambda K: (_even(K), _one_hot(K.argmax(1), K)),
-            "the two are exchanged: dividing by a small tau makes differences large.",
+            "the two limits are exchanged: dividing by a small tau makes differences large.",
         ),
         Wrong(
             lambda K: (torch.eye(len(K), dtype=K.dtype), _even(K)),
-            "as tau goes to 0 you give all to the own teacher. It goes to the nearest one, which is "
-            "another where the student errs.",
+            "as tau goes to 0 you give all weight to the student's own teacher. It goes to the nearest "
+            "teacher, which is another one where the student errs.",
         ),
         Wrong(
             lambda K: (_one_hot(K.argmax(0), K).T, _even(K)),
@@ -298,7 +299,7 @@ LIMITS = Exercise(
         ),
         Wrong(
             lambda K: (_one_hot(K.argmax(1), K), torch.zeros_like(K)),
-            "K/tau goes to 0, but exp(0) is 1, not 0; and each row still sums to one.",
+            "K/tau goes to 0, but exp(0) is 1, not 0, and each row still sums to one.",
         ),
         Wrong(
             lambda K: (_one_hot(K.argmax(1), K), torch.ones_like(K)),
@@ -306,21 +307,21 @@ LIMITS = Exercise(
         ),
         Wrong(
             lambda K: (_one_hot(_without_own(K).argmax(1), K), _even(K)),
-            "as tau goes to 0 you give all to the hardest negative. The own teacher is in the row as "
-            "well, and takes all where it is nearest.",
+            "as tau goes to 0 you give all weight to the hardest negative. The student's own teacher is in "
+            "the row as well, and takes all weight where it is nearest.",
         ),
     ),
     alternative=lambda K: ((K / 1e-9).softmax(1), (K / 1e9).softmax(1)),
     hints=(
         "Which entries of a row survive exp(K/tau), compared with each other, if tau is tiny? And "
         "what is K/tau if tau is huge?",
-        "Tiny: only the largest entry of each row, with weight one. Huge: all entries alike, and "
-        "they sum to one.",
+        "If tau is tiny, only the largest entry of each row survives, with weight one. If tau is huge, "
+        "all entries are alike, and they sum to one.",
         "`F.one_hot(K.argmax(dim=1), N)` as floats, and a matrix full of 1/N.",
     ),
     solution=my_limits,
     why="A softmax at low temperature is an argmax, at high temperature a mean. The common wrong "
-    "turn is the identity for tau to 0: that is so only where the student already finds its "
+    "turn is the identity for tau to 0: this is right only where the student already finds its "
     "teacher, and there pull and push cancel. What is left of the gradient at tiny tau comes from "
     "the students that err.",
 )
@@ -411,7 +412,7 @@ SB_GRADIENT = Exercise(
         Wrong(
             _from_weights(lambda v, u: (v, u)),
             "S_i stands in its own logarithm and in the logarithms of all other students. You have "
-            "the push that S_i feels, and not the push that it feels because others see it: v_j(i).",
+            "the push from its own logarithm, but not the push from the others' logarithms, v_j(i).",
         ),
         Wrong(
             _from_weights(lambda v, u: (2 * v, u)),
@@ -420,8 +421,8 @@ SB_GRADIENT = Exercise(
         ),
         Wrong(
             _from_weights(lambda v, u: (v.T, u)),
-            "you have the terms of the other students' logarithms, v_j(i), and not those of the own "
-            "one, v_i(j).",
+            "you have the terms of the other students' logarithms, v_j(i), and not those of its own "
+            "logarithm, v_i(j).",
         ),
         Wrong(
             _two_logarithms,
@@ -465,8 +466,8 @@ SB_GRADIENT = Exercise(
         / (tau * len(S))
     ),
     hints=(
-        "In how many of the N logarithms does S_i stand? In its own one it is the first factor of "
-        "every product. Where is it in the others?",
+        "In how many of the N logarithms does S_i stand? In its own logarithm it is the first factor of "
+        "every product. Where is it in the other logarithms?",
         "Let v_i(j) and u_i(j) be the weights of row i for students and teachers, one softmax of "
         "2N - 1 numbers. Its own row gives sum_j v_i(j) S_j + sum_j u_i(j) R_j. Each other row j "
         "gives v_j(i) S_j.",
@@ -474,9 +475,9 @@ SB_GRADIENT = Exercise(
     ),
     solution=my_sb_gradient,
     why="The teacher stands still, so ST's gradient has one matrix of weights. Students move, so "
-    "each product <S_i, S_j> is differentiated twice: once as what student i is pushed from, once "
-    "as what student j is pushed from. The common wrong turn is to differentiate row i of the loss "
-    "only, or to double v as if it were symmetric.",
+    "each product <S_i, S_j> is differentiated twice: once because student i is pushed from S_j, and "
+    "once because student j is pushed from S_i. The common wrong turn is to differentiate row i of "
+    "the loss only, or to double v as if it were symmetric.",
 )
 
 EXERCISES = (WEIGHTS, GRADIENT, SLOPE, LIMITS, SB_GRADIENT)

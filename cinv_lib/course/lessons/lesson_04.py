@@ -45,16 +45,16 @@ BOUND = Exercise(
     wrong=(
         Wrong(
             lambda delta: delta,
-            "that is the appendix's bound. It is right for v = R_i only: S may move sideways, and by "
-            "much more than its cosine falls.",
+            "that is the appendix's bound. It is right only for v = R_i. But S may also move sideways, "
+            "by much more than its cosine falls.",
         ),
         Wrong(
             lambda delta: 2 * delta,
-            "2 delta is |R_i - S|² = 2 - 2<S, R_i>; the length itself is its root.",
+            "2 delta is |R_i - S|² = 2 - 2<S, R_i>; the length itself is the square root of that.",
         ),
         Wrong(
             lambda delta: delta**0.5,
-            "you dropped the factor: |R_i - S|² is |R_i|² + |S|² - 2<S, R_i> = 2 - 2(1 - delta).",
+            "you dropped the factor 2: |R_i - S|² is |R_i|² + |S|² - 2<S, R_i> = 2 - 2(1 - delta).",
         ),
         Wrong(
             lambda delta: max(0.0, 2 * delta - delta**2) ** 0.5,
@@ -68,14 +68,14 @@ BOUND = Exercise(
     ),
     alternative=lambda delta: 2 * math.sin(math.acos(1 - delta) / 2),
     hints=(
-        "Cauchy and Schwarz: <a, v> <= |a| for every unit v. When is it an equality?",
-        "So the answer is the length |R_i - S|. Square it, and multiply out.",
+        "Cauchy and Schwarz say that <a, v> <= |a| for every unit vector v. When are the two equal?",
+        "So the answer is the length |R_i - S|. Square this length, and multiply out.",
         "|R_i - S|² = 1 + 1 - 2<S, R_i> = 2 - 2(1 - delta).",
     ),
     solution=my_bound,
-    why="For small delta the root is much larger than delta: a cosine falls with the square of the "
-    "angle, an inner product with another vector moves with the angle itself. The common wrong turn "
-    "is the appendix's: to look along R_i only.",
+    why="For small delta the root is much larger than delta. A cosine falls with the square of the "
+    "angle, but an inner product with another vector moves with the angle itself. The common wrong turn "
+    "is the one of the appendix: to look only along R_i.",
 )
 
 
@@ -107,7 +107,7 @@ ENERGY = Exercise(
         ),
         Wrong(
             lambda R, tau: (R @ R.T / tau).exp().sum(),
-            "the logarithm is missing. The minimisers are the same, the number is not.",
+            "the logarithm is missing. The minimisers are the same, but the number is not.",
         ),
         Wrong(
             lambda R, tau: (R @ R.T / tau).exp().mean().log(),
@@ -116,7 +116,7 @@ ENERGY = Exercise(
         Wrong(
             lambda R, tau: _off_diagonal(R, tau).logsumexp((0, 1)),
             "you left i = j out. On the sphere these N terms are constant, so the minimisers do not "
-            "change; the value does.",
+            "change, but the value does.",
         ),
         Wrong(
             lambda R, tau: (R @ R.T).exp().sum().log(),
@@ -125,13 +125,14 @@ ENERGY = Exercise(
     ),
     alternative=lambda R, tau: (R @ R.T / tau).flatten().logsumexp(0),
     hints=(
-        "First all cosines, an (N, N) matrix: one matrix product.",
-        "The exponential of each, divided by tau first; the sum over the whole matrix.",
+        "First compute all cosines, an (N, N) matrix: it is one matrix product.",
+        "Divide each cosine by tau, take its exponential, and sum over the whole matrix.",
         "`torch.logsumexp(R @ R.T / tau, dim=(0, 1))` does it without overflow.",
     ),
     solution=my_energy,
-    why="The order of logarithm and sum is all that separates E from U, and perfect recovery from a "
-    "small error. The common wrong turn is `logsumexp(1).sum()`, which is what Proposition 1 prints.",
+    why="Only the order of logarithm and sum makes the difference between E and U, and between "
+    "perfect recovery and a small error. The common wrong turn is `logsumexp(1).sum()`, which is "
+    "what Proposition 1 prints.",
 )
 
 
@@ -177,8 +178,8 @@ SIDEWAYS = Exercise(
         ),
         Wrong(
             lambda R, tau: _across(_off_diagonal(R, tau).softmax(1) @ R, R),
-            "you left j = i out of the softmax. It is zero for the same teachers, but the theorem's "
-            "w_ij have j = i, and so are smaller.",
+            "you left j = i out of the softmax. Your number is zero for the same teachers, but the "
+            "theorem's w_ij include j = i, and so they are smaller.",
         ),
         Wrong(
             lambda R, tau: _across((R @ R.T).softmax(1) @ R, R),
@@ -196,15 +197,15 @@ SIDEWAYS = Exercise(
         ]
     ),
     hints=(
-        "Three steps: the weights w (N, N), the means m (N, d), and what of m_i is across R_i.",
+        "There are three steps: the weights w (N, N), the means m (N, d), and the part of m_i across R_i.",
         "`torch.softmax(R @ R.T / tau, dim=1) @ R` is m. Its part along R_i is c_i R_i with "
         "c_i = <m_i, R_i>.",
         "`(m - (m * R).sum(dim=1, keepdim=True) * R).norm(dim=1)`.",
     ),
     solution=my_sideways,
-    why="The gradient of F_i at R_i is m_i - R_i, and the sphere lets S_i move across R_i only. If the "
-    "push of all others has no part across, R_i stays. The common wrong turn is to ask that m_i, or the "
-    "sum of all R_j, be zero: that is neither needed nor enough.",
+    why="The gradient of F_i at R_i is m_i - R_i, and the sphere lets S_i move across R_i only. If "
+    "the push of all others has no part across R_i, the student stays at R_i. The common wrong turn "
+    "is to ask that m_i or the sum of all R_j is zero: that is neither necessary nor enough.",
 )
 
 
@@ -246,7 +247,7 @@ EQUIANGULAR = Exercise(
         ),
         Wrong(
             lambda rho, N: _from_cosine(math.sqrt(1 - max(0.0, rho))),
-            "that is the limit of many vectors. For N of them the cosine has a factor sqrt(1 - 1/N).",
+            "that is the limit of many vectors. For N vectors the cosine has a factor sqrt(1 - 1/N).",
         ),
         Wrong(
             lambda rho, N: _from_cosine((1 - rho) * (1 - 1 / N)),
@@ -260,7 +261,8 @@ EQUIANGULAR = Exercise(
         ),
         Wrong(
             lambda rho, N: math.degrees(math.acos(math.sqrt((1 - rho) * (1 - 1 / (N + 1))))),
-            "the number of vectors: M is the mean of N - 1, and with R_i itself they are N.",
+            "the number of vectors is wrong: M is the mean of N - 1 vectors, and together with R_i "
+            "there are N.",
         ),
     ),
     alternative=lambda rho, N: math.degrees(
@@ -274,8 +276,8 @@ EQUIANGULAR = Exercise(
         "|R_i - M|² = 1 - 2 rho + |M|² = (1 - rho) N/(N - 1). Divide, and take the arc cosine in degrees.",
     ),
     solution=my_equiangular_angle,
-    why="The student goes where it is best told apart, R_i - M, the direction in which R_i differs from "
-    "the rest. What all share, the axis of the cone, is subtracted, as it tells nothing apart. The "
+    why="The student goes in the direction R_i - M, in which R_i differs from the rest. The axis of "
+    "the cone, which all vectors share, is subtracted, since it tells no vector from another. The "
     "common wrong turn is to expect that a small tau cures it: tau is not in the formula.",
 )
 
@@ -323,8 +325,8 @@ ANGLE_BOUND = Exercise(
         ),
         Wrong(
             lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan(p)),
-            "1 - c_i is missing. The part of the gradient along R_i holds S_i back, the more the "
-            "smaller c_i is.",
+            "1 - c_i is missing. The part of the gradient along R_i holds S_i back; the "
+            "smaller c_i is, the more it does so.",
         ),
         Wrong(
             lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan(p / c.abs())),
@@ -334,7 +336,7 @@ ANGLE_BOUND = Exercise(
             lambda R, tau: _tangent(
                 R, tau, lambda p, c: 2 * torch.atan((p**2 + c**2).sqrt() / (1 - c))
             ),
-            "you took |m_i|. Its part along R_i stands in c_i already; across R_i only |P_i m_i| "
+            "you took |m_i|. Its part along R_i is already in c_i; across R_i only |P_i m_i| "
             "is left.",
         ),
         Wrong(
@@ -353,8 +355,8 @@ ANGLE_BOUND = Exercise(
         R, tau, lambda p, c: torch.acos(((1 - c) ** 2 - p**2) / ((1 - c) ** 2 + p**2))
     ),
     hints=(
-        "Write the tangent plane at R_i down at S = S*_i. F_i(S*_i) <= F_i(R_i) then leaves one "
-        "inequality: <m_i - R_i, S*_i - R_i> <= 0.",
+        "Write down the value of the tangent plane at R_i, at the point S = S*_i. F_i(S*_i) <= "
+        "F_i(R_i) then leaves one inequality: <m_i - R_i, S*_i - R_i> <= 0.",
         "Put S*_i = cos θ R_i + sin θ e with a unit vector e across R_i, and m_i = c_i R_i + P_i m_i. "
         "The inequality becomes (1 - c_i)(1 - cos θ) <= -sin θ <P_i m_i, e>, and <P_i m_i, e> is "
         "at least -|P_i m_i|.",
