@@ -101,11 +101,13 @@ TARGETS = Exercise(
         ),
         Wrong(
             lambda load, batches: list(load()(torch.cat(batches)).split([len(x) for x in batches])),
-            "one large batch, but still in train mode: now a target depends on all the others.",
+            "this is one large batch, but R is still in train mode: now each target depends on all the "
+            "other pictures.",
         ),
         Wrong(
             lambda load, batches: [F.normalize(r, dim=1) for r in my_targets(load, batches)],
-            "you made the rows unit vectors; the loss does that itself, and R(x) is asked for.",
+            "you made the rows unit vectors. The loss does that itself; here R(x) as it comes is asked "
+            "for.",
         ),
     ),
     alternative=lambda load, batches: [r.detach() for r in map(load().eval(), batches)],
@@ -118,10 +120,10 @@ TARGETS = Exercise(
         "`with torch.no_grad():`.",
     ),
     solution=my_targets,
-    why="`eval()` settles what R computes, `no_grad` what is remembered of it; neither does the work "
-    "of the other. The common wrong turn is to freeze the weights only. R's batch norm then goes on "
-    "adapting to what it sees. The authors' code does that: every picture's target depends on its "
-    "batch.",
+    why="`eval()` settles what R computes, and `no_grad` settles what is kept for a gradient. Neither "
+    "does the work of the other. The common wrong turn is to freeze the weights only. R's batch norm "
+    "then goes on adapting to what it sees. The authors' code does that, so every picture's target "
+    "depends on its batch.",
 )
 
 
@@ -207,12 +209,12 @@ STUDENT_LOSS = Exercise(
     wrong=(
         Wrong(
             _both_ruined,
-            "the teacher sees the ruined picture too: S would learn what R makes of ruined pictures, "
-            "and that S knows already. Its target is R(x).",
+            "the teacher sees the ruined picture too. S would learn what R makes of ruined pictures, "
+            "and S knows that already, because it starts as R. The target is R(x).",
         ),
         Wrong(
             lambda S, R, A, x, generator: _contrastive(S(x), R(x).detach()),
-            "the student sees the clean picture: there is nothing to invert.",
+            "the student sees the clean picture, so there is nothing to invert.",
         ),
         Wrong(
             lambda S, R, A, x, generator: _contrastive(S(x), R(A(x, generator)).detach()),
@@ -220,12 +222,13 @@ STUDENT_LOSS = Exercise(
         ),
         Wrong(
             lambda S, R, A, x, generator: _contrastive(R(x).detach(), S(A(x, generator))),
-            "the student comes first in the loss: each student picks its teacher. You let each "
-            "teacher pick its student.",
+            "the student comes first in the loss, since each student embedding picks its teacher "
+            "embedding. You let each teacher embedding pick its student embedding.",
         ),
         Wrong(
             lambda S, R, A, x, generator: losses.alignment(S(A(x, generator)), R(x).detach()),
-            "that is the pull alone (Eq. 1); the contrastive loss pushes the other R(x) away as well.",
+            "that is the pull alone (Eq. 1). The contrastive loss also pushes S away from the R(x) of the "
+            "other pictures.",
         ),
         Wrong(
             lambda S, R, A, x, generator: losses.contrastive(
@@ -235,23 +238,24 @@ STUDENT_LOSS = Exercise(
         ),
         Wrong(
             lambda S, R, A, x, generator: len(x) * student_loss(S, R, A, x, generator),
-            "you summed over the batch. The loss is a mean, so a larger batch is no longer step.",
+            "you summed over the batch. The loss is a mean, so that a larger batch does not make a larger "
+            "step.",
         ),
     ),
     alternative=lambda S, R, A, x, generator: F.cross_entropy(
         F.normalize(S(A(x, generator))) @ F.normalize(R(x).detach()).T / TAU, torch.arange(len(x))
     ),
     hints=(
-        "R is asked about the intact picture, S about the ruined one, and S is to say the same.",
-        "`S(A(x, generator))` is the guess, `R(x)` the target; the target is a constant.",
+        "R is asked about the intact picture and S about the ruined one. S should say what R says.",
+        "`S(A(x, generator))` is the guess and `R(x)` is the target. The target is a constant.",
         "Compute the target under `with torch.no_grad():` and return "
         "`losses.contrastive(guess, target, tau=0.1)`.",
     ),
     solution=student_loss,
-    why="The target is what CLIP would have said of the intact picture, and it stays where it is. "
-    "The common wrong turn is to let the gradient into R. Where the optimiser has R's weights as "
-    "well, the two meet half way, and R is no longer CLIP; where not, it costs time and memory for "
-    "nothing.",
+    why="The target is what CLIP says of the intact picture, and it stays where it is. The common "
+    "wrong turn is to let the gradient into R. If the optimiser has R's weights as well, S and R "
+    "meet half way, and R is no longer CLIP. If not, the gradient only costs time and "
+    "memory.",
 )
 
 
@@ -295,12 +299,12 @@ SCHEDULE = Exercise(
     wrong=(
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t // batches / (epochs * batches)),
-            "the wave is as long as all steps, but moves on once an epoch, so the rate hardly falls. "
-            "The authors' code does this: their cosine is nearly a constant.",
+            "your wave is as long as all steps, but it moves on only once per epoch, so the rate hardly "
+            "falls. The authors' code does this: their cosine is nearly a constant.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t // batches / epochs),
-            "your rate is a staircase, one stair an epoch; here it changes at every step.",
+            "your rate is a staircase with one stair per epoch. Here the rate changes at every step.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t / batches),
@@ -312,31 +316,32 @@ SCHEDULE = Exercise(
         ),
         Wrong(
             lambda t, lr, epochs, batches: lr * math.cos(math.pi / 2 * t / (epochs * batches)),
-            "that is a quarter of a wave: it also goes from lr to 0, but is steepest at the end, where "
+            "that is a quarter of a wave. It also goes from lr to 0, but it is steepest at the end, where "
             "half a wave is flat.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t / (epochs * batches - 1)),
-            "your last step has the rate 0 and teaches nothing: 0 is reached just after it.",
+            "your last step has the rate 0 and teaches nothing. The rate should reach 0 just after the "
+            "last step.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: lr * (1 - t / (epochs * batches)),
-            "that is a straight line.",
+            "that is a straight line; half a wave of a cosine is asked for.",
         ),
     ),
     alternative=lambda t, lr, epochs, batches: (
         lr * math.cos(math.pi * t / (2 * epochs * batches)) ** 2
     ),
     hints=(
-        "How much of the training is done at step t? A number from 0 to 1.",
+        "Which share of the training is done at step t? It is a number from 0 to 1.",
         "cos(π · done) goes from 1 to -1. Shift and scale it so that it goes from 1 to 0.",
         "`lr * 0.5 * (1 + math.cos(math.pi * t / (epochs * batches)))`.",
     ),
     solution=my_lr,
-    why="Large steps first, small ones at the end, and no choice but lr. The common wrong turn is to "
-    "count the length in steps and the time in epochs. PyTorch's CosineAnnealingLR makes that easy: "
-    "T_max counts calls of `scheduler.step()`, whatever they are. Nothing fails; the rate just "
-    "stays where it was.",
+    why="The steps are large first and small at the end, and only lr has to be chosen. The common wrong "
+    "turn is to count the length in steps and the time in epochs. PyTorch's CosineAnnealingLR makes "
+    "this mistake easy: T_max counts calls of `scheduler.step()`, whether you call it per step or per "
+    "epoch. Nothing fails; the rate just stays nearly where it was.",
 )
 
 
@@ -385,7 +390,7 @@ def worlds(generator: torch.Generator) -> list[Case]:
 DECIDES = "labels from R"
 CANNOT = {  # each measurement that does not decide, and why
     "longer baseline": "it changes neither the start nor the target. If it gains, the baseline was "
-    "not finished; the lead of a finished one may still come from either",
+    "not finished, but the student's lead over a finished baseline may still come from either",
     "R on clean pictures": "R is both: the student starts as R, and R gives its targets. A good R "
     "makes a good start and good targets, so a high score is what both explanations predict",
 }
@@ -448,12 +453,12 @@ CAUSE = Exercise(
         ),
         Wrong(
             _concluded("R on clean pictures", lambda m, s, b: m > s),
-            "R gives both the start and the targets. How good it is says nothing of which of the two "
-            "helps: keep one of its roles, and take the other away.",
+            "R gives both the start and the targets. How good R is does not say which of the two helps. "
+            "Keep one of R's roles, and take the other away.",
         ),
         Wrong(
             _concluded(DECIDES, lambda m, s, b: s - m > m - b),
-            "the measurement is right, and the conclusion is turned round. This network has the "
+            "the measurement is right, but the conclusion is the wrong way round. This network has the "
             "student's start and the baseline's target: where it does as well as the student, the "
             "start is enough.",
         ),
@@ -469,7 +474,7 @@ CAUSE = Exercise(
         ),
         Wrong(
             _concluded(DECIDES, lambda m, s, b: m > b),
-            "any gain over the baseline counts as the start for you. Ask how much of the lead it "
+            "you conclude the start from any gain over the baseline. Ask how much of the lead the gain "
             "explains: a gain of a tenth of the lead leaves nine tenths to the target.",
         ),
     ),
@@ -479,18 +484,18 @@ CAUSE = Exercise(
     ],
     hints=(
         "Student and baseline differ in two things at once: where they start, and what they learn "
-        "from. What would you have to hold fast?",
+        "from. Which of the two would you keep as it is, and which would you change?",
         "A measurement decides if the two explanations predict different scores for it. Write down "
         "for each of the three what you would see if only the start helped, and if only the target "
         "did.",
-        "`measure(\"labels from R\")` has the student's start and the baseline's target. Near the "
-        "student's score: the start. Near the baseline's: the target.",
+        "`measure(\"labels from R\")` has the student's start and the baseline's target. If it "
+        "scores near the student, the start is the cause. If it scores near the baseline, it is the target.",
     ),
     solution=my_cause,
-    why="Two things differ, so change one of them and leave the other. More steps change none, and "
-    "R's own score is a reason for both. Lesson 07 makes this measurement, with the other half of "
-    "the table too. The common wrong turn is to measure what is easy and fits the explanation that "
-    "one has: a score decides only where the other explanation predicts another score.",
+    why="Two things differ, so change one of them and leave the other. More steps change neither of "
+    "them, and a high score of R fits both explanations. Lesson 07 asks this of the real student. "
+    "The common wrong turn is to measure something that is easy and fits the explanation one has. A "
+    "score decides only where the other explanation predicts another score.",
 )
 
 EXERCISES = (TARGETS, STUDENT_LOSS, SCHEDULE, CAUSE)

@@ -55,38 +55,41 @@ TOP_K = Exercise(
         ),
         Wrong(
             lambda logits, labels, k: 100 * (logits.argmax(1) == labels).double().mean(),
-            "k is not used: the largest logit alone counts, which is top-1.",
+            "you do not use k: only the largest logit counts, so this is top-1.",
         ),
         Wrong(
             lambda logits, labels, k: (
                 100 * (logits.argsort(1)[:, :k] == labels[:, None]).any(1).double().mean()
             ),
-            "`argsort` begins with the smallest: these are the k worst guesses. It has "
-            "`descending=True`, and `topk` begins with the largest.",
+            "`argsort` begins with the smallest logit, so these are the k worst guesses. Give it "
+            "`descending=True`, or take `topk`, which begins with the largest.",
         ),
         Wrong(
             lambda logits, labels, k: (
                 100 * (logits.topk(k).indices == labels[:, None]).double().mean()
             ),
-            "you took the mean over all N k guesses. At most one of a row's k can be right, so this "
-            "is k times too small: first `any` over the row, then the mean over rows.",
+            "you took the mean over all N k guesses. At most one of the k guesses of a row can be "
+            "right, so this is k times too small. Take `any` over each row first, then the mean over "
+            "the rows.",
         ),
         Wrong(
             lambda logits, labels, k: 100 * (_rank(logits, labels) <= k).double().mean(),
-            "one place too many: with k logits above it, the label stands at place k + 1.",
+            "you allow one place too many: with k logits above it, the label stands at place k + 1.",
         ),
     ),
     alternative=lambda logits, labels, k: 100 * (_rank(logits, labels) < k).double().mean(),
     hints=(
-        "For each row, the k classes with the largest logits: `logits.topk(k, dim=1).indices`, "
-        "(N, k). No softmax is needed, as it keeps the order.",
-        "Compare them with the row's label: `labels[:, None]` is (N, 1), so it meets all k.",
-        "`.any(dim=1)` says whether one of the k is it; then the mean over rows, times 100.",
+        "`logits.topk(k, dim=1).indices`, of shape (N, k), gives for each row the k classes with the "
+        "largest logits. No softmax is needed, because it keeps the order.",
+        "Compare these classes with the label of the row: `labels[:, None]` has the shape (N, 1), so "
+        "it is compared with all k.",
+        "`.any(dim=1)` says whether one of the k guesses is right. Then take the mean over the rows, "
+        "times 100.",
     ),
     solution=my_top_k,
-    why="A row counts once, whichever of its k guesses is right, so top-k can only grow with k and "
+    why="A row counts once, whichever of its k guesses is right. So top-k can only grow with k, and "
     "chance is k in K. The common wrong turn is the mean over the whole (N, k) comparison: it looks "
-    "like an accuracy, and is right for k = 1 alone.",
+    "like an accuracy, but it is right for k = 1 only.",
 )
 
 
@@ -170,8 +173,8 @@ SHARE = Exercise(
             lambda labels, fraction, order: (
                 order[: math.ceil(fraction * len(labels))].sort().values
             ),
-            "you took a share of the whole set. Classes then get more or less than theirs by chance, "
-            "and a rare one may get no label at all.",
+            "you took a share of the whole set. Then chance gives a class more or less than its own "
+            "share, and a rare class may get no label at all.",
         ),
         Wrong(
             lambda labels, fraction, order: _first(
@@ -186,15 +189,16 @@ SHARE = Exercise(
                 order,
                 (fraction * labels.bincount().double().mean()).ceil().expand(len(labels.unique())),
             ),
-            "you took the same number of every class. That is balanced, but no share: where classes "
-            "differ in size, a rare one may lose nothing and a common one nearly all.",
+            "you took the same number of pictures from every class. That is balanced, but it is not a "
+            "share: where classes differ in size, a rare class may lose nothing, and a common one "
+            "nearly all of its pictures.",
         ),
         Wrong(
             lambda labels, fraction, order: _first(
                 labels, torch.arange(len(labels)), _wanted(labels, fraction)
             ),
-            "`order` is not used: these are the first of each class as the set has them. Sets are "
-            "often sorted (by source, by date), and another seed would change nothing.",
+            "you do not use `order`: these are the first pictures of each class in the order of the "
+            "set. Sets are often sorted (by source, by date), and another seed would change nothing.",
         ),
         Wrong(
             lambda labels, fraction, order: _first(
@@ -215,12 +219,14 @@ SHARE = Exercise(
         "Go class by class, `for c in labels.unique()`, and join what you chose by `torch.cat`.",
         "`order[labels[order] == c]` are the numbers of the pictures of class c, in the order of "
         "`order`.",
-        "Of these keep the first `math.ceil(fraction * how_many)`. At the end `.sort().values`.",
+        "Keep the first `math.ceil(fraction * how_many)` of these. At the end sort the numbers by "
+        "`.sort().values`.",
     ),
     solution=my_share,
-    why="Every class keeps its part and none is lost; and since only `order` is random, 10 % is "
-    "inside 50 %, so a curve over fractions compares like with like. The common wrong turn is a share "
-    "of the whole set. With many pictures per class it hardly matters; with 20 it costs whole classes.",
+    why="Every class keeps its share, and no class is lost. Since only `order` is random, the chosen "
+    "10 % are among the chosen 50 %, so a curve over fractions compares like with like. The common "
+    "wrong turn is a share of the whole set. With many pictures per class this hardly matters; with 20 "
+    "it costs whole classes.",
 )
 
 
@@ -272,21 +278,21 @@ ZERO_SHOT = Exercise(
             lambda pictures, prompts: (
                 F.normalize(pictures, dim=1) @ F.normalize(prompts.mean(1), dim=1).T
             ),
-            "the prompts are averaged as they come, so a long one counts for more than a short one. "
-            "Make each of them a unit vector first.",
+            "you average the prompts as they come, so a long prompt counts for more than a short one. "
+            "Make each prompt a unit vector first.",
         ),
         Wrong(
             lambda pictures, prompts: (
                 F.normalize(pictures, dim=1) @ F.normalize(prompts, dim=2).mean(1).T
             ),
-            "the mean of unit vectors is shorter than 1, the more the prompts of a class disagree; "
-            "that class would lose by it. Normalise once more. (The mean over templates of the "
-            "cosines is the same slip.)",
+            "the mean of unit vectors is shorter than 1, and it is the shorter, the more the prompts of "
+            "a class disagree. Such a class would lose. Normalise the mean once more. (To average the "
+            "cosines over the templates is the same slip.)",
         ),
         Wrong(
             lambda pictures, prompts: pictures @ _unit_words(prompts).T,
-            "the pictures are not normalised. The ranking within a row is right, but these are no "
-            "cosines: rows cannot be compared, nor divided by a temperature.",
+            "you do not normalise the pictures. The ranking within a row is right, but the scores are "
+            "no cosines: they cannot be compared between rows, nor divided by a temperature.",
         ),
         Wrong(
             lambda pictures, prompts: (
@@ -309,15 +315,16 @@ ZERO_SHOT = Exercise(
         pictures[:, None], (prompts / prompts.norm(dim=2, keepdim=True)).sum(1)[None], dim=2
     ),
     hints=(
-        "A class needs one vector: a row of a linear classifier that no label has trained.",
-        "Unit vectors, `prompts / prompts.norm(dim=2, keepdim=True)`; their mean over templates; of "
-        "that a unit vector again.",
-        "Then the product of the unit pictures (N, d) and the transposed words (d, K).",
+        "A class needs one vector. It is a row of a linear classifier, and no label has trained it.",
+        "Make unit vectors, `prompts / prompts.norm(dim=2, keepdim=True)`. Take their mean over the "
+        "templates, and make this mean a unit vector again.",
+        "Then return the product of the unit pictures (N, d) and the transposed words (d, K).",
     ),
     solution=my_zero_shot,
-    why="It is a probe whose weights are read, not fitted: the student has kept R's space, so R's words "
-    "fit it. The common wrong turn is not to normalise the mean: with one template nothing shows, with "
-    "several the classes that are hard to put into words lose to the others.",
+    why="The classifier is a probe whose weights are not fitted: they come from R's text tower. The "
+    "student answers in R's space, so R's words fit it. The common wrong turn is not to normalise the "
+    "mean. With one template this changes nothing. With several templates, the classes that are hard to "
+    "put into words lose to the others.",
 )
 
 
@@ -378,7 +385,8 @@ STANDARD_ERROR = Exercise(
         ),
         Wrong(
             lambda right: (_scored(right).mean(), _scored(right).std()),
-            "this is the spread of single scores. The mean of R scores is surer by a factor sqrt(R).",
+            "this is the spread of single scores. The error of the mean of R scores is smaller by a "
+            "factor of sqrt(R).",
         ),
         Wrong(
             lambda right: (_scored(right).mean(), _scored(right).std() / len(right)),
@@ -391,13 +399,13 @@ STANDARD_ERROR = Exercise(
                 100 * right.mean(0).std() / right.shape[1] ** 0.5,
             ),
             "this is the error over pictures: how the score would change with *other pictures*. "
-            "Here the pictures stay and the corruption is drawn again. First a score a draw, then "
-            "their spread.",
+            "Here the pictures stay and the corruption is drawn again. First compute one score per "
+            "draw, then the spread of these scores.",
         ),
         Wrong(
             lambda right: (100 * right.mean(), 100 * right.std() / right.numel() ** 0.5),
-            "all R N hits are taken as independent. They are not: a hopeless picture is missed in "
-            "every draw. First a score a draw, then their spread.",
+            "you treat all R N hits as independent. They are not: a hopeless picture is missed in "
+            "every draw. First compute one score per draw, then the spread of these scores.",
         ),
         Wrong(
             lambda right: (100 * right.mean(), _binomial(right, right.shape[1])),
@@ -407,7 +415,7 @@ STANDARD_ERROR = Exercise(
         Wrong(
             lambda right: (100 * right.mean(), _binomial(right, right.numel())),
             "sqrt(p (1 - p) / RN) is the binomial error of R N independent hits. The hits of one "
-            "picture are alike: it is easy or hopeless in every draw.",
+            "picture are not independent: a picture is easy or hopeless in every draw.",
         ),
         Wrong(
             lambda right: (right.mean(), right.mean(1).std() / len(right) ** 0.5),
@@ -420,15 +428,17 @@ STANDARD_ERROR = Exercise(
         ** 0.5,
     ),
     hints=(
-        "What is drawn again is a row. So first make one number of each row: its top-1, in percent.",
+        "Each draw of the corruption is a row. So first turn each row into one number: its top-1, in "
+        "percent.",
         "The spread of these R numbers is their standard deviation, with R - 1 in the denominator; "
         "`Tensor.std()` has that.",
-        "The error of their mean is smaller by sqrt(R): `scores.std() / len(scores) ** 0.5`.",
+        "The error of their mean is smaller by a factor of sqrt(R): `scores.std() / len(scores) ** 0.5`.",
     ),
     solution=my_mean_and_error,
-    why="An error is an answer to 'what if ... were drawn again?', and here it is the corruption only. "
-    "The common wrong turn is the spread over pictures, or over all hits: that is larger, and answers "
-    "another question. Neither says a word about training again.",
+    why="An error answers the question 'what if something were drawn again?', and here only the "
+    "corruption is drawn again. The common wrong turn is the spread over pictures, or over all hits: "
+    "that error is larger, and it answers another question. None of these errors says what another "
+    "training would change.",
 )
 
 EXERCISES = (TOP_K, SHARE, ZERO_SHOT, STANDARD_ERROR)
@@ -436,20 +446,20 @@ EXERCISES = (TOP_K, SHARE, ZERO_SHOT, STANDARD_ERROR)
 PREDICTIONS = (
     Prediction(
         "6.A",
-        "With 90 % of the pixels missing, who recognises most pictures?",
+        "With 90 % of the pixels missing, who recognises the most pictures?",
         options=tuple(METHODS.values()),
     ),
     Prediction(
         "6.B",
-        "How many points does the student lose there when its probe gets a tenth of the labels? "
-        "In the paper it is 3.",
+        "How many points does the student lose on these pictures when its probe gets only a tenth of "
+        "the labels? In the paper it loses 3.",
         tolerance=5.0,
         digits=1,
     ),
     Prediction(
         "6.C",
-        "One labelled picture per class, 90 % of the pixels missing: what top-1 does the student's "
-        "probe reach, in percent?",
+        "The student's probe gets one labelled picture per class, and 90 % of the pixels are missing. "
+        "What top-1 does it reach, in percent?",
         tolerance=8.0,
         digits=0,
     ),

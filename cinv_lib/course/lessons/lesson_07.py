@@ -84,19 +84,19 @@ STEP = Exercise(
     wrong=(
         Wrong(
             _frozen,
-            "the encoder is frozen: that is a linear probe. The baseline is trained end to end.",
+            "you froze the encoder, so this is a linear probe. The baseline is trained end to end.",
         ),
         Wrong(
             lambda encoder, head, A, x, labels, generator: F.cross_entropy(
                 head(encoder(x)), labels
             ),
-            "it sees the clean pictures: the baseline gets what the student gets, A(x).",
+            "your encoder sees the clean pictures. The baseline gets what the student gets, A(x).",
         ),
         Wrong(
             lambda encoder, head, A, x, labels, generator: F.cross_entropy(
                 head(encoder(A(x, generator))).softmax(1), labels
             ),
-            "softmax twice: `F.cross_entropy` takes logits and does it itself.",
+            "you take the softmax twice: `F.cross_entropy` takes logits and does the softmax itself.",
         ),
         Wrong(
             lambda encoder, head, A, x, labels, generator: F.cross_entropy(
@@ -108,8 +108,8 @@ STEP = Exercise(
             lambda encoder, head, A, x, labels, generator: F.cross_entropy(
                 head(encoder(A(x, generator))), labels, reduction="sum"
             ),
-            "this is the sum over the batch; with the mean, the learning rate means the same "
-            "whatever the size of the batch.",
+            "this is the sum over the batch. Take the mean: with it, a learning rate means the same for "
+            "every size of batch.",
         ),
     ),
     alternative=lambda encoder, head, A, x, labels, generator: F.nll_loss(
@@ -117,13 +117,14 @@ STEP = Exercise(
     ),
     hints=(
         "Three functions one after the other, from the clean picture to the logits.",
-        "`head(encoder(A(x, generator)))` are the logits; the gradient has to pass through all.",
+        "`head(encoder(A(x, generator)))` are the logits. The gradient has to pass through head and "
+        "encoder.",
         "`F.cross_entropy(logits, labels)` is the mean over the batch.",
     ),
     solution=my_loss,
-    why="One line, and no teacher: that is the whole baseline. Beside the student's step it lacks "
-    "R(x); instead of 128 numbers to hit, a picture has one label. The common wrong turn is to "
-    "freeze the encoder, out of the habit of probes: then the corruption is never learned.",
+    why="The whole baseline is one line, without a teacher. Compared with the student's step it lacks "
+    "R(x): a picture has one label as its target, and not 128 numbers. The common wrong turn is to "
+    "freeze the encoder, as one does for a probe: then the encoder never learns the corruption.",
 )
 
 
@@ -166,12 +167,12 @@ EXCHANGE = Exercise(
                 100 * (b > a).double().mean().item(),
                 100 * (a > b).double().mean().item(),
             ),
-            "you counted pictures; one that b recognises once more often is not a whole picture "
-            "gained. Weigh each by how many of the draws.",
+            "you counted pictures. A picture that b recognises in one draw more is not a whole picture "
+            "gained. Weigh each picture by the share of the draws.",
         ),
         Wrong(
             lambda a, b, draws: baseline_fit.exchange(b, a, draws),
-            "the two are exchanged: gained is what b has and a has not.",
+            "you exchanged the two: a gain is what b recognises and a does not.",
         ),
         Wrong(
             lambda a, b, draws: tuple(v / 100 for v in baseline_fit.exchange(a, b, draws)),
@@ -179,7 +180,7 @@ EXCHANGE = Exercise(
         ),
         Wrong(
             lambda a, b, draws: tuple(v * draws for v in baseline_fit.exchange(a, b, draws)),
-            "the draws are not divided out: a picture gained in every draw should weigh 1.",
+            "you did not divide by the draws: a picture gained in every draw should weigh 1.",
         ),
         Wrong(
             lambda a, b, draws: (
@@ -192,22 +193,22 @@ EXCHANGE = Exercise(
                     0.0,
                 ),
             ),
-            "you took the mean first and then asked for its sign: gains and losses have cancelled. "
-            "Clamp each picture, then take the mean.",
+            "you took the mean first and then asked for its sign, so gains and losses have cancelled. "
+            "Clamp the difference of each picture first, then take the mean.",
         ),
     ),
     alternative=lambda a, b, draws: tuple(
         100 * (m - n)[m > n].sum().item() / (draws * len(a)) for m, n in ((b, a), (a, b))
     ),
     hints=(
-        "A picture's difference, b - a, counts for the gains where it is positive.",
-        "`(b - a).clamp(min=0)` is a picture's gain in draws; the loss is that of `a - b`.",
-        "Divide by the draws, take the mean over the pictures, times 100.",
+        "Where a picture's difference b - a is positive, it counts as a gain.",
+        "`(b - a).clamp(min=0)` is a picture's gain, counted in draws. For the loss take `a - b`.",
+        "Divide by the number of draws, take the mean over the pictures, and multiply by 100.",
     ),
     solution=my_exchange,
-    why="Gained less lost is the difference of the two top-1, so nothing is counted twice. The common "
-    "wrong turn is to look at the difference alone: two models with equal top-1 may know different "
-    "pictures, and then each has something to learn from the other.",
+    why="The gain minus the loss is the difference of the two top-1 scores, so nothing is counted twice. "
+    "The common wrong turn is to look at the difference alone: two models with equal top-1 may know "
+    "different pictures, and then each has something to learn from the other.",
 )
 
 
@@ -267,27 +268,30 @@ CHOICE = Exercise(
     wrong=(
         Wrong(
             _nan_as_best,
-            "`argmax` takes NaN for the largest: leave out what was not tried before you compare.",
+            "`argmax` takes NaN for the largest number. Before you compare, leave out the rates that were "
+            "not tried.",
         ),
         Wrong(
             _untried_as_bracket,
-            "a rate that was not tried stands at the edge and brackets nothing.",
+            "you let a rate that was not tried bracket the best one. Leave such rates out before you look "
+            "at the edges.",
         ),
         Wrong(
             _by_place,
-            "you looked at its place in the list; the rates come in any order, so compare them with "
-            "the lowest and the highest.",
+            "you looked at the place of the best rate in the list. The rates come in any order, so compare "
+            "the best with the lowest and the highest rate.",
         ),
         Wrong(
             lambda rates, top1: (results.best_rate(rates, top1)[0], True),
-            "you said that every best rate is bracketed; one at the edge may not be the best there is.",
+            "you said that every best rate is bracketed. If it lies at the edge, a rate further out may be "
+            "better.",
         ),
         Wrong(
             lambda rates, top1: (
                 top1[~top1.isnan()].max().item(),
                 results.best_rate(rates, top1)[1],
             ),
-            "this is the best score; asked for is the rate that has it.",
+            "this is the best score; give the rate that has this score.",
         ),
     ),
     alternative=lambda rates, top1: (
@@ -297,26 +301,27 @@ CHOICE = Exercise(
         )
     )({r: s for r, s in zip(rates.tolist(), top1.tolist(), strict=True) if s == s}),
     hints=(
-        "First throw out what was not tried, from both.",
-        "`tried = ~top1.isnan()`; then `rates[tried]` and `top1[tried]`.",
+        "First drop the rates that were not tried, from `rates` and from `top1`.",
+        "Write `tried = ~top1.isnan()`, and then take `rates[tried]` and `top1[tried]`.",
         "The best is `rates[top1.argmax()]`; it is bracketed if `rates.min() < best < rates.max()`.",
     ),
     solution=my_choice,
     why="A baseline whose best rate lies at the edge of what was tried has not had its chance: try one "
-    "further. The common wrong turn is to tune one's own method until it is bracketed, and to give "
-    "the baseline the first rate that trains.",
+    "rate further out. The common wrong turn is to tune one's own method until its rate is bracketed, "
+    "and to give the baseline the first rate that trains.",
 )
 
 
 # -- 7.4 ---------------------------------------------------------------------------------------
 MEASUREMENTS = ("again", "R with labels", "100 classes")
 SAYS = {
-    "again": "more seeds of the same two trainings: both hypotheses expect the same lead, so this "
-    "narrows the interval and tells neither from the other",
-    "R with labels": "R's weights with the baseline's labels: only the start has changed, so it is "
-    "ahead by the whole lead where the start makes it, and by 0 where the target does",
-    "100 classes": "the weights of 100 classes with labels: if the target makes the lead, no start "
-    'matters and it is at 0; if R\'s start does, nothing is said of a third start ("?")',
+    "again": "these are more seeds of the same two trainings. Both hypotheses expect the same lead, so "
+    "this narrows the interval and does not tell one hypothesis from the other",
+    "R with labels": "these are R's weights with the baseline's labels. Only the start has changed, so "
+    "this training is ahead by the whole lead if the start makes the lead, and by 0 if the target does",
+    "100 classes": "these are the weights of 100 classes with labels. If the target makes the lead, no "
+    "start matters, so the difference is 0. If R's start makes it, the hypothesis does not say what a "
+    'third start gives ("?")',
 }
 
 
@@ -385,23 +390,23 @@ PLAN = Exercise(
         ),
         Wrong(
             lambda lead: _plan(lead, decides="100 classes"),
-            "you choose the narrow start, as the paper did. It can show that starts matter, and it "
-            "says nothing of R's start: whatever it gives fits the first hypothesis.",
+            "you choose the narrow start, as the paper did. It can show that starts matter, but it says "
+            "nothing about R's start: whatever it gives fits the first hypothesis.",
         ),
         Wrong(
             lambda lead: my_plan(lead) | {"R with labels": (0, lead)},
-            "the two hypotheses are exchanged at R with labels: it has R's start, so it is ahead by "
-            "the whole lead if the start makes it.",
+            "you exchanged the two hypotheses at R with labels. This training has R's start, so it is "
+            "ahead by the whole lead if the start makes the lead.",
         ),
         Wrong(
             lambda lead: my_plan(lead) | {"100 classes": (-lead, 0)},
             "you expect the narrow start to be behind by the lead. The first hypothesis is about R's "
-            'start alone; how much worse a third start is it does not say: "?".',
+            'start alone. It does not say how much worse a third start is, so write "?".',
         ),
         Wrong(
             lambda lead: my_plan(lead) | {"100 classes": (0, 0)},
-            "you expect 0 from the narrow start under both. If the start makes the lead, starts "
-            'differ, and nothing says that these two are equal: "?".',
+            "you expect 0 from the narrow start under both hypotheses. If the start makes the lead, "
+            'starts differ, and nothing says that these two are equal, so write "?".',
         ),
         Wrong(
             lambda lead: my_plan(lead) | {"again": (lead, 0)},
@@ -413,18 +418,19 @@ PLAN = Exercise(
         name: [*pair] if isinstance(pair, tuple) else pair for name, pair in my_plan(lead).items()
     },
     hints=(
-        "For each measurement: which of start and target differs from the baseline's, and which is "
-        "the same?",
-        "A measurement decides where the two hypotheses expect different numbers of it, and both "
-        "expect one.",
-        "`\"R with labels\": (lead, 0)`: R's start is there, R's target is not.",
+        "For each measurement ask which of start and target differs from the baseline's, and which is "
+        "the same.",
+        "A measurement decides if each of the two hypotheses expects a number from it, and the two "
+        "numbers are different.",
+        "`\"R with labels\": (lead, 0)`: this training has R's start, but not R's target.",
     ),
     solution=my_plan,
-    why="Only one measurement changes one thing. R with labels has the student's start and the "
-    "baseline's target, so it lies at the student's score if the start makes the lead, and at the "
-    "baseline's if the target does; in between it says how much of the lead each makes. The common "
-    "wrong turn is to repeat what was measured until it is precise: a narrow interval around a number "
-    "that both explanations expect.",
+    why="Only the measurement R with labels takes one thing from the student and keeps the other from the "
+    "baseline. It has the student's start and the baseline's target. So it lies at the student's score "
+    "if the start makes the lead, and at the baseline's score if the target does. A score in between "
+    "says how much of the lead each of them makes. The common wrong turn is to repeat a measurement "
+    "until it is precise: the result is a narrow interval around a number that both explanations "
+    "expect.",
 )
 
 EXERCISES = (STEP, EXCHANGE, CHOICE, PLAN)
@@ -432,17 +438,17 @@ EXERCISES = (STEP, EXCHANGE, CHOICE, PLAN)
 PREDICTIONS = (
     Prediction(
         "7.A",
-        "At 90 % of the pixels missing, the paper's baseline from the full ImageNet leads that from "
-        "ImageNet-100 by 3.4 points. By how many points does the start from the full world lead "
+        "With 90 % of the pixels missing, the paper's baseline from the full ImageNet leads the baseline "
+        "from ImageNet-100 by 3.4 points. By how many points does the start from the full world lead "
         "here? (Negative: the narrow start leads.)",
         tolerance=3.0,
         digits=0,
     ),
     Prediction(
         "7.B",
-        "Pictures of the training set, with 90 % of their pixels missing in a new draw: who names "
-        "more of them, the baseline, trained end to end on their labels, or the student with its "
-        "probe?",
+        "Take pictures of the training set, with 90 % of their pixels missing in a new draw. Who names "
+        "more of them: the baseline, which was trained end to end on their labels, or the student with "
+        "its probe?",
         options=("the baseline", "the student"),
     ),
 )

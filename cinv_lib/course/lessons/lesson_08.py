@@ -60,16 +60,16 @@ SEVERITIES = Exercise(
             lambda n, lo, hi, generator: (
                 lo + (hi - lo) * torch.rand(1, generator=generator).expand(n)
             ),
-            "one severity for the whole batch: each picture draws its own, so that every batch holds "
-            "easy and hard ones.",
+            "you drew one severity for the whole batch. Draw one per picture, so that every batch has "
+            "easy and hard pictures.",
         ),
         Wrong(
             lambda n, lo, hi, generator: hi * torch.rand(n, generator=generator),
-            "you start at 0, not at lo: stretch to the width hi - lo, then shift by lo.",
+            "you start at 0, not at lo. Stretch the numbers to the width hi - lo, then shift them by lo.",
         ),
         Wrong(
             lambda n, lo, hi, generator: lo + hi * torch.rand(n, generator=generator),
-            "you stretch by hi; the range is hi - lo wide, so this reaches beyond hi.",
+            "you stretch by hi, but the range is hi - lo wide. So your severities reach beyond hi.",
         ),
         Wrong(
             lambda n, lo, hi, generator: torch.linspace(lo, hi, n),
@@ -79,7 +79,8 @@ SEVERITIES = Exercise(
             lambda n, lo, hi, generator: (
                 (lo + hi) / 2 + (hi - lo) / 6 * torch.randn(n, generator=generator)
             ).clamp(lo, hi),
-            "a normal distribution crowds the middle of the range; the paper's is uniform.",
+            "you took a normal distribution, which crowds the middle of the range. The paper's "
+            "distribution is uniform.",
         ),
     ),
     alternative=lambda n, lo, hi, generator: torch.empty(n).uniform_(lo, hi, generator=generator),
@@ -90,8 +91,8 @@ SEVERITIES = Exercise(
     ),
     solution=my_severities,
     why="The severity is drawn anew for every picture at every step, and the student is not told "
-    "which it is. The common wrong turn is one severity a batch: right on average, but the pictures "
-    "that a student is compared with in the loss are then all as ruined as its own.",
+    "which it is. The common wrong turn is one severity per batch. It is right on average, but then "
+    "all pictures that the loss compares with each other are equally ruined.",
 )
 
 
@@ -126,31 +127,30 @@ SAME_PIXELS = Exercise(
     wrong=(
         Wrong(
             lambda p, side, other: 1 - (1 - p) * side / other,
-            "you compare widths; a picture has width times height pixels.",
+            "you compare the widths, but a picture has width times height pixels.",
         ),
         Wrong(
             lambda p, side, other: p * side**2 / other**2,
-            "as many pixels are missing; asked is that as many are left.",
+            "with your share, as many pixels are missing. As many pixels should be left.",
         ),
         Wrong(
             lambda p, side, other: (1 - p) * side**2 / other**2,
-            "this is the share that is left; the severity is the share that is missing.",
+            "this is the share that is left, but the severity is the share that is missing.",
         ),
         Wrong(
             lambda p, side, other: 1 - (1 - p) * other**2 / side**2,
-            "the two sizes are exchanged.",
+            "you exchanged the two sizes: divide by the size of the other picture.",
         ),
     ),
     alternative=lambda p, side, other: (other**2 - side**2 + p * side**2) / other**2,
     hints=(
-        "How many pixels are left of the first picture? A number, not a share.",
-        "Which share of the second picture's other² pixels is that number? The rest is missing.",
+        "How many pixels are left of the first picture? Compute a number, not a share.",
+        "The second picture has other² pixels. Which share of them is that number? The rest is missing.",
         "`1 - (1 - p) * side**2 / other**2`.",
     ),
     solution=my_same_pixels,
-    why="The severity of a mask is a share, but what a network sees is a number of pixels. The common "
-    "wrong turn is to think that .96 is as hard at 64 pixels as at 224: a twelfth of the pixels is "
-    "left.",
+    why="The severity of a mask is a share, but a network sees a number of pixels. The common wrong turn "
+    "is to think that .96 is as hard at 64 pixels as at 224: at 64, a twelfth as many pixels are left.",
 )
 
 
@@ -189,28 +189,29 @@ MEAN_LEAD = Exercise(
     wrong=(
         Wrong(
             lambda severities, a, b: (a - b).mean(),
-            "the mean over the points: where severities lie close together it counts them too often.",
+            "this is the mean over the points. Where severities lie close together, it counts them too "
+            "often.",
         ),
         Wrong(
             lambda severities, a, b: torch.trapezoid(a - b, severities),
-            "this is the area; divide by the width, and it is a number of points.",
+            "this is the area. Divide it by the width of the interval to get a number of points.",
         ),
         Wrong(
             lambda severities, a, b: (
                 torch.trapezoid((a - b).abs(), severities) / (severities[-1] - severities[0])
             ),
-            "you took absolute values: where b leads, the area counts against a.",
+            "you took absolute values. Where b leads, the area has to count against a.",
         ),
         Wrong(
             lambda severities, a, b: torch.trapezoid(a - b) / (severities[-1] - severities[0]),
-            "the trapezoids are all 1 wide: give the severities to `torch.trapezoid` too.",
+            "your trapezoids are all 1 wide: give the severities to `torch.trapezoid` too.",
         ),
         Wrong(
             lambda severities, a, b: (
                 ((a - b)[:-1] * severities.diff()).sum() / (severities[-1] - severities[0])
             ),
-            "you took the height at the left end of each interval; between two points the lead goes "
-            "along a straight line, so its mean is that of both ends.",
+            "you took the height at the left end of each interval. Between two points the lead follows a "
+            "straight line, so its mean is the mean of both ends.",
         ),
     ),
     alternative=lambda severities, a, b: (
@@ -218,14 +219,15 @@ MEAN_LEAD = Exercise(
         / (severities[-1] - severities[0])
     ),
     hints=(
-        "The area under a - b between two neighbours is a trapezoid: mean height times width.",
-        "`torch.trapezoid(heights, places)` adds them up.",
-        "Divide by `severities[-1] - severities[0]`.",
+        "Between two neighbouring severities the area under a - b is a trapezoid: its mean height times "
+        "its width.",
+        "`torch.trapezoid(heights, places)` adds up the trapezoids.",
+        "Divide the area by `severities[-1] - severities[0]`.",
     ),
     solution=my_mean_lead,
-    why="One number for a whole figure, which does not depend on where somebody happened to measure. "
-    "The common wrong turn is the mean over the points: measure five more times where your method "
-    "leads, and it leads by more.",
+    why="This is one number for a whole figure, and it depends little on where somebody happened to "
+    "measure. The common wrong turn is the mean over the points: whoever measures at five more "
+    "severities where a method leads makes its mean lead larger.",
 )
 
 
@@ -262,21 +264,22 @@ CROSSING = Exercise(
     wrong=(
         Wrong(
             lambda severities, a, b: severities[_first_below(severities, a, b)],
-            "this is the first measured severity at which a is below; they cross before it.",
+            "this is the first measured severity at which a is below b. The lines cross before it.",
         ),
         Wrong(
             lambda severities, a, b: severities[_first_below(severities, a, b) - 1],
-            "this is the last measured severity at which a is above; they cross after it.",
+            "this is the last measured severity at which a is above b. The lines cross after it.",
         ),
         Wrong(
             lambda severities, a, b: severities[
                 _first_below(severities, a, b) - 1 : _first_below(severities, a, b) + 1
             ].mean(),
-            "the middle between the two points; the lines cross nearer to the smaller lead.",
+            "this is the middle between the two points. The lines cross nearer to the point with the "
+            "smaller lead.",
         ),
         Wrong(
             _exchanged,
-            "the two leads are exchanged: the crossing is nearer to the point with the smaller one.",
+            "you exchanged the two leads: the crossing is nearer to the point with the smaller lead.",
         ),
     ),
     alternative=lambda severities, a, b: (
@@ -284,13 +287,13 @@ CROSSING = Exercise(
     )(_first_below(severities, a, b), a - b),
     hints=(
         "Look at the lead a - b: between which two severities does it change its sign?",
-        "With the lead going from h > 0 to -g < 0, the line is at 0 after the share h / (h + g).",
+        "If the lead goes from h > 0 to -g < 0, the line is at 0 after the share h / (h + g) of the way.",
         "`k = int((lead < 0).nonzero()[0, 0])` is the first point below; its neighbour is k - 1.",
     ),
     solution=my_crossing,
-    why="Two similar triangles. The library's `unknown_severity.crossing` also says NaN where the lead is "
-    "never lost. The common wrong turn is to name a measured severity, which makes the crossing a "
-    "matter of the grid.",
+    why="The two leads are sides of two similar triangles that meet at the crossing. The library's "
+    "`unknown_severity.crossing` also gives NaN where the lead is never lost. The common wrong turn is to "
+    "name a measured severity: then the crossing depends on which severities were measured.",
 )
 
 EXERCISES = (SEVERITIES, SAME_PIXELS, MEAN_LEAD, CROSSING)
@@ -298,16 +301,16 @@ EXERCISES = (SEVERITIES, SAME_PIXELS, MEAN_LEAD, CROSSING)
 PREDICTIONS = (
     Prediction(
         "8.A",
-        "Of masks that leave 3 % of the pixels, beyond all that was trained on, the paper's student "
-        "recognises 27.6 points more than its baseline. By how many points does it lead here? "
-        "(Negative: the baseline leads.)",
+        "With masks that leave 3 % of the pixels, beyond the range of the training, the paper's student "
+        "leads its baseline by 27.6 points. By how many points does the student lead here? (Negative: "
+        "the baseline leads.)",
         tolerance=3.0,
         digits=0,
     ),
     Prediction(
         "8.B",
-        "And the other way: from 50 % missing, the mildest that it has seen, to 30 %. What does the "
-        "student's accuracy do, if a change of less than one point is none?",
+        "Now go the other way, from 50 % missing, the mildest severity that the student has seen, to "
+        "30 %. What does the student's accuracy do? (A change of less than one point counts as none.)",
         options=("rises", "stays", "falls"),
     ),
 )

@@ -62,20 +62,21 @@ NEW_HEAD = Exercise(
                 _headed(state, n_classes, state["head.weight"].shape[1]),
                 sorted(k for k in state if "running" not in k),
             ),
-            "the encoder is trained too. That is fine-tuning: it would measure what can be learned "
-            "from the new pictures, and not what the embeddings hold already.",
+            "you train the encoder too. That is fine-tuning: it measures what can be learned from the "
+            "new pictures, and not what the embeddings hold already.",
         ),
         Wrong(
             lambda state, n_classes: (state, _HEAD),
-            "the old head is still there: its rows are the old classes, which the new labels do not "
-            "mean, even where there are as many.",
+            "the old head is still there. Its rows stand for the old classes, and the new labels mean "
+            "other classes, even where there are as many of them.",
         ),
         Wrong(
             lambda state, n_classes: (
                 _headed(state, state["head.weight"].shape[1], n_classes),
                 _HEAD,
             ),
-            "the head is transposed: a row for each class, a column for each dimension of the embedding.",
+            "your head is transposed. It needs one row per class, and one column per dimension of the "
+            "embedding.",
         ),
         Wrong(
             lambda state, n_classes: (
@@ -94,7 +95,7 @@ NEW_HEAD = Exercise(
                 ),
                 _HEAD,
             ),
-            "the encoder is zeroed as well: then there is nothing left to transfer.",
+            "you set the encoder to zero as well, so there is nothing left to transfer.",
         ),
     ),
     alternative=lambda state, n_classes: (
@@ -108,12 +109,12 @@ NEW_HEAD = Exercise(
     ),
     hints=(
         "Only two entries of `state` change, and only these two are trained.",
-        "The head's width is that of the embedding: `state['head.weight'].shape[1]`.",
-        "`state | {'head.weight': torch.zeros(n_classes, width), ...}`, and the two names.",
+        "The head is as wide as the embedding: `state['head.weight'].shape[1]`.",
+        "Return `state | {'head.weight': torch.zeros(n_classes, width), ...}`, and the two names.",
     ),
     solution=my_new_head,
-    why="Everything that begins with `encoder` stays: weights, and the running means of batch norms "
-    "too, which change in training mode without any gradient. (The authors' teacher drifts in just "
+    why="Everything that begins with `encoder` stays: the weights, and also the running means of batch "
+    "norms. These means change in training mode without any gradient. (The authors' teacher drifts in just "
     "that way; `evaluate` and `probe` put encoders into eval mode.) The common wrong turn is to put "
     "the new layer on top of the old head's logits.",
 )
@@ -172,17 +173,17 @@ AUC = Exercise(
         ),
         Wrong(
             lambda scores, positive: 1 - metrics.auc(scores, positive),
-            "the classes are exchanged: you counted the negatives that score above a positive. That "
+            "you exchanged the classes: you counted the pairs in which the negative scores higher. That "
             "is 1 - AUC.",
         ),
         Wrong(
             lambda scores, positive: (_gaps(scores, positive) > 0).double().mean(),
-            "ties count nothing. A model that gives every picture the same score would get 0, and "
-            "not the 1/2 of one that guesses.",
+            "your ties count nothing. A model that gives every picture the same score would get 0, but it "
+            "should get 1/2, as a model does that guesses.",
         ),
         Wrong(
             lambda scores, positive: (_gaps(scores, positive) >= 0).double().mean(),
-            "ties count in full. A model that gives every picture the same score would be perfect.",
+            "your ties count in full. A model that gives every picture the same score would be perfect.",
         ),
         Wrong(
             lambda scores, positive: _gaps(scores, positive).mean(),
@@ -191,15 +192,14 @@ AUC = Exercise(
     ),
     alternative=_area,
     hints=(
-        "Take the positives and the negatives apart, and compare each of the ones with each of the "
-        "others.",
-        "`ones[:, None] - zeros` has a row a positive and a column a negative.",
-        "The mean of `gap > 0`, and half the mean of `gap == 0`.",
+        "Take the positives and the negatives apart, and compare each positive with each negative.",
+        "`ones[:, None] - zeros` has one row per positive and one column per negative.",
+        "Call this matrix `gap`. Add the mean of `gap > 0` and half the mean of `gap == 0`.",
     ),
     solution=my_auc,
-    why="The same number is the area under the ROC curve (hits over false alarms, as the threshold "
-    "falls), and no pair has to be formed if one ranks the scores. The common wrong turn is to report "
-    "the accuracy: where one picture in ten is positive, 'never' is right in nine of ten.",
+    why="This share is also the area under the ROC curve (hits over false alarms, as the threshold "
+    "falls). Whoever ranks the scores need not form any pairs. The common wrong turn is to report the "
+    "accuracy: where one picture in ten is positive, the answer 'never' is right for nine of ten.",
 )
 
 
@@ -263,19 +263,20 @@ LEAKED = Exercise(
     wrong=(
         Wrong(
             lambda train, val: _share(_overlap(train, val) > 0),
-            "the photograph is not compared: column 20 of one has nothing to do with column 20 of "
-            "another.",
+            "you do not compare the photographs: column 20 of one photograph has nothing to do with "
+            "column 20 of another.",
         ),
         Wrong(
             lambda train, val: _share(
                 (val[:, None, 0] == train[:, 0]) & (_overlap(train, val) >= 0)
             ),
-            "pieces that only touch are counted: the one ends at column right - 1, the other begins "
-            "at right.",
+            "you count pieces that only touch: the one ends at column right - 1, and the other begins at "
+            "column right.",
         ),
         Wrong(
             lambda train, val: _share((val[:, None] == train).all(dim=2)),
-            "these are the pieces that are there twice. Nearly the same piece leaks nearly as much.",
+            "these are the pieces that are in both sets. A piece that is nearly the same leaks nearly as "
+            "much.",
         ),
         Wrong(
             lambda train, val: _share(
@@ -283,13 +284,14 @@ LEAKED = Exercise(
                 & (val[:, None, 1] >= train[:, 1])
                 & (val[:, None, 2] <= train[:, 2])
             ),
-            "these are the pieces that lie *inside* one of train. A part in common is enough.",
+            "these are the pieces that lie *inside* a piece of train. A part in common is enough.",
         ),
         Wrong(
             lambda train, val: _share(
                 ((val[:, None, 0] == train[:, 0]) & (_overlap(train, val) > 0)).T
             ),
-            "this is the share of train. What has to be new are the pieces of val.",
+            "this is a share of the pieces of train. Give the share of val's pieces: these have to be "
+            "new.",
         ),
     ),
     alternative=lambda train, val: (
@@ -304,15 +306,16 @@ LEAKED = Exercise(
         / len(val)
     ),
     hints=(
-        "Compare each piece of val with each of train: a matrix of truth values, and then `any`.",
-        "Two pieces share a column where each begins before the other ends.",
-        "`(val[:, None, 0] == train[:, 0]) & (val[:, None, 1] < train[:, 2]) & ...`; then "
+        "Compare each piece of val with each piece of train. This gives a matrix of truth values. Then "
+        "take `any`.",
+        "Two pieces of one photograph share a column if each begins before the other ends.",
+        "Write `(val[:, None, 0] == train[:, 0]) & (val[:, None, 1] < train[:, 2]) & ...`. Then take "
         "`.any(dim=1)`, and the mean.",
     ),
     solution=my_leaked,
-    why="A split by pictures is not a split by what is in them: pieces of one photograph, slices of one "
-    "patient, frames of one film are on both sides of it. The common wrong turn is to look for "
-    "duplicates only.",
+    why="A split by pictures is not a split by what is in them. Pieces of one photograph, slices of one "
+    "patient, or frames of one film may be on both sides of such a split. The common wrong turn is to "
+    "look for duplicates only.",
 )
 
 
@@ -394,28 +397,28 @@ INTERPRET = Exercise(
         ),
         Wrong(
             lambda: _said(cars="the student is level with the baseline (-2.0 ± 3.0 points)"),
-            "on cars nothing is decided, which is not the same as level: the interval allows 5 points "
-            "behind.",
+            "on cars nothing is decided. That does not mean that the two are level: the interval allows "
+            "the student to be 5 points behind.",
         ),
         Wrong(
             lambda: _said(leaves="leads by 4.5 points"),
-            "the sign: the axis is student minus baseline, and leaves lie left of 0.",
+            "look at the sign: the axis is student minus baseline, and the dot of leaves lies left of 0.",
         ),
         Wrong(
             lambda: _said(birds="leads by 1.5 points"),
-            "1.5 is the half-width of the interval of birds; by how much the student leads is where "
-            "the dot is.",
+            "1.5 is the half-width of the interval of birds. The dot says by how much the student leads.",
         ),
         Wrong(
             lambda: _said(birds="leads by 7.5 points"),
-            "you read the right end of the interval of birds; the difference is its middle, the dot.",
+            "you read the right end of the interval of birds. The difference is the middle of the "
+            "interval, where the dot is.",
         ),
         Wrong(
             lambda: (
                 "On birds the student leads by 6.0 points, and on leaves it trails by 4.5 points."
             ),
-            "cars are left out. A set on which nothing was decided belongs into the sentence, or the "
-            "reader takes two results of three for all.",
+            "cars are left out. A set on which nothing was decided belongs in the sentence too. Otherwise "
+            "the reader takes two of the three results for all of them.",
         ),
     ),
     alternative=lambda: (
@@ -424,7 +427,8 @@ INTERPRET = Exercise(
     ),
     hints=(
         "For each set, first look whether its interval has 0 in it; the dot comes after that.",
-        "All right of 0: leads. All left of 0: trails. 0 within: the trainings do not decide.",
+        "If the whole interval is right of 0, the student leads. If the whole interval is left of 0, it "
+        "trails. If 0 is within the interval, the trainings do not decide.",
         'Begin with "On birds the student leads by 6 points, on cars five trainings do not decide ...".',
     ),
     solution="""
@@ -433,8 +437,8 @@ INTERPRET = Exercise(
         "decide (-2.0 ± 3.0 points), and on leaves the student trails by 4.5 points."
     )
     """,
-    why="The verb follows from the interval alone, the number from the dot. Of a set that is not decided "
-    "both are said, the difference and its interval, because a reader may know more trainings. The "
+    why="The verb follows from the interval alone, and the number from the dot. For a set that is not "
+    "decided, give both the difference and its interval, because a reader may know more trainings. The "
     "common wrong turn is to let the dot choose the verb.",
 )
 
@@ -443,15 +447,15 @@ EXERCISES = (NEW_HEAD, AUC, LEAKED, INTERPRET)
 PREDICTIONS = (
     Prediction(
         "9.A",
-        "Masks, a new probe for each set. On which set does the student lead the baseline by most? "
-        "(In the paper: ImageNet-100B, by 12.6 points.)",
+        "Under masks, each set gets a new probe. On which set does the student lead the baseline by most? "
+        "(In the paper it is ImageNet-100B, with 12.6 points.)",
         options=tuple(NAMES[name] for name in STANDS_FOR),
     ),
     Prediction(
         "9.B",
-        "Masks again, and a question that no label of Stickers-100 ever asked: which photograph is "
-        "behind the sticker? By how many points does the student lead the baseline? (Negative: the "
-        "baseline leads.)",
+        "Again under masks, the probes answer a question that no label of Stickers-100 ever asked: which "
+        "photograph is behind the sticker? By how many points does the student lead the baseline? "
+        "(Negative: the baseline leads.)",
         tolerance=5.0,
         digits=0,
     ),
