@@ -485,8 +485,8 @@ EXERCISES = (WEIGHTS, GRADIENT, SLOPE, LIMITS, SB_GRADIENT)
 PREDICTIONS = (
     Prediction(
         "3.A",
-        "At tau = 0.1, in the mean row: of all the weight on the 15 negatives, what share is on the "
-        "hardest three? (Shared evenly it would be 0.2.)",
+        "At tau = 0.1, what share of all the weight on the 15 negatives is on the hardest three, in "
+        "the mean over the rows? (If all had the same weight, it would be 0.2.)",
         tolerance=0.1,
         digits=1,
     ),

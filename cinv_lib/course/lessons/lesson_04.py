@@ -373,14 +373,14 @@ EXERCISES = (BOUND, ENERGY, SIDEWAYS, EQUIANGULAR, ANGLE_BOUND)
 PREDICTIONS = (
     Prediction(
         "4.A",
-        "Nine points on the sphere that minimise the uniformity term U, and their sum is exactly zero, "
-        "as the proof wants it. Does the contrastive loss then have its minimum exactly at them?",
+        "Nine points on the sphere minimise the uniformity term U, and their sum is exactly zero, as "
+        "the proof wants it. Does the contrastive loss then have its minimum exactly at them?",
         options=("yes", "no"),
     ),
     Prediction(
         "4.B",
-        "A teacher whose 256 embeddings all have cosine 0.5 to one another. How many degrees, on "
-        "average, is the best S from R, at tau = 0.1?",
+        "A teacher has 256 embeddings, and each two of them have cosine 0.5. How many degrees, on "
+        "average, is the best S from R at tau = 0.1?",
         tolerance=5.0,
         digits=0,
     ),

@@ -122,8 +122,7 @@ TARGETS = Exercise(
     solution=my_targets,
     why="`eval()` settles what R computes, and `no_grad` settles what is kept for a gradient. Neither "
     "does the work of the other. The common wrong turn is to freeze the weights only. R's batch norm "
-    "then goes on adapting to what it sees. The authors' code does that, so every picture's target "
-    "depends on its batch.",
+    "then goes on adapting to what it sees.",
 )
 
 
@@ -300,7 +299,7 @@ SCHEDULE = Exercise(
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t // batches / (epochs * batches)),
             "your wave is as long as all steps, but it moves on only once per epoch, so the rate hardly "
-            "falls. The authors' code does this: their cosine is nearly a constant.",
+            "falls.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t // batches / epochs),
@@ -339,9 +338,7 @@ SCHEDULE = Exercise(
     ),
     solution=my_lr,
     why="The steps are large first and small at the end, and only lr has to be chosen. The common wrong "
-    "turn is to count the length in steps and the time in epochs. PyTorch's CosineAnnealingLR makes "
-    "this mistake easy: T_max counts calls of `scheduler.step()`, whether you call it per step or per "
-    "epoch. Nothing fails; the rate just stays nearly where it was.",
+    "turn is to count the length in steps and the time in epochs.",
 )
 
 
