@@ -2,8 +2,7 @@
 
 Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
 the library, the profile or the number of seeds changed. A training is the cells tagged `training`
-of the lesson that shows it, with an operator, a loss and a seed: run again when they or its
-description changed.
+of the lesson that shows it: run again when they or its description changed.
 """
 
 import json
@@ -91,14 +90,11 @@ def share(wildcards, threads):
     return threads if SLURM else max(1, host.cores() * threads // workflow.cores)
 
 
-# Nothing is taken from the recorded run: a course that was run has trained its students. A kernel has
-# ten minutes to start: the machine may be busy, or its lid closed. Large pages that are not handed
-# back save a training on a CPU an eighth of its time (glibc reads this, others ignore it). Where
-# GPUs are named a job takes the first that no other job has locked; jobs beyond their number share
-# them evenly.
+# Nothing is taken from the recorded run. A kernel has ten minutes to start, as the machine may be
+# busy. Large pages that are kept save a training on a CPU an eighth of its time (glibc reads this).
+# A job takes the first of the GPUs that no other job has locked; jobs beyond their number share them.
 MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592"
-# The lock is the open file's: it is free once the job and all that it started have ended, even
-# killed. (macOS has no command `flock`.)
+# It is free once the job and all that it started have ended, even killed. (macOS has no `flock`.)
 LOCK = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
 SET_UP = """
         export GLIBC_TUNABLES=${{GLIBC_TUNABLES:-{MALLOC}}}

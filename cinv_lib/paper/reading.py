@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from IPython.display import display
 
 from cinv_lib.evaluation.sentence import count, sentence
 from cinv_lib.experiments.ablation import LOSSES
@@ -103,6 +102,8 @@ def place(operator: str, where: str) -> str:
 
 def show(found: Sequence[Read], paper: pd.Series) -> None:
     """Display `table` in a notebook, with the number of its claims for those who see no HTML."""
+    from IPython.display import display  # the library needs no notebook, this does
+
     plain = f"{count(len(found), 'claim')} with the rows of each"
     display({"text/html": table(found, paper), "text/plain": plain}, raw=True)
 

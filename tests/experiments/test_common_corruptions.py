@@ -1,12 +1,11 @@
 """The common corruptions, measured: every type and severity once, counted as Table 14 is."""
 
-import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 import torch
 
-from cinv_lib import operators, paper, plots
+from cinv_lib import operators, paper
 from cinv_lib.data.image_set import to_float
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.experiments import common_corruptions
@@ -201,29 +200,6 @@ def test_mce_is_a_mean_of_ratios_of_sums():
 
 
 # -- the figure --------------------------------------------------------------------------------
-def test_differences_show_each_value_its_interval_and_the_paper_hollow():
-    verdicts = ["holds", "does not hold", "not decided"]
-    frame = pd.DataFrame(
-        {
-            "difference": [5.0, -3.0, 0.5],
-            "half_width": [2.0, 1.0, float("nan")],
-            "verdict": verdicts,
-        },
-        index=list(NAMES[:3]),
-    )
-    quoted = pd.Series({NAMES[1]: -2.0, NAMES[0]: 1.0, "fog": 40.0})
-    (ax,) = plots.differences(frame, quoted, xlabel="points").axes
-    bars = ax.containers
-    assert [bar.lines[0].get_xdata()[0] for bar in bars] == [5.0, -3.0, 0.5]
-    assert [bar.lines[0].get_ydata()[0] for bar in bars] == [0, -1, -2]
-    assert [bar.lines[0].get_marker() for bar in bars] == ["o", "X", "o"]
-    assert bars[2].lines[0].get_markerfacecolor() == "white"
-    (segment,) = bars[0].lines[2][0].get_segments()
-    assert segment[:, 0].tolist() == [3.0, 7.0]  # the whole interval
-    (diamonds,) = ax.collections[-1:]
-    shown = diamonds.get_offsets().filled(float("nan"))
-    assert shown[:2].tolist() == [[1.0, 0.0], [-2.0, -1.0]] and np.isnan(shown[2, 0])
-    assert [label.get_text() for label in ax.get_yticklabels()] == list(NAMES[:3])
 
 
 def test_the_mixture_holds_two_of_the_types_at_four_severities():

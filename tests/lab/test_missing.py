@@ -227,7 +227,7 @@ names.PROFILES["smoke"] = lacking(*{changed!r})"""
     if lesson == "15":
         assert len(run) == len(code), "the ledger is whole"
         return
-    assert 5 < len(run) < len(code)
+    assert 4 < len(run) < len(code)
     shown = "\n".join(str(output.data) for output in run[-1].outputs if "data" in output)
     assert f"- {line}" in shown and "Table 11, quoted" in shown
     assert "The lesson ends here" in run[-1].outputs[-1].traceback[0]

@@ -1,6 +1,7 @@
 """Wrong answers that show what is easily misunderstood, from the exercises themselves."""
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
@@ -52,6 +53,10 @@ def _of(exercise: Exercise, number: int) -> Misconception:
 def source(answer: Callable, name: str) -> str:
     """The text of a function, or of a lambda as `name = lambda ...`. (`inspect` gives a lambda's
     whole line, with what stands around it.)"""
+    if isinstance(answer, functools.partial):  # what it fixes is said beneath the function
+        fixed = [*map(repr, answer.args), *(f"{k}={v!r}" for k, v in answer.keywords.items())]
+        called = f"{name} = functools.partial({answer.func.__name__}, {', '.join(fixed)})"
+        return f"{source(answer.func, name)}\n\n\n{called}"
     if answer.__name__ != "<lambda>":
         return textwrap.dedent(inspect.getsource(answer)).strip()
     file, first = Path(answer.__code__.co_filename), answer.__code__.co_firstlineno
