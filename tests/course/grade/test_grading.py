@@ -358,7 +358,7 @@ def test_a_class_is_graded_and_nothing_is_graded_twice(tmp_path, monkeypatch, ca
     assert text.startswith("\ufeff")
     found = [row[:3] for row in csv.reader(io.StringIO(text.removeprefix("\ufeff")))][1:]
     assert found[1] == ["ada/02", "2.1", "right"] and found[5] == ["bob/02", "", "by hand"]
-    assert [row[2] for row in found[5:]] == ["not attempted"] * 4
+    assert [row[2] for row in found[6:]] == ["not attempted"] * 5
     assert command.main(asked) == 1 and len(run.asked) == 1, "graded again"
     assert (tmp_path / "out" / "grades.csv").read_bytes().decode() == text
     asked[asked.index("5")] = "6"
