@@ -151,8 +151,12 @@ def verdict(top1: float | None, recorded: Sequence[float]) -> str:
     low, high = band(recorded) if known else (0.0, 0.0)
     here = f"the {low:.1f} to {high:.1f} % in which one more training should lie"
     if top1 is None:
-        wanted = "Nothing was trained here, as exercise 5.2 has no answer of yours yet"
-        return f"{wanted}; a right one reaches {here}." if known else f"{wanted}."
+        if not known:
+            return "Solve exercise 5.2, and your own step is the training."
+        reached = (
+            f"A student of eight epochs names {low:.1f} to {high:.1f} % of the masked pictures"
+        )
+        return f"{reached}; solve exercise 5.2, and your own step is one more such training."
     said = f"Your student names {top1:.1f} % of the validation pictures"
     if not known:
         return f"{said}; there is no recorded training to compare it with."

@@ -43,7 +43,8 @@ def test_the_folder_has_lessons_without_outputs_and_a_key_with_solutions(written
             assert exercise.cell() in sources and exercise.cell() not in solved
             assert exercise.cell(exercise.solution_source) in solved
     assert "CC BY 4.0" in (written / "LICENSE").read_text()
-    assert {"NOTATION.md", "class.toml"} <= {path.name for path in (written / "lessons").iterdir()}
+    beside = {path.name for path in (folders.ROOT / "notebooks").glob("*.md")} | {"class.toml"}
+    assert beside <= {path.name for path in (written / "lessons").iterdir()}
     assert tomllib.loads((written / "lessons/class.toml").read_text()) == {
         "solutions_from": date(2031, 2, 3)
     }

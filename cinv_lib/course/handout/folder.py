@@ -18,7 +18,7 @@ from cinv_lib.course.workbook import withheld
 from cinv_lib.machine.files import whole, write_text
 from cinv_lib.machine.folders import ROOT
 
-BESIDE = ("NOTATION.md", "PROJECTS.md", "project.ipynb")  # what lessons link to
+BESIDE = ("NOTATION.md", "PROJECTS.md", "REFERENCES.md", "project.ipynb")  # what lessons link to
 README = """# For a class
 
 | | |
