@@ -17,6 +17,7 @@ import nbformat
 from markupsafe import Markup
 
 from cinv_lib.course import api, site_html, site_index
+from cinv_lib.course.bare import bare
 from cinv_lib.course.site_panels import TEMPLATES, Moving, Picture, placed, write
 from cinv_lib.machine.folders import ROOT
 from cinv_lib.paper.export import results
@@ -62,7 +63,7 @@ def build(run: Path) -> Path:
     pages = {f"notebooks/{name}.ipynb": f"{name}.html" for name in executed}
     pages |= {f"notebooks/{path.name}": f"{name}.html" for name, path in texts.items()}
     for name, notebook in executed.items():
-        write(new / "notebooks" / f"{name}.ipynb", bare(notebook))
+        write(new / "notebooks" / f"{name}.ipynb", nbformat.writes(bare(notebook)))
     lessons = [lesson(run, new, name, notebook) for name, notebook in executed.items()]
     sheet = site_html.Sheet()
     for k, notebook in enumerate(executed.values()):
@@ -92,16 +93,6 @@ def notebooks(run: Path) -> list[Path]:
     if not found:
         raise FileNotFoundError(f"no executed notebook in {run / 'notebooks'}; run `make course`")
     return found
-
-
-def bare(notebook: nbformat.NotebookNode) -> str:
-    """A notebook without its outputs, to take home."""
-    copy = nbformat.from_dict(notebook)
-    copy["cells"] = [nbformat.from_dict(cell) for cell in notebook.cells]
-    for cell in copy.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return nbformat.writes(copy)
 
 
 def lesson(run: Path, site: Path, name: str, notebook: nbformat.NotebookNode) -> Lesson:

@@ -11,6 +11,7 @@ import pandas as pd
 from cinv_lib.evaluation.sentence import count, sentence
 from cinv_lib.experiments.ablation import LOSSES
 from cinv_lib.paper import verdict, verdicts
+from cinv_lib.paper.asked import KEYS
 from cinv_lib.paper.verdict import Claim
 
 HOLDS, DEPENDS, FAILS, OPEN, NOTHING = GROUPS = (
@@ -47,13 +48,10 @@ class Read:
 
 def group(claim: Claim, ledger: pd.DataFrame) -> str:
     """In which of GROUPS a claim is. One whose rows are parts of a statement fails with a part."""
+    if claim.every:
+        return verdict.whole(claim, ledger)
     said = ledger.verdict[ledger.claim == claim.number]
     holds, fails = (said == "holds").any(), (said == "does not hold").any()
-    if claim.every:
-        whole = verdict.whole(claim, ledger)
-        if whole != "not decided":
-            return whole
-        return OPEN
     if holds or fails:
         return DEPENDS if holds and fails else HOLDS if holds else FAILS
     return OPEN if said.str.startswith("not decided").any() else NOTHING
@@ -110,7 +108,7 @@ def show(found: Sequence[Read], paper: pd.Series) -> None:
 
 def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
     """Of the rows for which the paper prints numbers, in how many ours has the sign of its."""
-    rows = ledger.set_index(["claim", "operator", "where"]).difference
+    rows = ledger.set_index(KEYS).difference
     both = pd.DataFrame({"here": rows, "paper": paper}).dropna()
     same = int((both.here * both.paper > 0).sum())
     first = f"the paper prints the numbers of {count(len(both), 'row')},"

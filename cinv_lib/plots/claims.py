@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from cinv_lib.plots.leads import GREY, titled
-from cinv_lib.plots.style import OKABE_ITO
+from cinv_lib.plots.leads import GREY
+from cinv_lib.plots.style import OKABE_ITO, headed
 
 MARKS = {  # of a verdict: marker, colour, whether it is filled
     "holds": ("o", OKABE_ITO["green"], True),
@@ -53,4 +53,4 @@ def claim_marks(
         place += 1
     handles, labels = ax.get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
-    return titled(fig, title)
+    return headed(fig, title)

@@ -1,7 +1,6 @@
 """Figures of dots with their 95 % intervals over trainings: scores, leads, start and target."""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,20 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cinv_lib.plots.style import OKABE_ITO, colour, tidied
+from cinv_lib.plots.style import OKABE_ITO, colour, headed, tidied
 
 WIDTH = 7.84  # inches: the width of a page
 GREY = "#666666"
 SMALL: dict[str, Any] = {"fontsize": 8, "va": "center"}
-
-
-def headed(fig: Figure, title: str) -> Figure:
-    """The figure, with a title that says its finding."""
-    lines = textwrap.fill(
-        title.replace(" %", "\N{NO-BREAK SPACE}%"), int(11.5 * fig.get_figwidth())
-    )
-    fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    return fig
 
 
 def panelled(panels: int, height: float, **shared: Any) -> tuple[Figure, Sequence[Axes]]:

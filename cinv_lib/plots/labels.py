@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cinv_lib.plots.curves import log_ticks
-from cinv_lib.plots.dots import GREY, headed, key, line_names, panelled
-from cinv_lib.plots.style import colour
+from cinv_lib.plots.dots import GREY, key, line_names, panelled
+from cinv_lib.plots.style import colour, headed
 
 
 def label_curves(

@@ -1,6 +1,5 @@
 """Differences as rows: who leads whom, by how much, and whether the trainings decide it."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,17 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cinv_lib.plots.style import OKABE_ITO, tidied
+from cinv_lib.plots.style import OKABE_ITO, headed, tidied
 
-LETTERS = 11  # of a title, per inch of the figure
 GREY = "#767676"
-
-
-def titled(fig: Figure, title: str) -> Figure:
-    """The figure, with a title that says its finding, in as many lines as it needs."""
-    lines = textwrap.fill(title, int(LETTERS * fig.get_figwidth()))
-    fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    return fig
 
 
 def _row(ax: Axes, place: float, row: pd.Series) -> None:
@@ -81,4 +72,4 @@ def lead_rows(
         values = quoted.reindex(first.index)
         axes[0].scatter(values, places, 30, marker="D", label="the paper", **edges)
         axes[0].legend(loc="best", fontsize=8, frameon=False)
-    return titled(fig, title)
+    return headed(fig, title)

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from cinv_lib.experiments.spoken import kind
 from cinv_lib.operators.basic import parse
-from cinv_lib.plots.dots import GREY, headed, key, line_names, panelled
-from cinv_lib.plots.style import OKABE_ITO, colour
+from cinv_lib.plots.dots import GREY, key, line_names, panelled
+from cinv_lib.plots.style import OKABE_ITO, colour, headed
 
 
 def left(severity: float | int, side: int) -> int:

@@ -7,8 +7,7 @@ from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.dots import headed
-from cinv_lib.plots.style import OKABE_ITO, single
+from cinv_lib.plots.style import OKABE_ITO, headed, single
 
 COLOURS, MARKERS = ("blue", "vermilion"), ("o", "s")
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from matplotlib.figure import Figure
 
-from cinv_lib.plots.leads import GREY, titled
-from cinv_lib.plots.style import pixels
+from cinv_lib.plots.leads import GREY
+from cinv_lib.plots.style import headed, pixels
 
 SIDE, GAP, CAPTION, NAMES, TITLE = 128, 6, 32, 112, 44  # pixels of the page
 
@@ -53,4 +53,4 @@ def captioned(
             x, y = (left + SIDE / 2) / width, (bottom - 3) / height
             color = "black" if good else GREY
             fig.text(x, y, text, ha="center", va="top", fontsize=6.8, color=color, linespacing=1.0)
-    return titled(fig, title)
+    return headed(fig, title)

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cinv_lib.plots.curves import _MARKERS, log_ticks
-from cinv_lib.plots.leads import titled
-from cinv_lib.plots.style import METHOD_COLOURS, OKABE_ITO, colour, tidied
+from cinv_lib.plots.style import METHOD_COLOURS, OKABE_ITO, colour, headed, tidied
 
 NEXT = 0.075  # of the height of the axes: the least distance of two labels
 
@@ -67,7 +66,7 @@ def score_bars(
             ax.legend(loc="lower right", fontsize=8, frameon=False)
     axes[0].set_xlim(0, 112)
     axes[0].set_xticks(range(0, 101, 25))
-    return titled(fig, title)
+    return headed(fig, title)
 
 
 def _apart(places: Sequence[float], least: float) -> list[float]:
@@ -131,4 +130,4 @@ def score_lines(
     axes[0].set_ylabel(ylabel, fontsize=9)
     for ax in axes:
         ax.tick_params(labelsize=8)
-    return titled(fig, title)
+    return headed(fig, title)

@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 import base64
+import textwrap
 from io import BytesIO
 from typing import Any
 
@@ -27,6 +28,7 @@ OKABE_ITO = {
     "vermilion": "#D55E00",
     "purple": "#CC79A7",
 }
+LETTERS = 11  # of a title, per inch of the figure
 SHARP = 2  # pixels of a figure for each pixel of the page
 # Yellow is left out of the cycle: on white it is too faint for a line.
 CYCLE = ("blue", "vermilion", "green", "orange", "sky", "purple", "black")
@@ -113,6 +115,16 @@ def tidied(ax: Axes) -> Axes:
     ax.grid(axis="y", alpha=0.3)
     ax.set_axisbelow(True)
     return ax
+
+
+def headed(fig: Figure, title: str) -> Figure:
+    """The figure, with a title that says its finding, in as many lines as it needs. A percent sign
+    stays with its number."""
+    lines = textwrap.fill(
+        title.replace(" %", "\N{NO-BREAK SPACE}%"), int(LETTERS * fig.get_figwidth())
+    )
+    fig.suptitle(lines, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return fig
 
 
 def legend(fig: Figure, ax: Axes) -> None:

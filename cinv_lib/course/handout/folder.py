@@ -1,6 +1,5 @@
 """The folder itself: lessons without outputs, the key, notes, plans and the test."""
 
-import copy
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ import nbformat
 import papermill
 from tqdm.auto import tqdm
 
+from cinv_lib.course.bare import bare
 from cinv_lib.course.handout import notes, plans
 from cinv_lib.course.publish import NOTEBOOKS, cleaned, nothing_attempted
 from cinv_lib.course.workbook import exercise as book
@@ -108,15 +108,6 @@ def _keys(
                 execute(path)
             except Exception as error:  # of any kind: the other lessons have a key all the same
                 yield f"lesson {number}: its key stands without outputs ({_line(error)})"
-
-
-def bare(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A copy without outputs."""
-    found = copy.deepcopy(notebook)
-    for cell in found.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return found
 
 
 def solved(number: str, notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
