@@ -354,8 +354,8 @@ EXERCISES = (BY_HAND, ALIGNMENT, UNIFORMITY, CONTRASTIVE, NT)
 PREDICTIONS = (
     Prediction(
         "2.A",
-        "The embeddings of a student are random. It has to find its own teacher among N = 64, at "
-        "tau = 1, in many dimensions. What is its loss, to one decimal?",
+        "The embeddings of a student are random. The student has to find its own teacher among N "
+        "= 64, at tau = 1, in many dimensions. What is its loss, to one decimal?",
         tolerance=0.1,
         digits=1,
     ),

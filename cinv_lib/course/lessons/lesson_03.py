@@ -210,7 +210,7 @@ SLOPE = Exercise(
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S + h * D) - loss(S - h * D)) / h,
-            "that is twice the slope: the way from S - hD to S + hD is 2h long.",
+            "that is twice the slope: the distance from S - hD to S + hD is 2h, not h.",
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S - h * D) - loss(S + h * D)) / (2 * h),

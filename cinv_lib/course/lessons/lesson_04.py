@@ -277,7 +277,7 @@ EQUIANGULAR = Exercise(
     ),
     solution=my_equiangular_angle,
     why="The student goes in the direction R_i - M, in which R_i differs from the rest. The axis "
-    "of the cone, which all vectors share, is subtracted, since it tells no vector from another. "
+    "of the cone, which all vectors share, is subtracted, since it is the same for all of them. "
     "The common wrong turn is to expect that a small tau makes this angle small: tau is not in "
     "the formula.",
 )

@@ -307,7 +307,8 @@ SCHEDULE = Exercise(
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t / batches),
-            "the wave is as long as one epoch: the rate falls to 0, and rises again in the next.",
+            "the wave is as long as one epoch: the rate falls to 0, and rises again in the next "
+            "epoch.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: 2 * _cosine(lr, t / (epochs * batches)),
@@ -338,7 +339,7 @@ SCHEDULE = Exercise(
     ),
     solution=my_lr,
     why="The steps are large first and small at the end, and only lr has to be chosen. The common "
-    "wrong turn is to count the length of the training in steps, and what is done of it in epochs.",
+    "wrong turn is to give the length of the training in steps, but to count the time in epochs.",
 )
 
 
@@ -486,7 +487,8 @@ CAUSE = Exercise(
         "for each of the three what you would see if only the start helped, and if only the target "
         "did.",
         "`measure(\"labels from R\")` has the student's start and the baseline's target. If it "
-        "scores near the student, the start is the cause. If it scores near the baseline, it is the target.",
+        "scores near the student, the start is the cause. If it scores near the baseline, the "
+        "target is the cause.",
     ),
     solution=my_cause,
     why="Two things differ, so change one of them and leave the other. More steps change neither "
