@@ -228,9 +228,9 @@ MEAN_LEAD = Exercise(
         "Divide the area by `severities[-1] - severities[0]`.",
     ),
     solution=my_mean_lead,
-    why="This is one number for a whole figure, and it depends little on where somebody happened to "
-    "measure. The common wrong turn is the mean over the points: whoever measures at five more "
-    "severities where a method leads makes its mean lead larger.",
+    why="This is one number for a whole figure, and it depends little on where somebody happened "
+    "to measure. The common wrong turn is the mean over the points: if somebody measures at five "
+    "more severities where a method leads, the mean lead of this method grows.",
 )
 
 
