@@ -495,7 +495,8 @@ def _judge_plan(got, spread, reach, chance) -> str | None:
     if m != got or m < 2:
         return f"{got} is no number of trainings; expected a whole number, 2 or more"
     if _chance(m, spread, reach) < chance - CLOSE:
-        return f"{m} trainings are too few for the goal: {100 * _chance(m, spread, reach):.0f} of 100 such plans reach it"
+        reached = 100 * _chance(m, spread, reach)
+        return f"{m} trainings are too few: {reached:.0f} of 100 such plans reach the goal"
     if m > 2 and _chance(m - 1, spread, reach) > chance + CLOSE:
         return f"{m} trainings are more than needed: one fewer is likely enough to reach the goal"
     return None
