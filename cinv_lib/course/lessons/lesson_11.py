@@ -155,9 +155,11 @@ CENTRED = Exercise(
         len(R) * F.normalize(R, dim=1) - F.normalize(R, dim=1).sum(0), dim=1
     ),
     hints=(
-        "Three steps: make the rows unit vectors, subtract what they share, make them unit again.",
+        "There are three steps: make the rows unit vectors, subtract what they share, and make "
+        "them unit vectors again.",
         "What they share is the mean over the batch: `R.mean(dim=0)`, one row.",
-        "`R = F.normalize(R, dim=1)`, then `F.normalize(R - R.mean(dim=0), dim=1)`.",
+        "First set `R = F.normalize(R, dim=1)`, then return `F.normalize(R - R.mean(dim=0), "
+        "dim=1)`.",
     ),
     solution=my_centred,
     why="The contrastive loss does not change when every R_j is moved by the same vector (lesson "
@@ -360,8 +362,8 @@ SAID = Exercise(
         ),
         Wrong(
             lambda: _said(interval=False),
-            "a row that is not decided looks as if nobody had measured it, if you leave out its "
-            "interval. Give both numbers.",
+            "you left out the interval of a row that is not decided, so the row looks as if "
+            "nobody had measured it. Give both numbers.",
         ),
     ),
     alternative=lambda: {

@@ -222,7 +222,7 @@ LOSS = Exercise(
             lambda shown, y, keep: (
                 ((shown - y).square() * ~keep).sum(dim=(1, 2, 3)) / (3 * (~keep).sum(dim=(1, 2, 3)))
             ),
-            "the mask is upside down: it is True where a pixel is known.",
+            "you used the mask the wrong way round: it is True where a pixel is known.",
         ),
         Wrong(
             lambda shown, y, keep: (

@@ -49,7 +49,7 @@ def _judge_shot_noise(got, x, photons, generator) -> str | None:
         expected = level / photons
         if abs(m - level) > 6 * (expected / n) ** 0.5:
             return (
-                f"where the light is {level:.3f} its mean is {m:.3f}: noise leaves the mean alone"
+                f"where the light is {level:.3f} its mean is {m:.3f}: noise must not change the mean"
             )
         if abs(v / expected - 1) > 0.1:
             return (
