@@ -48,9 +48,7 @@ def _judge_shot_noise(got, x, photons, generator) -> str | None:
     for level, m, v in zip(light.tolist(), mean.tolist(), variance.tolist(), strict=True):
         expected = level / photons
         if abs(m - level) > 6 * (expected / n) ** 0.5:
-            return (
-                f"where the light is {level:.3f} its mean is {m:.3f}: noise must not change the mean"
-            )
+            return f"where the light is {level:.3f} its mean is {m:.3f}: noise must not change it"
         if abs(v / expected - 1) > 0.1:
             return (
                 f"where the light is {level:.3f} its variance is {v:.5f}, expected {expected:.5f}"
