@@ -1,0 +1,155 @@
+"""A run of a profile before it costs anything: all of it, with little of everything.
+
+    make rehearse PROFILE=imagenet100            every task, every lesson, the pages: some minutes
+    make rehearse PROFILE=own/rows LESSONS=18
+
+The data are linked where they are there and made up where they are not, both by `data_prep`; towers
+are tiny and random; trainings have two steps (`profiles.rehearsed`). What is published is loaded
+too where its weights are here. A lesson that stops is named at the end, and so is one that says
+what it lacks. Nothing of it is in the run itself: it is in `runs/rehearsal`, to look at and delete.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from cinv_lib.data import prepared
+from cinv_lib.encoders import encoder as encoders
+from cinv_lib.lab import missing
+from cinv_lib.lab.profiles import rehearsed
+from cinv_lib.lab.profiles.names import PROFILES
+from cinv_lib.lab.profiles.record import ENCODERS, Profile
+from cinv_lib.machine import folders
+
+OFFERED = ("imagenet100", "stl10")
+NAME = "rehearsal"
+
+
+def environment(out: Path) -> dict[str, str]:
+    """What makes a process part of the rehearsal that is kept in `out`."""
+    kept = {"CINV_HOME": out / "data", "CINV_RUNS": out, "CINV_PROGRESS": out / "progress.json"}
+    flags = {rehearsed.VARIABLE: "1", "CPU": "1", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **{name: str(path) for name, path in kept.items()}, **flags}
+
+
+def data(p: Profile, out: Path) -> Iterator[str]:
+    """Put all sets of a profile into the rehearsal's data: a line each."""
+    lessons = {lesson for entry in p.entries for lesson in entry.lessons}
+    names = {name for lesson in ("", *lessons) for name in missing.sets(p, lesson)}
+    made = environment(out)
+    for name in sorted(names):
+        there, place = folders.home() / name, out / "data" / name
+        if place.exists():
+            yield f"pictures {name}: kept from the last rehearsal"
+        elif missing.command(name) is None:
+            real(name, p, there, place)
+            yield f"pictures {name}: yours, in {there}"
+        else:
+            command = [sys.executable, "-m", "data_prep", "made-up", name]
+            subprocess.run([*command, "--source", out / "made-up"], env=made, check=True)
+            yield f"pictures {name}: made up, as {there} is absent"
+
+
+def real(name: str, p: Profile, there: Path, place: Path) -> None:
+    """A set of the reader's: linked; of unlabelled pictures a few, as a training sees them all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if name != p.unlabelled:
+        place.symlink_to(there, target_is_directory=True)
+        return
+    few = prepared.read(name, "train").subset(torch.arange(rehearsed.UNLABELLED, device="cpu"))
+    prepared.write(name, "train", few.images, few.labels, few.class_names, few.provenance)
+
+
+def weights(p: Profile) -> Iterator[str]:
+    """Whether the published towers are here and embed two pictures: a line each."""
+    for name in filter(None, (getattr(p, tower) for tower in ENCODERS)):
+        began = time.monotonic()
+        try:
+            tower = encoders.load(name)
+        except (FileNotFoundError, ImportError) as error:
+            yield f"weights {name}: not here, so a tiny tower stands for them; {how(error)}"
+            continue
+        side = tower.image_size
+        with torch.no_grad():
+            found = tower(torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)))
+        seconds = time.monotonic() - began
+        yield f"weights {name}: here, {tuple(found.shape)} for two pictures in {seconds:.1f} s"
+
+
+def how(error: Exception) -> str:
+    """What to do, of the sentences of an error."""
+    return str(error).partition("On a machine")[2].join(("on a machine", "")) or str(error)
+
+
+def ended(folder: Path) -> dict[str, str]:
+    """Of each lesson that was run, how: "whole", "stopped: ERROR" or "lacks: WHAT"."""
+    found = {}
+    for path in sorted(folder.glob("notebooks/*.ipynb")):
+        outputs = [o for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+                   for o in cell.get("outputs", [])]  # fmt: skip
+        errors = [o for o in outputs if o["output_type"] == "error"]
+        if not errors:
+            found[path.stem] = "whole"
+        elif errors[0]["ename"] == "SystemExit":
+            found[path.stem] = "lacks: " + lacking(outputs)
+        else:
+            found[path.stem] = f"stopped: {errors[0]['ename']}: {errors[0]['evalue']}"
+    return found
+
+
+def lacking(outputs: list[dict]) -> str:
+    """What a lesson said before it ended for want of data or weights."""
+    texts = ("".join(o.get("data", {}).get("text/markdown", "")) for o in outputs)
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("- ")]
+    return "; ".join(line.removeprefix("- ") for line in lines)
+
+
+def rehearse(p: Profile, lessons: str, seeds: int) -> int:
+    """Run all of it. 0 if every lesson ended, whole or with the sentence that says what it lacks,
+    and the pages are made."""
+    began, out = time.monotonic(), folders.all_runs() / NAME
+    for line in (*weights(p), *data(p, out)):
+        print(line, flush=True)
+    made = environment(out)
+    os.environ.update({name: made[name] for name in ("CINV_HOME", "CINV_RUNS")})
+    rehearsed.write_towers(p)
+    for old in (out / p.name).glob("logs/*.stopped"):  # they are tried again
+        Path(old.read_text().strip()).unlink(missing_ok=True)
+        old.unlink()
+    make = ["make", "--no-print-directory", "course", f"PROFILE={p.name}", f"SEEDS={seeds}"]
+    course = subprocess.run([*make, f"LESSONS={lessons}"], env=made, cwd=folders.ROOT)
+    found = ended(out / p.name)
+    print()
+    for name, how in found.items():
+        print(f"{name}: {how}")
+    tasks = [str(path).removesuffix(".stopped") for path in out.glob(f"{p.name}/logs/*.stopped")]
+    tasks = [path for path in sorted(tasks) if Path(path).name.partition(".")[0] not in found]
+    for path in tasks:
+        print(f"stopped: see {path}")
+    page = out / p.name / "site/index.html"
+    bad = tasks + [name for name, how in found.items() if how.startswith("stopped")]
+    bad += [] if page.is_file() and not course.returncode else ["the pages"]
+    minutes = (time.monotonic() - began) / 60
+    print(f"{len(found)} lessons in {minutes:.0f} minutes, {len(bad)} stopped; {page}")
+    return int(bool(bad))
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("profile", choices=OFFERED)
+    parser.add_argument("--lessons", default="all")
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    return rehearse(PROFILES[given.profile], given.lessons, given.seeds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
