@@ -26,7 +26,7 @@ STOPPED = re.compile(r"(?P<name>.+) stopped: see .+\n")
 STEPS = re.compile(r"(?P<done>\d+) of (?P<all>\d+) steps \(.*\) done\n")
 NOISE = re.compile(
     r"Assuming unrestricted|Building DAG|Using shell|Select jobs|Execute \d|Nothing to be done|"
-    r"Touching output|Complete log|Provided cores|Job stats|\[.*\d\d:\d\d:\d\d \d{4}\]|\s*\n"
+    r"Rules claiming|Finished jobid|Trying to restart|Touching output|Complete log|Provided cores|Job stats|\[.*\d\d:\d\d:\d\d \d{4}\]|\s*\n"
 )
 TABLE = re.compile(r"(job +count|-+ +-+|\w+ +\d+)\n")  # Snakemake's own sums of jobs
 EVERY_S = 2.0  # between two lines on a terminal
@@ -117,14 +117,14 @@ def follow(run: Path, command: list[str]) -> int:
     logs.mkdir(parents=True, exist_ok=True)
     course, terminal, shown_at = Course(logs), sys.stdout.isatty(), 0.0
     # A key pressed to stop reaches the command too, which ends its jobs and says so.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
     )
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     lines: queue.Queue[str | None] = queue.Queue()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from cinv_lib.data import prepared
+from cinv_lib.data import catalogue, prepared
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.lab import missing
 from cinv_lib.lab.profiles import rehearsed
@@ -43,27 +43,40 @@ def data(p: Profile, out: Path) -> Iterator[str]:
     """Put all sets of a profile into the rehearsal's data: a line each."""
     lessons = {lesson for entry in p.entries for lesson in entry.lessons}
     names = {name for lesson in ("", *lessons) for name in missing.sets(p, lesson)}
+    yours = {name: folders.home() / name for name in names if missing.command(name) is None}
     made = environment(out)
+    os.environ |= {name: made[name] for name in ("CINV_HOME", "CINV_RUNS")}
     for name in sorted(names):
-        there, place = folders.home() / name, out / "data" / name
-        if place.exists():
-            yield f"pictures {name}: kept from the last rehearsal"
-        elif missing.command(name) is None:
-            real(name, p, there, place)
-            yield f"pictures {name}: yours, in {there}"
+        if name in yours:
+            real(name, p, yours[name])
+            yield f"pictures {name}: yours, in {yours[name]}"
+        elif there(name):
+            yield f"pictures {name}: made up, in an earlier rehearsal"
         else:
             command = [sys.executable, "-m", "data_prep", "made-up", name]
             subprocess.run([*command, "--source", out / "made-up"], env=made, check=True)
-            yield f"pictures {name}: made up, as {there} is absent"
+            yield f"pictures {name}: made up, as there are none"
 
 
-def real(name: str, p: Profile, there: Path, place: Path) -> None:
+def there(name: str) -> bool:
+    """Whether a set is whole in the rehearsal's data."""
+    try:
+        return missing.command(name) is None and bool(catalogue.to_train(name))
+    except (ValueError, OSError):
+        return False
+
+
+def real(name: str, p: Profile, yours: Path) -> None:
     """A set of the reader's: linked; of unlabelled pictures a few, as a training sees them all."""
+    place = folders.home() / name
+    if place.exists() or place.is_symlink():
+        return
     place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(yours, target_is_directory=True)
     if name != p.unlabelled:
-        place.symlink_to(there, target_is_directory=True)
         return
     few = prepared.read(name, "train").subset(torch.arange(rehearsed.UNLABELLED, device="cpu"))
+    place.unlink()
     prepared.write(name, "train", few.images, few.labels, few.class_names, few.provenance)
 
 
@@ -118,7 +131,6 @@ def rehearse(p: Profile, lessons: str, seeds: int) -> int:
     for line in (*weights(p), *data(p, out)):
         print(line, flush=True)
     made = environment(out)
-    os.environ.update({name: made[name] for name in ("CINV_HOME", "CINV_RUNS")})
     rehearsed.write_towers(p)
     for old in (out / p.name).glob("logs/*.stopped"):  # they are tried again
         Path(old.read_text().strip()).unlink(missing_ok=True)
