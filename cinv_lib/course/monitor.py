@@ -7,6 +7,7 @@ and what goes wrong, and on a terminal below them the line. Standard library alo
 once, and is there as long as the course runs.
 """
 
+import contextlib
 import queue
 import re
 import shutil
@@ -24,9 +25,10 @@ BEGUN = re.compile(r"begun (?P<name>.+?)(?: on GPU (?P<gpu>\S+))?\n")
 DONE = re.compile(r"(?P<name>.+): done in (?P<minutes>\d+) min (?P<seconds>\d+) s\n")
 STOPPED = re.compile(r"(?P<name>.+) stopped: see .+\n")
 STEPS = re.compile(r"(?P<done>\d+) of (?P<all>\d+) steps \(.*\) done\n")
-NOISE = re.compile(
+NOISE = re.compile(  # what Snakemake says of itself
     r"Assuming unrestricted|Building DAG|Using shell|Select jobs|Execute \d|Nothing to be done|"
-    r"Rules claiming|Finished jobid|Trying to restart|Touching output|Complete log|Provided cores|Job stats|\[.*\d\d:\d\d:\d\d \d{4}\]|\s*\n"
+    r"Rules claiming|Finished jobid|Trying to restart|Touching output|Complete log|"
+    r"Provided cores|Job stats|\[.*\d\d:\d\d:\d\d \d{4}\]|\s*\n"
 )
 TABLE = re.compile(r"(job +count|-+ +-+|\w+ +\d+)\n")  # Snakemake's own sums of jobs
 EVERY_S = 2.0  # between two lines on a terminal
@@ -89,10 +91,8 @@ class Course:
     def described(self, name: str, gpu: str) -> str:
         """A job, its GPU and its speed, where it has them."""
         more = [f"GPU {gpu}"] if gpu else []
-        try:
+        with contextlib.suppress(OSError):  # it trains nothing, or has not begun to
             more.append((self.speeds / f"{name}.speed").read_text())
-        except OSError:  # it trains nothing, or has not begun to
-            pass
         return f"{name} ({', '.join(more)})" if more else name
 
 

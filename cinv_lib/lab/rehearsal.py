@@ -1,7 +1,8 @@
 """A run of a profile before it costs anything: all of it, with little of everything.
 
     make rehearse PROFILE=imagenet100            every task, every lesson, the pages: some minutes
-    make rehearse PROFILE=own/rows LESSONS=18
+    make rehearse PROFILE=stl10 LESSONS="05 06"
+    make rehearse PROFILE=imagenet100 REAL=1     the real towers for some steps: see `trial`
 
 The data are linked where they are there and made up where they are not, both by `data_prep`; towers
 are tiny and random; trainings have two steps (`profiles.rehearsed`). What is published is loaded
@@ -12,24 +13,27 @@ what it lacks. Nothing of it is in the run itself: it is in `runs/rehearsal`, to
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from cinv_lib.data import catalogue, prepared
+from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders import encoder as encoders
-from cinv_lib.lab import missing
-from cinv_lib.lab.profiles import rehearsed
-from cinv_lib.lab.profiles.names import PROFILES
+from cinv_lib.lab import missing, trial
+from cinv_lib.lab.profiles import own, rehearsed
+from cinv_lib.lab.profiles.names import PROFILES, profile
 from cinv_lib.lab.profiles.record import ENCODERS, Profile
 from cinv_lib.machine import folders
 
 OFFERED = ("imagenet100", "stl10")
-NAME = "rehearsal"
+NAME, PAGE = "rehearsal", "site/index.html"
 
 
 def environment(out: Path) -> dict[str, str]:
@@ -124,43 +128,88 @@ def lacking(outputs: list[dict]) -> str:
     return "; ".join(line.removeprefix("- ") for line in lines)
 
 
-def rehearse(p: Profile, lessons: str, seeds: int) -> int:
+def few_of_your_own(name: str, out: Path) -> None:
+    """Write the run "own/NAME" into the rehearsal, with links to a few of its pictures.
+
+    Its teacher is the real one, which `make own` has loaded. Raises ValueError as `own.read`.
+    """
+    run = own.read(name)
+    pictures = run.pictures
+    if pictures not in own.DRAWN:
+        found = ImageFiles.from_folder(pictures)
+        each = max(2, 2 * run.batch_size // len(found.class_names))
+        sample = found.per_class(min(each, int(found.labels.bincount().min())))
+        pictures = str(linked_sample(sample, out / "pictures" / Path(name).name))
+    few = replace(run, pictures=pictures, epochs=1, realisations=2, probe_epochs=1)
+    os.environ["CINV_RUNS"] = environment(out)["CINV_RUNS"]
+    own.file_of(name).unlink(missing_ok=True)  # the run may be another one by now
+    own.write(name, few)
+
+
+def linked_sample(files: ImageFiles, folder: Path) -> Path:
+    """A folder of links to these pictures, with a folder per class where there are classes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, label in zip(files.paths, files.labels.tolist(), strict=True):
+        into = folder / files.class_names[label] if len(files.class_names) > 1 else folder
+        into.mkdir(parents=True, exist_ok=True)
+        (into / Path(path).name).symlink_to(Path(path).resolve())
+    return folder
+
+
+def rehearse(name: str, lessons: str, seeds: int) -> int:
     """Run all of it. 0 if every lesson ended, whole or with the sentence that says what it lacks,
     and the pages are made."""
     began, out = time.monotonic(), folders.all_runs() / NAME
-    for line in (*weights(p), *data(p, out)):
-        print(line, flush=True)
     made = environment(out)
-    rehearsed.write_towers(p)
-    for old in (out / p.name).glob("logs/*.stopped"):  # they are tried again
-        Path(old.read_text().strip()).unlink(missing_ok=True)
+    if name.startswith("own/"):
+        del made[rehearsed.VARIABLE]
+        few_of_your_own(name, out)
+    else:
+        p = PROFILES[name]
+        for line in (*weights(p), *data(p, out)):
+            print(line, flush=True)
+        rehearsed.write_towers(p)
+    for old in (out / name).glob("logs/*.stopped"):  # they are tried again
+        Path(folders.ROOT, old.read_text().strip()).unlink(missing_ok=True)
         old.unlink()
-    make = ["make", "--no-print-directory", "course", f"PROFILE={p.name}", f"SEEDS={seeds}"]
+    make = ["make", "--no-print-directory", "course", f"PROFILE={name}", f"SEEDS={seeds}"]
     course = subprocess.run([*make, f"LESSONS={lessons}"], env=made, cwd=folders.ROOT)
-    found = ended(out / p.name)
-    print()
-    for name, how in found.items():
-        print(f"{name}: {how}")
-    tasks = [str(path).removesuffix(".stopped") for path in out.glob(f"{p.name}/logs/*.stopped")]
-    tasks = [path for path in sorted(tasks) if Path(path).name.partition(".")[0] not in found]
-    for path in tasks:
-        print(f"stopped: see {path}")
-    page = out / p.name / "site/index.html"
+    return said(out / name, course.returncode, (time.monotonic() - began) / 60)
+
+
+def said(run: Path, code: int, minutes: float) -> int:
+    """Print how each lesson ended and what stopped; 1 where something did."""
+    found = ended(run)
+    print(*("", *(f"{name}: {how}" for name, how in found.items())), sep="\n")
+    stopped = sorted(str(path).removesuffix(".stopped") for path in run.glob("logs/*.stopped"))
+    tasks = [path for path in stopped if Path(path).name.partition(".")[0] not in found]
+    print(*(f"stopped: see {path}" for path in tasks), sep="\n")
     bad = tasks + [name for name, how in found.items() if how.startswith("stopped")]
-    bad += [] if page.is_file() and not course.returncode else ["the pages"]
-    minutes = (time.monotonic() - began) / 60
-    print(f"{len(found)} lessons in {minutes:.0f} minutes, {len(bad)} stopped; {page}")
+    bad += [] if (run / PAGE).is_file() and not code else ["the pages"]
+    print(
+        f"{len(found)} lessons in {minutes:.0f} minutes, {len(bad)} stopped; {run}/site/index.html"
+    )
     return int(bool(bad))
 
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("profile", choices=OFFERED)
+    parser.add_argument("profile", help=f"{', '.join(OFFERED)} or own/NAME")
     parser.add_argument("--lessons", default="all")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--real", default="", help="1: some steps of the real towers, no lessons")
     given = parser.parse_args()
-    return rehearse(PROFILES[given.profile], given.lessons, given.seeds)
+    if given.profile not in OFFERED and not given.profile.startswith("own/"):
+        parser.error(
+            f"{given.profile!r}: expected {', '.join(OFFERED)} or own/NAME, as others cost minutes"
+        )
+    try:
+        if given.real == "1":
+            return trial.main(profile(given.profile), given.seeds)
+        return rehearse(given.profile, given.lessons, given.seeds)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
