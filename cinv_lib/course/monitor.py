@@ -101,7 +101,7 @@ def kind(name: str) -> str:
     return re.split(r"[- ]", name, maxsplit=1)[0]
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """Minutes, or hours and minutes.
 
     >>> duration(50), duration(4000)

@@ -73,19 +73,18 @@ def tried(lab: Lab, kind: str, operator: str) -> Tried:
 
 
 def rates(student: Tried, baseline: Tried) -> dict[str, float]:
-    """Rates of the bill in place of those that it assumes: where a training waits for pictures,
-    of the network alone. A student's step is one with R beside: (4 of 3) forwards, as the bill
-    counts them apart."""
-    share = {
-        one.kind: 1 - (0 if pd.isna(one.waiting) else one.waiting) for one in (student, baseline)
-    }
-    whole = student.rate / max(share["student"], 0.01)
+    """Rates of the bill in place of those that it assumes, of the networks alone: the bill itself
+    knows how long decoding takes."""
+
+    def whole(one: Tried) -> float:
+        return one.rate / max(0.01, 1 - (0.0 if pd.isna(one.waiting) else one.waiting))
+
+    # A step of a training is three times the way forward; in a student's, R goes it once more.
     return {
-        # A training step is three forwards of S, and R's is one more.
-        "clip trained": whole * 4 / 3,
-        "clip": whole * 4,
-        "resnet trained": baseline.rate / max(share["baseline"], 0.01),
-        "resnet": baseline.rate / max(share["baseline"], 0.01) * 3,
+        "clip trained": whole(student) * 4 / 3,
+        "clip": whole(student) * 4,
+        "resnet trained": whole(baseline),
+        "resnet": whole(baseline) * 3,
     }
 
 
