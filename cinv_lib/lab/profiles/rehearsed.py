@@ -31,7 +31,7 @@ ENTRIES: dict[str, dict[str, Any]] = {  # settings that no rule below says
     "adversarial": {"protocol": Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
 }
 # Tiny towers: what is not named here is as in the published shape, as its embedding and input.
-RESNET = {"layers": [1, 1, 1, 1], "width": 16, "head_width": 64}
+RESNET = {"layers": [1, 1, 1, 1], "width": 4, "head_width": 64}
 TRANSFORMER = {"layers": 2, "width": 64, "head_width": 32}
 TEXT = {"width": 64, "heads": 2, "layers": 1}
 
