@@ -1,3 +1,4 @@
+from . import card as card
 from . import checks as checks
 from . import files as files
 from . import finding as finding
