@@ -17,10 +17,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cinv_lib.machine import folders, host, installation, preflight
+from cinv_lib.machine import folders, installation, preflight
 from cinv_lib.machine.finding import REINSTALL, Finding, report
 from cinv_lib.machine.folders import ROOT, home
-from cinv_lib.machine.host import GIB
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 KERNEL = "import sys, cinv_lib; from cinv_lib.machine import folders; "
@@ -167,7 +166,7 @@ def runner() -> Finding:
 
 def gpu() -> Finding:
     """A GPU is welcome and not needed. Those that are named compute."""
-    return importlib.import_module("cinv_lib.machine.card").computes()
+    return importlib.import_module("cinv_lib.machine.gpus").computes()
 
 
 def bf16() -> Finding:

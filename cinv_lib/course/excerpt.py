@@ -22,7 +22,9 @@ OWN = "18"  # the page of a run of a reader's own
 # modules of the library that no result comes from
 NOTHING = {
     "api",
-    "card",
+    "requested",
+    "capacity",
+    "gpus",
     "doctor",
     "excerpt",
     "finding",

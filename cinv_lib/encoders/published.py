@@ -1,4 +1,4 @@
-"""Published weights: brought by hand, from the local cache, or downloaded; out of reach, it says so.
+"""Published weights: from the local cache, or downloaded; out of reach, it says so at once.
 
 The hub's own client retries for most of a minute before it gives up. Here the local cache is looked
 at first, then one request decides whether a download is worth starting. Nodes of a cluster often

@@ -227,10 +227,8 @@ def test_weights_that_were_brought_by_hand_are_found_on_a_node_without_network(
     with pytest.raises(FileNotFoundError) as e:
         encoders.load(name, cache_dir=str(tmp_path / "cache"))
     command = re.search("`(.+?)`", str(e.value))[1].split()
-    if command[0] == "hf":
-        file = f"{command[-1]}/{command[3]}"
-    else:
-        file = command[command.index("-o") + 1]
+    fetched = f"{command[-1]}/{command[3]}"
+    file = fetched if command[0] == "hf" else command[command.index("-o") + 1]
     into = Path(re.search(r"copy that folder into (.+?),", str(e.value))[1])
     assert into == home / "weights"
     (into / file).parent.mkdir(parents=True)
