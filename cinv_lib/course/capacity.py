@@ -105,7 +105,8 @@ def cores(run: Run) -> Finding:
     return Finding("WARN", "cores", detail, f"a machine with {CORES} cores for each GPU{fewer}")
 
 
-def plural(n: float) -> str:
+def plural(n: float | int) -> str:
+    """What makes a noun fit a number."""
     return "" if round(n) == 1 else "s"
 
 
