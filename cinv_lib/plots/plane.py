@@ -103,7 +103,7 @@ def embedding_map(
         ax.annotate(
             name, (x, y), (0, 7), textcoords="offset points", color=OKABE_ITO[INKS[k]], **look
         )
-    legend = ax.legend(loc="lower right", fontsize=9, frameon=False)
+    legend = ax.legend(loc="upper left", fontsize=9, frameon=False)
     intact, _, of_student = (cast(PathCollection, one) for one in legend.legend_handles)
     intact.set_edgecolor(OKABE_ITO["black"])
     of_student.set_color(OKABE_ITO["black"])

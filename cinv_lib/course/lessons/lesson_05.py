@@ -427,7 +427,7 @@ def _concluded(name, rule):
 
 CAUSE = Exercise(
     id="5.4",
-    title="start or target: what would decide",
+    title="start or target, what would decide",
     minutes=15,
     difficulty=2,
     stub="""

@@ -51,21 +51,22 @@ def report(graded: Grade, hints_used: int = 0) -> Page:
     """What `check` shows of a grade."""
     exercise = graded.exercise
     name, minutes = f"Exercise {exercise.id}, {exercise.title}", f"{exercise.minutes} min"
+    colon = "" if name.endswith("?") else ":"
     help = f'`hint("{exercise.id}")`'
     if graded.state == "todo":
-        page = Page(f"{name}: not attempted yet")
+        page = Page(f"{name}{colon} not attempted yet")
         return page.line(
             f"{STARS[exercise.difficulty]}, {minutes}. Replace `TODO` and run the cell. "
             f"Help: {help}. The cells below go on with the library's own."
         )
     right = sum(outcome.state == "right" for outcome in graded.outcomes)
     if graded.state == "right":
-        page = Page(f"{name}: right, {right} of {len(graded.outcomes)} cases", "right")
+        page = Page(f"{name}{colon} right, {right} of {len(graded.outcomes)} cases", "right")
         page.items(outcome.label for outcome in graded.outcomes if outcome.label)
         if not graded.usable:
             page.line("The cells below go on with the library's own, which gives a tensor.")
         return page.folded("Why it is so", exercise.why, exercise.solution_source)
-    page = Page(f"{name}: not yet right, {right} of {len(graded.outcomes)} cases", "wrong")
+    page = Page(f"{name}{colon} not yet right, {right} of {len(graded.outcomes)} cases", "wrong")
     for outcome in graded.outcomes:
         page.line(f"{outcome.label}: {outcome.detail}".strip(": "), f"{outcome.state}:")
     if graded.cause:

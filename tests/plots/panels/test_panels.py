@@ -365,12 +365,12 @@ def test_map_panel_moves_the_answers_and_not_the_axes(halves):
     panel = panels.map_panel(three, encoders, operators.parse("mask:0.9"), (0.0, 0.5, 0.9))
     stops = panel.controls["severity"]
     assert stops.value == 0.9 and [value for _, value in stops.options] == [0.0, 0.5, 0.9]
-    assert panel.text.startswith("mask:0.9: the student is nearer to R(x): ")
-    assert "100 % of the spread of the three classes' means" in panel.text
+    assert panel.text.startswith("90 % missing: the student is nearer to R(x): ")
+    assert "% of the spread of all" in panel.text
     before = panel.png
     stops.value = 0.0
     assert panel.png != before
-    assert panel.text.startswith("mask:0: CLIP and the student are as far from R(x): 0.00")
+    assert panel.text.startswith("0 % missing: CLIP and the student are as far from R(x): 0.00")
     with pytest.raises(ValueError, match="2 encoders and 4 classes"):
         panels.map_panel(halves, encoders, operators.parse("mask:0.9"), (0.5,))
 
