@@ -57,8 +57,9 @@ def map_panel(
         at, found = spoken.at(str(operator), severity), nearer(places, *looks[severity])
         picture = _drawn(places, *looks[severity], labels, names, f"{at}: {found}")
         return picture, (
-            f"{at}: {found} (mean distance on the map). The map keeps all of the differences of the "
-            f"three classes' means, and {100 * plane.of_all:.0f} % of the spread of all {len(x)} R(x)."
+            f"{at}: {found} (mean distance on the map). The map keeps all of what the "
+            f"three classes' means differ in, and {100 * plane.of_all:.0f} % of the spread of all "
+            f"{len(x)} R(x)."
         )
 
     stops = [(f"{severity:g}", severity) for severity in severities]

@@ -304,7 +304,8 @@ def test_student_panel_counts_what_is_found(halves):
     for severity in (0.0, 0.98):
         panel.controls["severity"].value = severity
         start, counts = panel.text.split(": CLIP R ")
-        assert start == f"mask:{severity:g}: right (left) among the 5 nearest clean pictures"
+        missing = f"{100 * severity:g} % missing"
+        assert start == f"{missing}. Right (left) among the 5 nearest clean pictures"
         seen[severity] = [int(count) for count in counts.split(", student S ")]
     assert seen[0.0] == [5, 5]
     assert seen[0.98][0] < seen[0.98][1] == 5  # CLIP finds what is as dark, the student what it is
