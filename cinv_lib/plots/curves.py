@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cinv_lib.plots.style import OKABE_ITO, colour, finished, headed, single
+from cinv_lib.plots.style import OKABE_ITO, colour, finished, single
 
 _MANY_MARKERS = "osDv^PX*"
 _MARKERS = "osD^vP"
@@ -42,7 +42,7 @@ def training_curves(
         mean = history.groupby("epoch")[["step", column]].mean()
         marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
         ax.plot(mean["step"], mean[column], color=colour(name, k), marker=marker, ms=4, label=name)
-    return headed(finished(fig, ax, xlabel="step", ylabel=column), title)
+    return finished(fig, ax, title, xlabel="step", ylabel=column)
 
 
 def severity_curves(
@@ -60,7 +60,7 @@ def severity_curves(
     if trained:
         ax.axvspan(*trained, color=OKABE_ITO["sky"], alpha=0.15, label="trained on")
     marked_lines(ax, severities, curves)
-    return headed(finished(fig, ax, xlabel=xlabel, ylabel=ylabel), title)
+    return finished(fig, ax, title, xlabel=xlabel, ylabel=ylabel)
 
 
 def histograms(
@@ -73,4 +73,4 @@ def histograms(
         hatch = ("", "//", "..")[k % 3]
         look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.5, "hatch": hatch}
         ax.hist(sample, edges, color=colour(name, k), label=name, **look)
-    return headed(finished(fig, ax, xlabel=xlabel, ylabel="pictures"), title)
+    return finished(fig, ax, title, xlabel=xlabel, ylabel="pictures")
