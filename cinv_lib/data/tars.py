@@ -121,9 +121,10 @@ def _named(url: str) -> Iterator[None]:
             ) from e
         raise FileNotFoundError(f"shard {url} is absent: it was moved or deleted") from e
     except (tarfile.TarError, EOFError) as e:
+        reason = str(e).partition("\n")[0].rstrip(":")  # then come all ways that were tried
         raise ValueError(
-            f"shard {url} is no whole tar archive ({e}): fetch or write it again; a training goes "
-            "on from its checkpoint"
+            f"shard {url} is no whole tar archive ({reason}): fetch or write it again; a "
+            "training goes on from its checkpoint"
         ) from e
     except OSError as e:
         raise OSError(

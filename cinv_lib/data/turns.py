@@ -93,9 +93,9 @@ class Turns:
         """One sentence on the pictures that are left out."""
         return (
             f"{name}: each epoch takes {self.taken:,} of {sum(self.lengths):,} pictures, in "
-            f"{self.steps:,} steps of {self.taken // self.steps}; the other {self.left:,}, not the same "
-            "ones in each epoch, are left out, so that every process takes as many steps and all "
-            "batches are whole"
+            f"{self.steps:,} steps of {self.taken // self.steps}. The other {self.left:,} are left "
+            "out, other ones in each epoch, so that all batches are whole and every process takes "
+            "as many steps"
         )
 
     def order(self, epoch: int) -> Int64[Tensor, " n"]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -29,7 +28,6 @@ from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator, one_by_one
 from cinv_lib.training.order import Order
 from cinv_lib.training.recipe import Recipe
-
 
 Views = Callable[[Sequence[Tensor], int, int, bool], Loader]
 
@@ -139,18 +137,26 @@ class Streamed(Decoded):
     """Pictures of shards, of which crop, flip and corruption are functions of (seed, epoch, number
     of the picture), whatever stands beside it in a batch. A warning says what is left out."""
 
-    def __init__(self, shards: Shards, side: int, recipe: Recipe, seed: int, place: Accelerator):
+    def __init__(
+        self,
+        shards: Shards,
+        side: int,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        rank: int = 0,
+        ranks: int = 1,
+    ):
         def views(batches: Sequence[Tensor], epoch: int, workers: int, pin: bool) -> Loader:
             return shards.views(batches, seed, epoch, side, recipe.crop, recipe.flip, workers, pin)
 
-        super().__init__(shards.name, views, False, place.device)
+        super().__init__(shards.name, views, False, device)
         self.seed, self.epoch = seed, 0
-        rank, ranks = place.process_index, place.num_processes
         turns = Turns(
             shards.lengths, shards.window, recipe.batch_size, seed, recipe.epochs, rank, ranks
         )
         self.order = turns
-        if place.is_main_process and turns.left:
+        if rank == 0 and turns.left:
             reading.warn([turns.said(shards.name)])
 
     def begin(self, epoch: int, batches: Sequence[Int64[Tensor, "_"]]) -> None:
@@ -226,7 +232,9 @@ def of(
     Raises ValueError for shards of which some process would have none, or too few pictures.
     """
     if isinstance(images, Shards):
-        return Streamed(images, side, recipe, seed, hardware.accelerator())
+        place = hardware.accelerator()
+        rank, ranks = place.process_index, place.num_processes
+        return Streamed(images, side, recipe, seed, device, rank, ranks)
     if isinstance(images.clean if isinstance(images, Pairs) else images, ImageSet):
         return Resident(images, side, recipe, device)  # type: ignore[arg-type]  # pairs of such too
     files: ImageFiles | Pairs = images  # type: ignore[assignment]
