@@ -171,6 +171,8 @@ def training_on_shards(folder: Path, name: str, stop_after: int, workers: int) -
 
     history.SAVE_EVERY_S, history.SAVE_SHARE = 0.0, math.inf
     hardware.decoders = lambda device: workers
+    if _FORKS:  # as everywhere else: here each decoder would import the library for itself
+        multiprocessing.set_start_method("fork", force=True)
     seen, noted, view, add = [], [], feed.Streamed.view, history.History.add
 
     def stop(self, *given, **more):
