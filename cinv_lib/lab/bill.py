@@ -226,8 +226,8 @@ core-hours of decoding: {pictures * DECODE[1] / 3600:.3g}; a GPU is kept busy by
 wall time on {gpus} GPU{several}: {middle / gpus:.3g} hours or more
 network: {terabytes:.3g} TB at {FILE / 1000:.0f} KB a picture, \
 {gpus * terabytes * 1e6 / middle / 3600:.0f} MB/s for {gpus} GPU{several}
-disk: {KEPT["student"]} GB for the student; the shards need {terabytes:.3g} TB, or none if they are \
-read from elsewhere
+disk: {KEPT["student"]} GB for the student; the shards need {terabytes:.3g} TB, or none if they \
+are read from elsewhere
 memory for each GPU: about {WINDOWS * FILE / 1e9:.1f} GB of files that wait for their turn"""
 
 

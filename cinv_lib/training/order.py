@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Int64
 from torch import Tensor
@@ -13,6 +13,7 @@ from cinv_lib.data.views import epoch_order
 from cinv_lib.training.recipe import Recipe
 
 
+@runtime_checkable
 class Order(Protocol):
     """The pictures of a training, for one process of several; `data.turns.Turns` is another."""
 
