@@ -118,7 +118,7 @@ def _buffers(module: nn.Module) -> dict[tuple[nn.Module, str], Tensor]:
 
 
 # -- does a plain step fit? --------------------------------------------------------------------
-def fits(picture: float, pictures: int, free: float) -> bool:
+def fits(picture: float | int, pictures: int, free: float | int) -> bool:
     """Whether a plain step of so many pictures fits into `free` bytes, at `picture` bytes each.
 
     >>> fits(70e6, 256, 23.5e9), fits(70e6, 256, 39e9)  # RN101 on a card of 24 GB, of 40 GB
@@ -136,7 +136,7 @@ def free(device: torch.device) -> int | None:
     return torch.cuda.mem_get_info(device)[0] + held
 
 
-def kept(module: Callable, x: Float[Tensor, "B 3 S S"]) -> int:
+def kept(module: Callable, x: Float[Tensor, "B *_"]) -> int:
     """Bytes that a forward of these pictures keeps for the backward pass, its weights included."""
     storages: dict[int, int] = {}
 
