@@ -55,13 +55,14 @@ ifneq ($(filter smoke stickers,$(PROFILE)),)
 export HF_HUB_OFFLINE := 1
 endif
 
-.PHONY: install course graph own test lab kernel doctor site bench lock clean help again
+.PHONY: install course graph own rehearse test lab kernel doctor site bench lock clean help again
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make install  make .venv, as all others but doctor do where it is missing'
 	@echo 'make course   run every lesson            -> '$(call quoted,$(RUN)/site/index.html)
 	@echo 'make graph    what make course would run'
+	@echo 'make rehearse all of a paper profile with little of everything, before it costs anything'
 	@echo 'make own      a run of your own pictures, operator and teacher: NAME= PICTURES= OPERATOR='
 	@echo 'make test     lint, types, unit tests, every notebook replayed'
 	@echo 'make lab      open the notebooks in JupyterLab on this machine'
@@ -89,12 +90,15 @@ CHECK = $(ASK) check $(foreach name,$1,$(name)=$(call quoted,$(strip $($(name)))
 
 course: $(READY)
 	@$(call CHECK,SEEDS JOBS)
-	@$(PREPARED) $(SNAKEMAKE) --quiet host progress rules reason $(CONFIG)
+	@$(PREPARED) python -m cinv_lib.course.monitor $(call quoted,$(RUN)) $(SNAKEMAKE) --quiet host rules reason $(CONFIG)
 	@echo 'The course: '$(call quoted,$(RUN)/site/index.html)
 
 graph: $(READY)
 	@$(call CHECK,SEEDS JOBS)
 	@$(PREPARED) set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
+
+rehearse: $(READY)
+	@$(PREPARED) python -m cinv_lib.lab.rehearsal $(call quoted,$(PROFILE)) --lessons $(call quoted,$(LESSONS)) --seeds $(SEEDS) --real=$(REAL)
 
 # Its words are kept in a file, once: blanks, bars and hub names do not survive three quotings.
 OWN = NAME PICTURES OPERATOR CODE TEACHER LOSS EPOCHS BATCH LR CROP DRAWS LOOKS

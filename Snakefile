@@ -31,9 +31,6 @@ if set(RUN) & set("{}\n"):
     raise ValueError(f"{RUN!r}: a run cannot be kept there, as snakemake reads {{ and }} in a path")
 LOGS = os.path.abspath(f"{RUN}/logs")  # a lesson runs in another folder, notebooks
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
-# a progress bar of cells for people, where no other lesson runs beside it; silence for log files
-ALONE = sys.stderr.isatty() and workflow.cores == 1
-BAR = "--progress-bar" if ALONE else "--no-progress-bar"
 
 
 def parameters(name: str, **values) -> str:
@@ -61,7 +58,8 @@ LIBRARY = library("cinv_lib", "data_prep")
 TRAINING = {number for number, name in NAMES.items() if tagged(f"notebooks/{name}.ipynb", "training")}
 LESSONS = wanted(setting("lessons", "all"), of_profile(PROFILE, NAMES))
 PLAN = plan()
-if PROFILE in ("imagenet100", "stl10") and workflow.is_main_process:  # what it costs, beforehand
+# what it costs, beforehand
+if PROFILE in ("imagenet100", "stl10") and workflow.is_main_process and "CINV_REHEARSAL" not in os.environ:
     asked = f"{PROFILE} --seeds {SEEDS} --gpus {len(GPUS.split()) or 1} --lessons".split()
     subprocess.run([sys.executable, "-m", "cinv_lib.lab.bill", *asked, *(n[:2] for n in LESSONS)])
 
@@ -103,6 +101,9 @@ SET_UP = """
             exec 9>{RUN:q}/.gpu-${{gpu//\\//-}}.$turn.lock
             if python -c '{LOCK}' 2>/dev/null; then export CUDA_VISIBLE_DEVICES=$gpu; break 2; fi
         done; done
+        stopped() {{ echo "$1 stopped: see $2" >&2; [ "${{CINV_REHEARSAL:-}}" ] && echo "$3" >"$2.stopped"; }}
+        export CINV_SPEED={LOGS:q}/$name.speed
+        echo "begun $name${{CUDA_VISIBLE_DEVICES:+ on GPU $CUDA_VISIBLE_DEVICES}}"
 """
 
 
@@ -152,18 +153,16 @@ rule training:
     message:
         "papermill {input.notebook} {params.parameters}"
     shell:
-        """
-        echo {wildcards.task:q}
-        """
+        "name={wildcards.task:q}"
         + SET_UP
         + """
         python -m cinv_lib.course.excerpt {input.notebook:q} training | \
             python -m papermill - {params.failed:q} --kernel python3 --cwd notebooks \
             --start-timeout 600 --no-progress-bar --log-output {params.parameters} \
             >{log:q} 2>&1 || {{ tail -n 3 {log:q} >&2
-            echo {wildcards.task:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
+            stopped "$name" {params.failed:q} {output:q} || exit 1; }}
         mv {params.failed:q} {output:q}
-        echo {wildcards.task:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+        echo "$name: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 
@@ -185,15 +184,13 @@ rule task:
     message:
         "python -m cinv_lib.lab.plan {PROFILE} --make {wildcards.task}"
     shell:
-        """
-        echo {wildcards.task:q}
-        """
+        "name={wildcards.task:q}"
         + SET_UP
         + """
         python -m cinv_lib.lab.plan {PROFILE:q} --seeds {SEEDS} --make {wildcards.task:q} \
             >{log:q} 2>&1 || {{
-            tail -n 3 {log:q} >&2; echo {wildcards.task:q}" stopped: see "{log:q} >&2; exit 1; }}
-        echo {wildcards.task:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+            tail -n 3 {log:q} >&2; stopped "$name" {log:q} {output:q} || exit 1; }}
+        echo "$name: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 
@@ -223,20 +220,18 @@ rule lesson:
         "papermill {input.notebook} {params.parameters}"
     shell:
         # It runs under another name: a lesson that stops keeps its notebook and error in logs
-        """
-        echo "lesson "{wildcards.name:q}
-        """
+        "name='lesson '{wildcards.name:q}"
         + SET_UP
         + """
         export CINV_LESSON={wildcards.name:q} CINV_FRAMES={LOGS:q}/../frames/{wildcards.name:q}
         rm -rf {params.failed:q} "$CINV_FRAMES"; : >{log.printed:q}; : >{log.errors:q}
         python -m papermill {input.notebook:q} {params.failed:q} --kernel python3 \
-            --cwd notebooks --start-timeout 600 {BAR} --log-level WARNING {params.parameters} \
+            --cwd notebooks --start-timeout 600 --no-progress-bar --log-level WARNING {params.parameters} \
             --stdout-file {LOGS:q}/{wildcards.name:q}.log \
             --stderr-file {LOGS:q}/{wildcards.name:q}.err || {{
-            echo "lesson "{wildcards.name:q}" stopped: see "{params.failed:q} >&2; exit 1; }}
+            stopped "$name" {params.failed:q} {output:q} || exit 1; }}
         mv {params.failed:q} {output:q}
-        echo "lesson "{wildcards.name:q}": done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
+        echo "$name: done in $((SECONDS / 60)) min $((SECONDS % 60)) s"
         """
 
 

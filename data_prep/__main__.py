@@ -15,6 +15,7 @@ the paper's setting
   stl10         downloads STL-10 (2.6 GB)
   covid         links the CoronaHack chest X-rays: covid --coronahack DIR
   official      converts the authors' checkpoints: official --checkpoints DIR
+  made-up       pictures that stand for a set, to rehearse: made-up NAME --source DIR
 
 All go on where they were stopped, and do nothing that is done. `NAME --help` has the options.
 """
@@ -28,7 +29,7 @@ from cinv_lib import data
 from cinv_lib.lab import missing, profiles
 from cinv_lib.machine import folders
 
-from . import covid, imagenet100, imagenet100c, labelled, official, small_sets, teacher
+from . import covid, imagenet100, imagenet100c, labelled, made_up, official, small_sets, teacher
 
 
 def stickers() -> None:
@@ -149,6 +150,9 @@ def parser() -> argparse.ArgumentParser:
     sized(xray)
     authors = add("official", lambda o: official.make(o.checkpoints))
     authors.add_argument("--checkpoints", type=Path, metavar="DIR", required=True)
+    stand_in = add("made-up", lambda o: made_up.make(o.set, o.source))
+    stand_in.add_argument("set", metavar="NAME")
+    stand_in.add_argument("--source", type=Path, metavar="DIR", required=True, help="for files")
     return top
 
 

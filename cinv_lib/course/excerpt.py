@@ -27,9 +27,12 @@ NOTHING = {
     "finding",
     "host",
     "installation",
+    "monitor",
     "preflight",
+    "rehearsal",
     "shell",
     "site",
+    "trial",
 }
 
 

@@ -125,12 +125,17 @@ def question(notebook: nbformat.NotebookNode) -> str:
 
 
 def sentence(notebook: nbformat.NotebookNode) -> str:
-    """The first sentence that a lesson shows as its result (`workbook.result`), or ""."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if 'class="result"' in output.get("data", {}).get("text/html", ""):
-                return output.data["text/plain"]
-    return ""
+    """The first sentence that a lesson shows as its result (`workbook.result`), or ""; of one that
+    did not reach its end, what stopped it."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in outputs:
+        if output["output_type"] == "error":
+            if output.ename == "SystemExit":
+                return "This lesson ended early, and says what it lacks."
+            return f"This lesson stopped with an error: {output.ename}: {output.evalue}"
+    shown = (output.get("data", {}) for output in outputs)
+    found = (data["text/plain"] for data in shown if 'class="result"' in data.get("text/html", ""))
+    return next(found, "")
 
 
 def lesson_page(

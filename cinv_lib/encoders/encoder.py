@@ -107,15 +107,16 @@ class Encoder(nn.Module):
         return self.tower((x.to(self.mean.dtype) - self.mean) / self.std)
 
 
-def fresh(name: str, seed: int) -> Encoder:
+def fresh(name: str, seed: int, config: dict[str, Any] | None = None) -> Encoder:
     """An encoder of a known shape with random weights, in eval mode: a function of the seed.
 
     name: "stickers-clip", ...; "resnet101"; or an open_clip architecture. Torch's state stays.
+    config: another shape (see `config`), under any name.
 
     >>> fresh("stickers-clip", seed=0)(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 128])
     """
-    return _build(name, encoder_config.named(name), seed)
+    return _build(name, config or encoder_config.named(name), seed)
 
 
 def load(

@@ -3,7 +3,9 @@
 `loop.run` takes the steps and tells a `History` of each.
 """
 
+import contextlib
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from cinv_lib.training.recipe import Recipe
 
 SAVE_EVERY_S = 20.0  # seconds between checkpoints; one is also due at each epoch's end,
 SAVE_SHARE = 0.02  # but writing them may take no more than this share of the time
+SPEED = "CINV_SPEED"  # names a file that says how fast a training is, for `course.monitor`
 READ_EVERY = 20  # steps between two looks at the losses on a GPU, which has to stop for each look
 
 
@@ -66,7 +69,7 @@ class History:
             disable=label is None or not self.main,
         )
         self.read_at = self.saved_at = time.perf_counter()
-        self.saving_took = 0.0
+        self.saving_took = self.said_at = 0.0
 
     def add(
         self, epoch: int, step: int, loss: Float[Tensor, ""], lr: float, images: int, last: bool
@@ -97,8 +100,17 @@ class History:
                 raise self._diverged(f"The loss is {loss}", epoch, step, lr)
             self.rows.append([epoch, step, loss, lr, self.images / seconds, *waits])
         self.bar.update(self.images)
+        self._say_speed(self.images / seconds)
         self.bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
         self.unread, self.images = [], 0
+
+    def _say_speed(self, rate: float) -> None:
+        """Tell whoever watches, about once a second."""
+        now, file = time.perf_counter(), os.environ.get(SPEED)
+        if file and self.main and now - self.said_at > 1:
+            self.said_at = now
+            with contextlib.suppress(OSError):  # a disk that is full stops what is kept, not this
+                Path(file).write_text(f"{rate:.0f} images/s, epoch {self.rows[-1][0] + 1}")
 
     def _save(self, checkpoint: Path, epoch: int, step: int, lr: float) -> None:
         weights = self.module.state_dict()

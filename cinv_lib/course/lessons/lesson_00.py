@@ -50,8 +50,8 @@ COSINE = Exercise(
         ),
         Wrong(
             lambda a, b: F.normalize(a, dim=1) @ F.normalize(b, dim=1).T,
-            "that is every row of a with every row of b, N × N numbers; only row i with "
-            "row i is asked for.",
+            "you compared every row of a with every row of b, which gives N × N numbers; the "
+            "exercise asks only for row i with row i.",
         ),
         Wrong(
             lambda a, b: torch.cosine_similarity(a, b, dim=0),
@@ -67,7 +67,8 @@ COSINE = Exercise(
         ),
         Wrong(
             lambda a, b: (a - b).norm(dim=1),
-            "that is the distance of the two: 0 where they agree, and it depends on their lengths.",
+            "that is the distance between the two rows: it is 0 where they agree, and it depends "
+            "on their lengths.",
         ),
     ),
     alternative=lambda a, b: torch.einsum("nd,nd->n", F.normalize(a), F.normalize(b)),
@@ -77,9 +78,9 @@ COSINE = Exercise(
         "`(a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))`.",
     ),
     solution=my_cosine,
-    why="A cosine sees the direction of an embedding and not its length: 1 means the same direction, "
-    "0 means a right angle. The common wrong turn is to leave the lengths in. A picture with a long "
-    "embedding then looks near to everything.",
+    why="A cosine sees the direction of an embedding and not its length: 1 means the same "
+    "direction, 0 means a right angle. The common wrong turn is to forget to divide by the "
+    "lengths. A picture with a long embedding then looks near to everything.",
 )
 
 
@@ -122,11 +123,12 @@ CAPTION = Exercise(
             lambda pictures, captions: (F.normalize(pictures) @ F.normalize(captions).T).amax(
                 dim=1
             ),
-            "that is the cosine to the nearest caption; its number is asked for: `argmax`, not `max`.",
+            "that is the cosine to the nearest caption; the exercise asks for the caption's "
+            "number, so take `argmax`, not `max`.",
         ),
         Wrong(
             lambda pictures, captions: (pictures @ F.normalize(captions).T).argmin(dim=1),
-            "that is the farthest caption: a larger cosine is nearer.",
+            "that is the farthest caption: the nearest caption has the largest cosine.",
         ),
         Wrong(
             lambda pictures, captions: torch.cdist(pictures, captions).argmin(dim=1),
@@ -137,15 +139,15 @@ CAPTION = Exercise(
     alternative=lambda pictures, captions: (pictures @ F.normalize(captions).T).argmax(dim=1),
     hints=(
         "First compute the cosine of every picture with every caption: a matrix (N, K).",
-        "With rows of length 1 it is one matrix product, `pictures @ captions.T`; "
+        "If all rows have length 1, this matrix is one matrix product, `pictures @ captions.T`; "
         "`captions / captions.norm(dim=1, keepdim=True)` has such rows.",
         "`.argmax(dim=1)` gives, for each row (a picture), the column of its largest entry.",
     ),
     solution=nearest_caption,
-    why="This is all of CLIP's classifier: it has captions instead of a trained layer, and needs no "
-    "label. The common wrong turn is to leave the captions' lengths in: one long caption then wins "
-    "for every picture. The pictures' lengths do no harm, as they scale all cosines of a picture "
-    "alike.",
+    why="This is the whole classifier of CLIP: captions take the place of a trained layer, and no "
+    "label is needed. The common wrong turn is not to divide by the captions' lengths: one long "
+    "caption then wins for every picture. The pictures' lengths do no harm, as they scale all "
+    "cosines of a picture alike.",
 )
 
 EXERCISES = (COSINE, CAPTION)
@@ -154,7 +156,7 @@ PREDICTIONS = (
     Prediction(
         "0.A",
         "The student sees these six pictures with 90 % of their pixels black. What is the mean "
-        "cosine of S(A(x)) to R(x), to a decimal?",
+        "cosine of S(A(x)) to R(x), to one decimal?",
         tolerance=0.1,
         digits=1,
     ),

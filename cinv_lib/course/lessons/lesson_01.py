@@ -108,8 +108,8 @@ MASK = Exercise(
         ),
         Wrong(
             _each_channel_for_itself,
-            "every channel has a mask of its own: a pixel that is red here and black there tells its "
-            "place. Draw one mask per picture, (B, 1, H, W).",
+            "every channel has a mask of its own, so a pixel that is missing in one channel can "
+            "still be seen in another. Draw one mask per picture, (B, 1, H, W).",
         ),
         Wrong(
             _one_for_all,
@@ -146,9 +146,10 @@ MASK = Exercise(
         "To take exactly k out of n, shuffle the n and take the first k. Each picture needs a shuffle "
         "of its own.",
         "`torch.rand(B, H * W, generator=generator).argsort(dim=1)` is a shuffle of all places, "
-        "one row per picture. The first int(H W p) columns are the places to lose.",
-        "Begin with `torch.ones(B, H * W)`, put 0 at these places by `.scatter(1, places, 0)`, and "
-        "multiply x by it as `.view(B, 1, H, W)`.",
+        "one row per picture. The first int(H W p) columns are the places of the pixels that "
+        "become 0.",
+        "Begin with `torch.ones(B, H * W)`, put 0 at these places by `.scatter(1, places, 0)`, "
+        "give the result the shape (B, 1, H, W) by `.view`, and multiply x by it.",
     ),
     solution=my_mask,
     why="With an exact number no picture of a batch is easier than another by luck. The common wrong "
@@ -198,8 +199,9 @@ NOISE = Exercise(
         ),
         Wrong(
             lambda x, sigmas, generator: x + sigmas * torch.randn(x.shape, generator=generator),
-            "sigmas runs along the columns of the pictures: broadcasting begins at the last "
-            "dimension. (It raises nothing here, as there are as many pictures as columns.)",
+            "your sigmas run along the columns of the pictures, because broadcasting begins at "
+            "the last dimension. (There is no error message here, as there are as many pictures "
+            "as columns.)",
         ),
         Wrong(
             lambda x, sigmas, generator: _scaled(sigmas**2, x, generator),
@@ -227,9 +229,10 @@ NOISE = Exercise(
         x, sigmas[:, None, None, None].expand(x.shape), generator=generator
     ),
     hints=(
-        "Normal numbers of standard deviation sigma are sigma times those of standard deviation 1.",
-        "sigmas has the shape (B,). To meet (B, 3, H, W) picture by picture it must become "
-        "(B, 1, 1, 1).",
+        "Take normal numbers of standard deviation 1, and multiply them by sigma. Their standard "
+        "deviation is then sigma.",
+        "sigmas has the shape (B,). To multiply (B, 3, H, W) picture by picture, sigmas must have "
+        "the shape (B, 1, 1, 1).",
         "`x + sigmas.view(-1, 1, 1, 1) * torch.randn(x.shape, generator=generator)`.",
     ),
     solution=my_noise,
@@ -276,7 +279,7 @@ TAPS = Exercise(
     wrong=(
         Wrong(
             lambda sigma: _gaussian(sigma, -round(2 * sigma), round(2 * sigma)),
-            "their sum is not 1, so the blur makes pictures brighter.",
+            "the sum of your taps is not 1, so the blur makes pictures brighter.",
         ),
         Wrong(
             lambda sigma: (
@@ -320,9 +323,9 @@ TAPS = Exercise(
         "With `taps = torch.exp(-0.5 * (t / sigma) ** 2)`, return `taps / taps.sum()`.",
     ),
     solution=my_taps,
-    why="A sum of 1 keeps the brightness: a grey picture stays as grey as it was. The "
-    "common wrong turn is the textbook's factor 1 / (sigma √(2π)). It makes the integral 1, but not "
-    "this sum, which lacks the tails.",
+    why="A sum of 1 keeps the brightness: a grey picture stays as grey as it was. The common "
+    "wrong turn is the textbook's factor 1 / (sigma √(2π)). This factor makes the integral 1, but "
+    "not the sum of the taps, since the tails are cut off.",
 )
 
 
@@ -408,7 +411,8 @@ SEVERITIES = Exercise(
         ),
         Wrong(
             lambda n, lo, hi, p, generator: _range(n, lo, hi, generator) * ~_coins(n, p, generator),
-            "the coin is the wrong way round: `rand` is smaller than p with probability p.",
+            "your pictures pass where they should not: `rand` is smaller than p with probability "
+            "p, and then the picture passes.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: (
@@ -439,9 +443,9 @@ SEVERITIES = Exercise(
         "Multiply: a comparison counts as 1 or 0, and severity 0 is the identity.",
     ),
     solution=my_severities,
-    why="Severity 0 is the identity of every operator, so a mixture needs no branches, and a batch "
-    "goes through in one piece. The common wrong turn is to save a draw and use one for both: the "
-    "strong corruptions then never happen, and nothing tells you.",
+    why="Severity 0 is the identity of every operator, so a mixture needs no branches, and a "
+    "batch goes through in one piece. The common wrong turn is to use the same draw for the coin "
+    "and for the severity: the strong corruptions then never happen, and no error message says so.",
 )
 
 EXERCISES = (MASK, NOISE, TAPS, SEVERITIES)
@@ -449,8 +453,8 @@ EXERCISES = (MASK, NOISE, TAPS, SEVERITIES)
 PREDICTIONS = (
     Prediction(
         "1.A",
-        "Eight stickers, values between 0 and 1, get noise of σ = 0.5. What is the smallest value "
-        "after it, to a decimal?",
+        "Eight pictures with values between 0 and 1 get noise of σ = 0.5. What is the smallest "
+        "value after that, to one decimal?",
         tolerance=0.2,
         digits=1,
     ),

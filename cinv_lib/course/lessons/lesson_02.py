@@ -55,7 +55,8 @@ BY_HAND = Exercise(
         ),
         Wrong(
             lambda: [round(k / sum(ROW), 2) for k in ROW],
-            "you divided up the cosines themselves; the shares are those of the exponentials exp(K / tau).",
+            "you divided the cosines themselves by their sum. First take the exponentials exp(K / "
+            "tau).",
         ),
         Wrong(
             lambda: [round(k / WARM / 10, 2) for k in ROW],
@@ -75,7 +76,8 @@ BY_HAND = Exercise(
     hints=(
         "Divide the three cosines by tau = 0.1: 8, 1 and 6.",
         "Their exponentials are 2981, 3 and 403. What is the sum of the three?",
-        "The sum is 3387, so the first share is 2981 / 3387 = 0.88. The others go the same way.",
+        "The sum is 3387, so the first share is 2981 / 3387 = 0.88. The other two shares follow "
+        "in the same way.",
     ),
     solution="my_row = [0.88, 0.00, 0.12]  # 2981, 3 and 403, of 3387",
     why="Dividing by tau = 0.1 makes every difference ten times as large: a cosine that is larger by "
@@ -264,7 +266,8 @@ CONTRASTIVE = Exercise(
                 )
                 / 2
             ),
-            "that is CLIP's symmetric loss, the mean of both directions; Eq. 2 has the students' only.",
+            "that is CLIP's symmetric loss, the mean of both directions. Eq. 2 has one direction "
+            "only: each student chooses its teacher.",
         ),
         Wrong(
             lambda S, R, tau: F.cross_entropy(
@@ -351,8 +354,8 @@ EXERCISES = (BY_HAND, ALIGNMENT, UNIFORMITY, CONTRASTIVE, NT)
 PREDICTIONS = (
     Prediction(
         "2.A",
-        "A student whose embeddings are random picks among N = 64 teachers, at tau = 1, in many "
-        "dimensions. What is its loss, to a decimal?",
+        "The embeddings of a student are random. The student has to find its own teacher among N "
+        "= 64, at tau = 1, in many dimensions. What is its loss, to one decimal?",
         tolerance=0.1,
         digits=1,
     ),

@@ -69,14 +69,16 @@ WEIGHTS = Exercise(
         [(row / tau).exp() / (row / tau).exp().sum() for row in _cosines(S, R)]
     ),
     hints=(
-        "exp(a - log b) = exp(a) / b. What is b here, and by what name do you know the whole?",
+        "exp(a - log b) = exp(a) / b. What is b here? And what is the name of the function that "
+        "this formula defines?",
         "K is the product of normalised rows, as in lesson 02. L_i is one number per row.",
         "It is the softmax of each row: `torch.softmax(K / tau, dim=1)`.",
     ),
     solution=my_weights,
-    why="exp(K(i, j)/τ) divided by its sum over j: the weights are a softmax, so each row is "
-    "positive and sums to one. The common wrong turn is to subtract the batch's L_unif in place of "
-    "the row's L_i. (The paper writes T for τ inside L_i, a slip of the pen.)",
+    why="Each weight is exp(K(i, j)/τ), divided by the sum of these over j. So the weights of a "
+    "row are a softmax: they are positive and sum to one. The common wrong turn is to subtract "
+    "the batch's L_unif in place of the row's L_i. (The paper writes T for τ inside L_i, a slip "
+    "of the pen.)",
 )
 
 
@@ -127,7 +129,8 @@ GRADIENT = Exercise(
         ),
         Wrong(
             lambda K, tau: (torch.eye(len(K)) - (K / tau).softmax(1)) / (tau * len(K)),
-            "that is the step, minus the gradient: it goes down, and the gradient points up.",
+            "that is minus the gradient, the direction of a step. The gradient points to where "
+            "the loss grows.",
         ),
         Wrong(
             lambda K, tau: _minus_eye((K / tau).softmax(1), tau, len(K)),
@@ -160,11 +163,11 @@ GRADIENT = Exercise(
         "`(w - torch.eye(N)) / (tau * N)` with w = softmax of the rows of K / tau.",
     ),
     solution=my_gradient,
-    why="Where j is not i the gradient is positive: the step makes K(i, j) smaller, by its weight. "
-    "Where j is i the gradient is w_i(i) - 1, which is never positive: the pull to a student's own "
-    "teacher and the push from it meet there, and a student that has found its teacher is left "
-    "alone. The common wrong turn is the printed sign, with which every K(i, i) would be pushed down "
-    "as well.",
+    why="Where j is not i the gradient is positive: the step makes K(i, j) smaller, by its "
+    "weight. Where j is i the gradient is w_i(i) - 1, which is never positive: it is the sum of "
+    "the pull to the student's own teacher and the push from it. Where the student has found its "
+    "teacher, w_i(i) is near 1, and nothing is left. The common wrong turn is the printed sign, "
+    "with which every K(i, i) would be pushed down as well.",
 )
 
 
@@ -207,7 +210,7 @@ SLOPE = Exercise(
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S + h * D) - loss(S - h * D)) / h,
-            "that is twice the slope: the way from S - hD to S + hD is 2h long.",
+            "that is twice the slope: the distance from S - hD to S + hD is 2h, not h.",
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S - h * D) - loss(S + h * D)) / (2 * h),
@@ -215,7 +218,7 @@ SLOPE = Exercise(
         ),
         Wrong(
             lambda loss, S, D, h: loss(S + h * D) - loss(S - h * D),
-            "that is the change of the loss; the slope is the change divided by the way, 2h.",
+            "that is the change of the loss; the slope is the change divided by the distance, 2h.",
         ),
         Wrong(
             lambda loss, S, D, h: (loss(S + h) - loss(S - h)) / (2 * h),
@@ -231,14 +234,14 @@ SLOPE = Exercise(
         / (12 * h)
     ),
     hints=(
-        "A slope is a difference of losses divided by the way between the two points.",
+        "A slope is a difference of losses divided by the distance between the two points.",
         "Expand loss(S + hD) in powers of h. What cancels if you subtract loss(S - hD)?",
         "`(loss(S + h * D) - loss(S - h * D)) / (2 * h)`: the terms in h squared cancel.",
     ),
     solution=my_slope,
-    why="This slope knows nothing of derivatives, so it is an independent witness: an error in a formula, "
-    "or in autograd's use of it, cannot fool it. The common wrong turn is the step to one side, or a "
-    "tiny h in float32: the difference then loses all its digits. Use float64.",
+    why="This slope uses no derivative, so it is an independent check: an error in a formula, or "
+    "in the use of autograd, does not change the slope. The common wrong turn is the step to one "
+    "side, or a tiny h in float32: the difference then loses all its digits. Use float64.",
 )
 
 
@@ -320,10 +323,10 @@ LIMITS = Exercise(
         "`F.one_hot(K.argmax(dim=1), N)` as floats, and a matrix full of 1/N.",
     ),
     solution=my_limits,
-    why="A softmax at low temperature is an argmax, at high temperature a mean. The common wrong "
-    "turn is the identity for tau to 0: this is right only where the student already finds its "
-    "teacher, and there pull and push cancel. What is left of the gradient at tiny tau comes from "
-    "the students that err.",
+    why="At a low temperature a softmax is an argmax, and at a high temperature it is a mean. The "
+    "common wrong turn is to take the identity matrix as the limit for tau to 0: this is right "
+    "only where the student already finds its teacher, and there pull and push cancel. What is "
+    "left of the gradient at tiny tau comes from the students that err.",
 )
 
 
@@ -469,8 +472,8 @@ SB_GRADIENT = Exercise(
         "In how many of the N logarithms does S_i stand? In its own logarithm it is the first factor of "
         "every product. Where is it in the other logarithms?",
         "Let v_i(j) and u_i(j) be the weights of row i for students and teachers, one softmax of "
-        "2N - 1 numbers. Its own row gives sum_j v_i(j) S_j + sum_j u_i(j) R_j. Each other row j "
-        "gives v_j(i) S_j.",
+        "2N - 1 numbers. The student's own row gives sum_j v_i(j) S_j + sum_j u_i(j) R_j. Each "
+        "other row j gives v_j(i) S_j.",
         "With the matrices v (0 on the diagonal) and u: `((u - I) @ R + (v + v.T) @ S) / (tau * N)`.",
     ),
     solution=my_sb_gradient,

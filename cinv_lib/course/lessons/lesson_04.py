@@ -58,12 +58,12 @@ BOUND = Exercise(
         ),
         Wrong(
             lambda delta: max(0.0, 2 * delta - delta**2) ** 0.5,
-            "that is the sine of the angle, the largest value over v across R_i (the square's 3/5). "
-            "A v along R_i - S itself gives more.",
+            "that is the sine of the angle, the largest value for a v perpendicular to R_i (3/5 "
+            "for the square). A v in the direction of R_i - S gives a larger value.",
         ),
         Wrong(
             lambda delta: math.acos(1 - delta),
-            "that is the length of the arc from S to R_i. The inner product sees the chord.",
+            "that is the length of the arc from S to R_i. The bound is the length of the chord.",
         ),
     ),
     alternative=lambda delta: 2 * math.sin(math.acos(1 - delta) / 2),
@@ -251,8 +251,8 @@ EQUIANGULAR = Exercise(
         ),
         Wrong(
             lambda rho, N: _from_cosine((1 - rho) * (1 - 1 / N)),
-            "the square root is missing: you have <R_i - M, R_i> = 1 - rho or its like, not yet divided "
-            "by the length of R_i - M.",
+            "the square root is missing: you have <R_i - M, R_i> = 1 - rho or a similar number, "
+            "but you have not divided it by the length of R_i - M.",
         ),
         Wrong(
             lambda rho, N: math.degrees(math.asin(math.sqrt((1 - rho) * (1 - 1 / N)))),
@@ -276,9 +276,10 @@ EQUIANGULAR = Exercise(
         "|R_i - M|² = 1 - 2 rho + |M|² = (1 - rho) N/(N - 1). Divide, and take the arc cosine in degrees.",
     ),
     solution=my_equiangular_angle,
-    why="The student goes in the direction R_i - M, in which R_i differs from the rest. The axis of "
-    "the cone, which all vectors share, is subtracted, since it tells no vector from another. The "
-    "common wrong turn is to expect that a small tau cures it: tau is not in the formula.",
+    why="The student goes in the direction R_i - M, in which R_i differs from the rest. The axis "
+    "of the cone, which all vectors share, is subtracted, since it is the same for all of them. "
+    "The common wrong turn is to expect that a small tau makes this angle small: tau is not in "
+    "the formula.",
 )
 
 
@@ -325,8 +326,8 @@ ANGLE_BOUND = Exercise(
         ),
         Wrong(
             lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan(p)),
-            "1 - c_i is missing. The part of the gradient along R_i holds S_i back; the "
-            "smaller c_i is, the more it does so.",
+            "1 - c_i is missing. The part of the gradient along R_i holds S_i back, and it holds "
+            "S_i back more strongly if c_i is smaller.",
         ),
         Wrong(
             lambda R, tau: _tangent(R, tau, lambda p, c: 2 * torch.atan(p / c.abs())),
@@ -347,8 +348,8 @@ ANGLE_BOUND = Exercise(
             lambda R, tau: _tangent(
                 R, tau, lambda p, c: torch.acos((1 - p / (1 - c)).clamp(-1, 1))
             ),
-            "you dropped sin θ: across R_i the point S_i moves by sin θ only. With it, 1 - cos θ is at "
-            "most sin θ |P_i m_i|/(1 - c_i).",
+            "you dropped sin θ: perpendicular to R_i, the point S_i moves by sin θ only. With sin "
+            "θ, the inequality says that 1 - cos θ is at most sin θ |P_i m_i|/(1 - c_i).",
         ),
     ),
     alternative=lambda R, tau: _tangent(
@@ -379,8 +380,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "4.B",
-        "A teacher has 256 embeddings, and each two of them have cosine 0.5. How many degrees, on "
-        "average, is the best S from R at tau = 0.1?",
+        "A teacher has 256 embeddings, and any two of them have cosine 0.5. What is the angle "
+        "between the best S and R at tau = 0.1, in degrees, on average?",
         tolerance=5.0,
         digits=0,
     ),

@@ -120,9 +120,9 @@ TARGETS = Exercise(
         "`with torch.no_grad():`.",
     ),
     solution=my_targets,
-    why="`eval()` settles what R computes, and `no_grad` settles what is kept for a gradient. Neither "
-    "does the work of the other. The common wrong turn is to freeze the weights only. R's batch norm "
-    "then goes on adapting to what it sees.",
+    why="`eval()` decides what R computes, and `no_grad` decides what is kept for a gradient. "
+    "Neither can replace the other. The common wrong turn is to freeze the weights only. R's "
+    "batch norm then goes on adapting to what it sees.",
 )
 
 
@@ -208,8 +208,8 @@ STUDENT_LOSS = Exercise(
     wrong=(
         Wrong(
             _both_ruined,
-            "the teacher sees the ruined picture too. S would learn what R makes of ruined pictures, "
-            "and S knows that already, because it starts as R. The target is R(x).",
+            "the teacher sees the ruined picture too. S would learn to give R's answers to ruined "
+            "pictures. S gives these answers already, because it starts as R. The target is R(x).",
         ),
         Wrong(
             lambda S, R, A, x, generator: _contrastive(S(x), R(x).detach()),
@@ -252,9 +252,9 @@ STUDENT_LOSS = Exercise(
     ),
     solution=student_loss,
     why="The target is what CLIP says of the intact picture, and it stays where it is. The common "
-    "wrong turn is to let the gradient into R. If the optimiser has R's weights as well, S and R "
-    "meet half way, and R is no longer CLIP. If not, the gradient only costs time and "
-    "memory.",
+    "wrong turn is to let the gradient into R. If the optimiser also has R's weights, then R "
+    "moves towards S, and R is no longer CLIP. If the optimiser does not have R's weights, the "
+    "gradient only costs time and memory.",
 )
 
 
@@ -298,8 +298,8 @@ SCHEDULE = Exercise(
     wrong=(
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t // batches / (epochs * batches)),
-            "your wave is as long as all steps, but it moves on only once per epoch, so the rate hardly "
-            "falls.",
+            "your wave is as long as the number of all steps, but you go on by one step only once "
+            "per epoch, so the rate hardly falls.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t // batches / epochs),
@@ -307,7 +307,8 @@ SCHEDULE = Exercise(
         ),
         Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t / batches),
-            "the wave is as long as one epoch: the rate falls to 0, and rises again in the next.",
+            "the wave is as long as one epoch: the rate falls to 0, and rises again in the next "
+            "epoch.",
         ),
         Wrong(
             lambda t, lr, epochs, batches: 2 * _cosine(lr, t / (epochs * batches)),
@@ -337,8 +338,8 @@ SCHEDULE = Exercise(
         "`lr * 0.5 * (1 + math.cos(math.pi * t / (epochs * batches)))`.",
     ),
     solution=my_lr,
-    why="The steps are large first and small at the end, and only lr has to be chosen. The common wrong "
-    "turn is to count the length in steps and the time in epochs.",
+    why="The steps are large first and small at the end, and only lr has to be chosen. The common "
+    "wrong turn is to give the length of the training in steps, but to count the time in epochs.",
 )
 
 
@@ -486,13 +487,14 @@ CAUSE = Exercise(
         "for each of the three what you would see if only the start helped, and if only the target "
         "did.",
         "`measure(\"labels from R\")` has the student's start and the baseline's target. If it "
-        "scores near the student, the start is the cause. If it scores near the baseline, it is the target.",
+        "scores near the student, the start is the cause. If it scores near the baseline, the "
+        "target is the cause.",
     ),
     solution=my_cause,
-    why="Two things differ, so change one of them and leave the other. More steps change neither of "
-    "them, and a high score of R fits both explanations. Lesson 07 asks this of the real student. "
-    "The common wrong turn is to measure something that is easy and fits the explanation one has. A "
-    "score decides only where the other explanation predicts another score.",
+    why="Two things differ, so change one of them and leave the other. More steps change neither "
+    "of them, and a high score of R fits both explanations. Lesson 07 asks this question about "
+    "the real student. The common wrong turn is to measure something easy that will fit one's own "
+    "explanation. A score decides only where the other explanation predicts another score.",
 )
 
 EXERCISES = (TARGETS, STUDENT_LOSS, SCHEDULE, CAUSE)

@@ -285,9 +285,9 @@ ZERO_SHOT = Exercise(
             lambda pictures, prompts: (
                 F.normalize(pictures, dim=1) @ F.normalize(prompts, dim=2).mean(1).T
             ),
-            "the mean of unit vectors is shorter than 1, and it is the shorter, the more the prompts of "
-            "a class disagree. Such a class would lose. Normalise the mean once more. (To average the "
-            "cosines over the templates is the same slip.)",
+            "the mean of unit vectors is shorter than 1, and it is very short if the prompts of a "
+            "class disagree. Such a class would get scores that are too small. Normalise the mean "
+            "once more. (Averaging the cosines over the templates is the same mistake.)",
         ),
         Wrong(
             lambda pictures, prompts: pictures @ _unit_words(prompts).T,
@@ -321,10 +321,10 @@ ZERO_SHOT = Exercise(
         "Then return the product of the unit pictures (N, d) and the transposed words (d, K).",
     ),
     solution=my_zero_shot,
-    why="The classifier is a probe whose weights are not fitted: they come from R's text tower. The "
-    "student answers in R's space, so R's words fit it. The common wrong turn is not to normalise the "
-    "mean. With one template this changes nothing. With several templates, the classes that are hard to "
-    "put into words lose to the others.",
+    why="The classifier is a probe whose weights are not fitted: they come from R's text tower. "
+    "The student answers as R answers, so R's words can be used for the student. The common wrong "
+    "turn is not to normalise the mean. With one template this changes nothing. With several "
+    "templates, the classes that are hard to put into words lose to the others.",
 )
 
 

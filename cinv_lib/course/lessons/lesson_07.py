@@ -116,15 +116,16 @@ STEP = Exercise(
         head(encoder(A(x, generator))).log_softmax(1), labels
     ),
     hints=(
-        "Three functions one after the other, from the clean picture to the logits.",
+        "Apply three functions, one after the other, to get from the clean picture to the logits.",
         "`head(encoder(A(x, generator)))` are the logits. The gradient has to pass through head and "
         "encoder.",
         "`F.cross_entropy(logits, labels)` is the mean over the batch.",
     ),
     solution=my_loss,
-    why="The whole baseline is one line, without a teacher. Compared with the student's step it lacks "
-    "R(x): a picture has one label as its target, and not 128 numbers. The common wrong turn is to "
-    "freeze the encoder, as one does for a probe: then the encoder never learns the corruption.",
+    why="The whole baseline is one line, without a teacher. Compared with the student's step, "
+    "R(x) is missing: the target of a picture is one label, and not an embedding. The common "
+    "wrong turn is to freeze the encoder, as one does for a probe: then the encoder never learns "
+    "the corruption.",
 )
 
 
@@ -167,8 +168,8 @@ EXCHANGE = Exercise(
                 100 * (b > a).double().mean().item(),
                 100 * (a > b).double().mean().item(),
             ),
-            "you counted pictures. A picture that b recognises in one draw more is not a whole picture "
-            "gained. Weigh each picture by the share of the draws.",
+            "you counted pictures. If b recognises a picture in one draw more than a does, that "
+            "is not a whole picture gained. Count it as one draw, divided by the number of draws.",
         ),
         Wrong(
             lambda a, b, draws: baseline_fit.exchange(b, a, draws),
@@ -306,9 +307,9 @@ CHOICE = Exercise(
         "The best is `rates[top1.argmax()]`; it is bracketed if `rates.min() < best < rates.max()`.",
     ),
     solution=my_choice,
-    why="A baseline whose best rate lies at the edge of what was tried has not had its chance: try one "
-    "rate further out. The common wrong turn is to tune one's own method until its rate is bracketed, "
-    "and to give the baseline the first rate that trains.",
+    why="If the best rate of a baseline lies at the edge of what was tried, a better rate may lie "
+    "further out: try one more rate there. The common wrong turn is to tune one's own method "
+    "until its rate is bracketed, and to give the baseline the first rate that trains.",
 )
 
 
@@ -425,12 +426,12 @@ PLAN = Exercise(
         "`\"R with labels\": (lead, 0)`: this training has R's start, but not R's target.",
     ),
     solution=my_plan,
-    why="Only the measurement R with labels takes one thing from the student and keeps the other from the "
-    "baseline. It has the student's start and the baseline's target. So it lies at the student's score "
-    "if the start makes the lead, and at the baseline's score if the target does. A score in between "
-    "says how much of the lead each of them makes. The common wrong turn is to repeat a measurement "
-    "until it is precise: the result is a narrow interval around a number that both explanations "
-    "expect.",
+    why='Only the measurement "R with labels" takes one of the two things from the student, and '
+    "the other from the baseline. It has the student's start and the baseline's target. So it "
+    "lies at the student's score if the start makes the lead, and at the baseline's score if the "
+    "target does. A score in between says how much of the lead each of them makes. The common "
+    "wrong turn is to repeat a measurement until it is precise: the result is a narrow interval "
+    "around a number that both explanations expect.",
 )
 
 EXERCISES = (STEP, EXCHANGE, CHOICE, PLAN)

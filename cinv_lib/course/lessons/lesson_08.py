@@ -73,7 +73,7 @@ SEVERITIES = Exercise(
         ),
         Wrong(
             lambda n, lo, hi, generator: torch.linspace(lo, hi, n),
-            "an even grid has no chance in it: the first picture would always be the easiest.",
+            "an even grid is not random: the first picture would always be the easiest.",
         ),
         Wrong(
             lambda n, lo, hi, generator: (
@@ -91,8 +91,9 @@ SEVERITIES = Exercise(
     ),
     solution=my_severities,
     why="The severity is drawn anew for every picture at every step, and the student is not told "
-    "which it is. The common wrong turn is one severity per batch. It is right on average, but then "
-    "all pictures that the loss compares with each other are equally ruined.",
+    "which severity was drawn. The common wrong turn is one severity per batch. The severities "
+    "are then right on average, but all pictures that the loss compares with each other are "
+    "equally ruined.",
 )
 
 
@@ -131,7 +132,8 @@ SAME_PIXELS = Exercise(
         ),
         Wrong(
             lambda p, side, other: p * side**2 / other**2,
-            "with your share, as many pixels are missing. As many pixels should be left.",
+            "with your share, the same number of pixels is missing. The same number of pixels "
+            "should be left.",
         ),
         Wrong(
             lambda p, side, other: (1 - p) * side**2 / other**2,
@@ -149,8 +151,9 @@ SAME_PIXELS = Exercise(
         "`1 - (1 - p) * side**2 / other**2`.",
     ),
     solution=my_same_pixels,
-    why="The severity of a mask is a share, but a network sees a number of pixels. The common wrong turn "
-    "is to think that .96 is as hard at 64 pixels as at 224: at 64, a twelfth as many pixels are left.",
+    why="The severity of a mask is a share, but a network sees a number of pixels. The common "
+    "wrong turn is to think that .96 is as hard at 64 pixels as at 224 pixels: at 64 pixels, only "
+    "one pixel is left for every twelve at 224.",
 )
 
 
@@ -225,9 +228,9 @@ MEAN_LEAD = Exercise(
         "Divide the area by `severities[-1] - severities[0]`.",
     ),
     solution=my_mean_lead,
-    why="This is one number for a whole figure, and it depends little on where somebody happened to "
-    "measure. The common wrong turn is the mean over the points: whoever measures at five more "
-    "severities where a method leads makes its mean lead larger.",
+    why="This is one number for a whole figure, and it depends little on where somebody happened "
+    "to measure. The common wrong turn is the mean over the points: if somebody measures at five "
+    "more severities where a method leads, the mean lead of this method grows.",
 )
 
 

@@ -178,8 +178,8 @@ AUC = Exercise(
         ),
         Wrong(
             lambda scores, positive: (_gaps(scores, positive) > 0).double().mean(),
-            "your ties count nothing. A model that gives every picture the same score would get 0, but it "
-            "should get 1/2, as a model does that guesses.",
+            "your ties count nothing. A model that gives every picture the same score would get "
+            "0. It should get 1/2, like a model that guesses.",
         ),
         Wrong(
             lambda scores, positive: (_gaps(scores, positive) >= 0).double().mean(),
@@ -197,9 +197,10 @@ AUC = Exercise(
         "Call this matrix `gap`. Add the mean of `gap > 0` and half the mean of `gap == 0`.",
     ),
     solution=my_auc,
-    why="This share is also the area under the ROC curve (hits over false alarms, as the threshold "
-    "falls). Whoever ranks the scores need not form any pairs. The common wrong turn is to report the "
-    "accuracy: where one picture in ten is positive, the answer 'never' is right for nine of ten.",
+    why="This share is also the area under the ROC curve (hits over false alarms, as the "
+    "threshold falls). It can also be computed from the ranks of the scores, without any pairs. "
+    "The common wrong turn is to report the accuracy: where one picture in ten is positive, the "
+    "answer 'never' is right for nine of ten.",
 )
 
 
@@ -270,8 +271,8 @@ LEAKED = Exercise(
             lambda train, val: _share(
                 (val[:, None, 0] == train[:, 0]) & (_overlap(train, val) >= 0)
             ),
-            "you count pieces that only touch: the one ends at column right - 1, and the other begins at "
-            "column right.",
+            "you count pieces that only touch: the first piece ends at column right - 1, and the "
+            "second begins at column right.",
         ),
         Wrong(
             lambda train, val: _share((val[:, None] == train).all(dim=2)),
@@ -417,8 +418,8 @@ INTERPRET = Exercise(
             lambda: (
                 "On birds the student leads by 6.0 points, and on leaves it trails by 4.5 points."
             ),
-            "cars are left out. A set on which nothing was decided belongs in the sentence too. Otherwise "
-            "the reader takes two of the three results for all of them.",
+            "cars are left out. A set on which nothing was decided belongs in the sentence too. "
+            "Otherwise the reader thinks that there were only two results.",
         ),
     ),
     alternative=lambda: (
@@ -437,9 +438,9 @@ INTERPRET = Exercise(
         "decide (-2.0 ± 3.0 points), and on leaves the student trails by 4.5 points."
     )
     """,
-    why="The verb follows from the interval alone, and the number from the dot. For a set that is not "
-    "decided, give both the difference and its interval, because a reader may know more trainings. The "
-    "common wrong turn is to let the dot choose the verb.",
+    why="The verb follows from the interval alone, and the number from the dot. For a set that "
+    "is not decided, give both the difference and its interval, because a reader may add the "
+    "results of further trainings. The common wrong turn is to let the dot choose the verb.",
 )
 
 EXERCISES = (NEW_HEAD, AUC, LEAKED, INTERPRET)

@@ -75,23 +75,24 @@ WEIGHTED = Exercise(
     wrong=(
         Wrong(
             lambda S, R, tau, weight: weight * losses.contrastive(S, R, tau),
-            "you weighted the whole loss: that only scales the step, the minimum stays where it was.",
+            "you weighted the whole loss. That only scales the step: the minimum stays where it "
+            "was.",
         ),
         Wrong(
             lambda S, R, tau, weight: (
                 weight * losses.alignment(S, R) / tau + losses.uniformity(S, R, tau)
             ),
-            "the weight stands at the pull; it belongs to the push.",
+            "you multiplied the pull by the weight: multiply the push.",
         ),
         Wrong(
             lambda S, R, tau, weight: (
                 losses.alignment(S, R) + weight * losses.uniformity(S, R, tau)
             ),
-            "the pull has lost its 1/tau (Eq. 3).",
+            "the pull lacks its factor 1/tau (Eq. 3).",
         ),
         Wrong(
             _log_of_weighted,
-            "the weight stands under the logarithm, where it adds a constant and changes no gradient.",
+            "the weight is inside the logarithm. There it adds a constant and changes no gradient.",
         ),
     ),
     alternative=lambda S, R, tau, weight: (
@@ -100,7 +101,7 @@ WEIGHTED = Exercise(
     hints=(
         "Eq. 3 is a sum of two terms. Only one of them is to be weighted.",
         "`pull, push = losses.decompose(S, R, tau)`; their sum is Eq. 3.",
-        "`pull + weight * push`.",
+        "Return `pull + weight * push`.",
     ),
     solution=my_weighted_loss,
     why="At weight 0 this is MSE over tau, and at weight 1 it is the paper's loss. The weight moves "
@@ -130,12 +131,12 @@ CENTRED = Exercise(
     wrong=(
         Wrong(
             lambda R: F.normalize(R, dim=1) - F.normalize(R, dim=1).mean(0),
-            "the rows are not of length 1 again; long ones would count for more than short ones.",
+            "your rows do not have length 1 again: long rows would count for more than short rows.",
         ),
         Wrong(
             lambda R: F.normalize(R - R.mean(0), dim=1),
-            "you took the mean of rows as the network gave them; long rows then decide it. Normalise "
-            "first.",
+            "you took the mean of rows as the network gave them. Then long rows decide the mean: "
+            "normalise first.",
         ),
         Wrong(
             lambda R: F.normalize(
@@ -146,16 +147,19 @@ CENTRED = Exercise(
         ),
         Wrong(
             lambda R: F.normalize(R, dim=1),
-            "these are unit rows, but what they share is still in them: subtract the mean row.",
+            "your rows have length 1, but their common part is still in them: subtract the mean "
+            "row.",
         ),
     ),
     alternative=lambda R: F.normalize(
         len(R) * F.normalize(R, dim=1) - F.normalize(R, dim=1).sum(0), dim=1
     ),
     hints=(
-        "Three steps: make the rows unit vectors, subtract what they share, make them unit again.",
+        "There are three steps: make the rows unit vectors, subtract what they share, and make "
+        "them unit vectors again.",
         "What they share is the mean over the batch: `R.mean(dim=0)`, one row.",
-        "`R = F.normalize(R, dim=1)`, then `F.normalize(R - R.mean(dim=0), dim=1)`.",
+        "First set `R = F.normalize(R, dim=1)`, then return `F.normalize(R - R.mean(dim=0), "
+        "dim=1)`.",
     ),
     solution=my_centred,
     why="The contrastive loss does not change when every R_j is moved by the same vector (lesson "
@@ -212,7 +216,8 @@ WITHIN = Exercise(
             lambda S, labels: (F.normalize(S, dim=1) @ F.normalize(S, dim=1).T)[
                 ~torch.eye(len(S), dtype=torch.bool)
             ].mean(),
-            "all pairs are in it, whatever their classes.",
+            "you averaged over all pairs, whatever their classes: take the pairs of one class "
+            "only.",
         ),
     ),
     alternative=lambda S, labels: (
@@ -225,10 +230,11 @@ WITHIN = Exercise(
         / sum(int((labels == k).sum()) * (int((labels == k).sum()) - 1) for k in labels.unique())
     ),
     hints=(
-        "First the matrix of all cosines between the rows of S.",
+        "First compute the matrix of all cosines between the rows of S.",
         "`labels[:, None] == labels` is True where two pictures share a label. It is also True on the "
         "diagonal.",
-        "Make a mask, set its diagonal to False, and take the mean of the cosines under it.",
+        "Make a mask of these values, set its diagonal to False, and take the mean of the "
+        "cosines where the mask is True.",
     ),
     solution=my_within,
     why="A loss that tells *pictures* apart also pushes apart two pictures of one class. This number "
@@ -337,17 +343,18 @@ SAID = Exercise(
     wrong=(
         Wrong(
             lambda: _said(verb=_always),
-            "you took the verb from the dot alone. Where the interval has 0 in it, the next trainings "
-            "may turn the difference over, however large it looks: the row is not decided.",
+            "you took the verb from the dot alone. Where the interval has 0 in it, further "
+            "trainings may change the sign of the difference, however large it looks: the row is "
+            "not decided.",
         ),
         Wrong(
             lambda: _said(verb=_level),
-            "not decided is not alike. The interval says that the difference may be 0, and just as "
-            "well that it may be twice what was measured.",
+            '"not decided" does not mean that the losses are equally good. By its interval the '
+            "difference may be 0, but it may also be twice as large as measured.",
         ),
         Wrong(
             lambda: _said(verb=lambda difference, half_width: _always(-difference, 0.0)),
-            "the signs are turned over. The axis is the loss minus ST: right of 0 the loss leads.",
+            "you exchanged the signs. The axis is the loss minus ST: right of 0 the loss leads.",
         ),
         Wrong(
             lambda: _said(number=False),
@@ -355,7 +362,8 @@ SAID = Exercise(
         ),
         Wrong(
             lambda: _said(interval=False),
-            "an open row without its interval looks as if nobody had measured. Give both numbers.",
+            "you left out the interval of a row that is not decided, so the row looks as if "
+            "nobody had measured it. Give both numbers.",
         ),
     ),
     alternative=lambda: {
@@ -369,7 +377,8 @@ SAID = Exercise(
     },
     hints=(
         "First look at the interval, not at the dot: is 0 in it?",
-        "Right of 0 the loss leads, left of 0 it trails. If 0 is in the interval, it is not decided.",
+        "Right of 0 the loss leads, left of 0 it trails. If 0 is in the interval, the row is not "
+        "decided.",
         'Write as in "NT-Xent leads ST by 2.4 points", or in "three trainings do not decide between '
         'SB and ST (-0.4 ± 4.7 points)".',
     ),

@@ -67,20 +67,21 @@ PSNR = Exercise(
     wrong=(
         Wrong(
             lambda x, y: -10 * torch.log10((x - y).square().mean()).expand(len(x)),
-            "one number for the batch: each picture has its own, and the mean of logarithms is not "
-            "the logarithm of the mean.",
+            "you return one number for the batch. Each picture has its own PSNR, and the mean of "
+            "logarithms is not the logarithm of the mean.",
         ),
         Wrong(
             lambda x, y: -10 * (x - y).square().mean(dim=(1, 2, 3)).log(),
-            "`log` is the natural one; decibels are tenths of a power of ten.",
+            "`log` is the natural logarithm; decibels need `log10`.",
         ),
         Wrong(
             lambda x, y: -20 * torch.log10((x - y).square().mean(dim=(1, 2, 3))),
-            "20 belongs to the root of the mean square; to the mean square itself belongs 10.",
+            "the factor 20 belongs to the root of the mean square. For the mean square itself "
+            "the factor is 10.",
         ),
         Wrong(
             lambda x, y: -10 * torch.log10((x - y).square().sum(dim=(1, 2, 3))),
-            "you took the sum over pixels: a larger picture would be a worse one.",
+            "you took the sum over pixels: then a larger picture would have a lower PSNR.",
         ),
         Wrong(
             lambda x, y: -20 * torch.log10((x - y).abs().mean(dim=(1, 2, 3))),
@@ -123,12 +124,13 @@ SIGMA = Exercise(
     wrong=(
         Wrong(
             lambda d: d.std(dim=1),
-            "a standard deviation squares the edges' coefficients, which are few and large: it "
-            "comes out far too high.",
+            "a standard deviation squares the edges' coefficients, which are few and large, so "
+            "your estimate is far too high.",
         ),
         Wrong(
             lambda d: d.abs().median(dim=1).values,
-            "the median of |z| is .6745 for noise of sigma 1: divide by it.",
+            "you return the median itself. For noise of sigma 1 the median of |z| is .6745: "
+            "divide by that.",
         ),
         Wrong(
             lambda d: d.median(dim=1).values / 0.6745,
@@ -136,15 +138,16 @@ SIGMA = Exercise(
         ),
         Wrong(
             lambda d: 0.6745 * d.abs().median(dim=1).values,
-            "you multiplied by .6745; the median is the smaller of the two, so divide.",
+            "you multiplied by .6745. The median is smaller than sigma, so divide.",
         ),
         Wrong(
             lambda d: d.abs().mean(dim=1) * (torch.pi / 2) ** 0.5,
-            "right for noise alone, but a mean takes the edges in: use the median.",
+            "your estimate is right for noise alone, but the large coefficients of edges raise a "
+            "mean: use the median.",
         ),
         Wrong(
             lambda d: (d.abs().median() / 0.6745).expand(len(d)),
-            "one number for all rows: each has noise of its own.",
+            "you return one number for all rows. Each row has its own sigma.",
         ),
         Wrong(
             lambda d: (
@@ -157,7 +160,7 @@ SIGMA = Exercise(
     alternative=lambda d: d.abs().sort(dim=1).values[:, d.shape[1] // 2] * 1.4826,
     hints=(
         "Most coefficients are only noise. Which statistic does not notice the other coefficients?",
-        "The median of the absolute values hardly does: `d.abs().median(dim=1).values`.",
+        "The median of the absolute values hardly notices them: `d.abs().median(dim=1).values`.",
         "For N(0, 1) this median is 0.6745. For noise of sigma it is sigma times 0.6745.",
     ),
     tolerance=1e-3,
@@ -196,7 +199,7 @@ LOSS = Exercise(
     wrong=(
         Wrong(
             lambda shown, y, keep: (shown - y).square().mean(dim=(1, 2, 3)),
-            "all pixels are in it: the decoder learns that the holes are black.",
+            "your loss includes all pixels, so the decoder learns that the holes are black.",
         ),
         Wrong(
             lambda shown, y, keep: ((shown - y).square() * keep).mean(dim=(1, 2, 3)),
@@ -207,7 +210,7 @@ LOSS = Exercise(
             lambda shown, y, keep: (
                 ((shown - y).square() * keep).sum(dim=(1, 2, 3)) / keep.sum(dim=(1, 2, 3))
             ),
-            "you divided by the number of known pixels; each has three numbers.",
+            "you divided by the number of known pixels. Each known pixel has three numbers.",
         ),
         Wrong(
             lambda shown, y, keep: (
@@ -219,20 +222,22 @@ LOSS = Exercise(
             lambda shown, y, keep: (
                 ((shown - y).square() * ~keep).sum(dim=(1, 2, 3)) / (3 * (~keep).sum(dim=(1, 2, 3)))
             ),
-            "the mask is upside down: it is True where a pixel is known.",
+            "you used the mask the wrong way round: it is True where a pixel is known.",
         ),
         Wrong(
             lambda shown, y, keep: (
                 ((shown - y).square() * keep).sum() / (3 * keep.sum()) * torch.ones(len(y))
             ),
-            "one number for the batch: each picture has a decoder, and a loss, of its own.",
+            "you return one number for the batch. Each picture has its own decoder and its own "
+            "loss.",
         ),
     ),
     alternative=lambda shown, y, keep: (
         ((shown - y) * keep).square().mean(dim=(1, 2, 3)) / keep.float().mean(dim=(1, 2, 3))
     ),
     hints=(
-        "Make the squared difference 0 where a pixel is not known, and sum it over each picture.",
+        "Set the squared differences to 0 where a pixel is not known, and sum them over each "
+        "picture.",
         "Take `((shown - y).square() * keep).sum(dim=(1, 2, 3))` and divide it by how many numbers are "
         "known.",
         "A known pixel has three numbers: divide by `3 * keep.sum(dim=(1, 2, 3))`.",

@@ -48,9 +48,7 @@ def _judge_shot_noise(got, x, photons, generator) -> str | None:
     for level, m, v in zip(light.tolist(), mean.tolist(), variance.tolist(), strict=True):
         expected = level / photons
         if abs(m - level) > 6 * (expected / n) ** 0.5:
-            return (
-                f"where the light is {level:.3f} its mean is {m:.3f}: noise leaves the mean alone"
-            )
+            return f"where the light is {level:.3f} its mean is {m:.3f}: noise must not change it"
         if abs(v / expected - 1) > 0.1:
             return (
                 f"where the light is {level:.3f} its variance is {v:.5f}, expected {expected:.5f}"
@@ -86,17 +84,17 @@ SHOT = Exercise(
         ),
         Wrong(
             lambda x, photons, generator: torch.poisson(x, generator),
-            "`photons` is not used: every picture is counted in single photons.",
+            "you do not use `photons`: you counted as if white were a single photon.",
         ),
         Wrong(
             lambda x, photons, generator: x + torch.poisson(x * photons, generator) / photons,
-            "the count already has the picture in it: its mean is x. Added to x it is twice as "
-            "bright.",
+            "the count already has the picture in it: its mean is x. If you add the count to x, "
+            "the picture is twice as bright.",
         ),
         Wrong(
             lambda x, photons, generator: x + _normal(x, generator) / photons**0.5,
-            "this is Gaussian noise, as strong in the dark as in the light. A count varies as much as "
-            "it is large: its variance is its mean.",
+            "this is Gaussian noise, as strong in the dark as in the light. The variance of a "
+            "count is equal to its mean.",
         ),
         Wrong(
             lambda x, photons, generator: x + (x / photons).sqrt() * _normal(x, generator),
@@ -169,7 +167,8 @@ DISK = Exercise(
     wrong=(
         Wrong(
             lambda radius: (_inside(_round, radius) > 0).float(),
-            "it sums to the number of its pixels, so the picture gets that many times as bright.",
+            "your kernel sums to the number of its pixels, so the picture becomes that many "
+            "times as bright.",
         ),
         Wrong(
             lambda radius: _inside(lambda dx, dy: torch.maximum(dx.abs(), dy.abs()), radius),
@@ -177,12 +176,12 @@ DISK = Exercise(
         ),
         Wrong(
             lambda radius: _inside(lambda dx, dy: dx.abs() + dy.abs(), radius),
-            "this is a square on its corner: |dx| + |dy| is the way along the streets, not the "
-            "distance.",
+            "this is a square on its corner: |dx| + |dy| is the length of a way along rows and "
+            "columns, not the distance.",
         ),
         Wrong(
             lambda radius: _inside(lambda dx, dy: _round(dx, dy) + 1e-6, radius),
-            "pixels at exactly the radius are left out; at most means <=.",
+            'you left out the pixels at exactly the radius: "at most" means <=.',
         ),
         Wrong(
             lambda radius: _inside(_round, radius / 2),
@@ -205,7 +204,7 @@ DISK = Exercise(
         "The offsets from the middle are `d = torch.arange(-8, 9)`. As a row and as a column they "
         "make a table.",
         "`d**2 + d[:, None] ** 2 <= radius**2` is True on the disk.",
-        "Turn this table into floats and divide them by their sum.",
+        "Convert this table to floats and divide it by its sum.",
     ),
     solution=my_disk,
     why="Out of focus, a point becomes a disk, which has the shape of the lens. Each point of the "
@@ -273,26 +272,28 @@ COUNT = Exercise(
             lambda differences: _counted(
                 differences.mean(0), torch.zeros_like(differences.mean(0))
             ),
-            "no error is used: a lead that another training would turn round is counted as won.",
+            "you do not use the errors: a lead that another training might reverse is counted as "
+            "won.",
         ),
         Wrong(
             lambda differences: _counted(differences.mean(0), _t(differences) * differences.std(0)),
-            "this is how much *one* training varies. The mean of n varies less, by the root of n.",
+            "this is how much *one* training varies. The standard error of the mean of n "
+            "trainings is smaller: divide by the root of n.",
         ),
         Wrong(
             lambda differences: _counted(
                 differences.mean(0),
                 _t(differences) * differences.std(0, correction=0) / len(differences) ** 0.5,
             ),
-            "the standard deviation divides by n. With the mean taken from the same few seeds it has "
-            "to be n - 1 (`correction=1`, the default).",
+            "your standard deviation divides by n. The mean comes from the same few seeds, so "
+            "divide by n - 1 (`correction=1`, the default).",
         ),
         Wrong(
             lambda differences: _counted(
                 differences.mean(0), 2 * differences.std(0) / len(differences) ** 0.5
             ),
-            "two standard errors are right for many seeds. Of three seeds the standard deviation is "
-            "itself a guess, and t is 4.3.",
+            "two standard errors are right for many seeds. With three seeds the standard "
+            "deviation is itself a guess, and t is 4.3.",
         ),
         Wrong(
             lambda differences: _counted(
@@ -308,7 +309,7 @@ COUNT = Exercise(
         for sign in (1, -1, 0)
     ),
     hints=(
-        "First the mean and the standard deviation of each column: `dim=0`.",
+        "First compute the mean and the standard deviation of each column: `dim=0`.",
         "The standard error of a mean of n values is the standard deviation over the root of n. The "
         "half-width is `stats.t.ppf(0.975, n - 1)` such standard errors.",
         "`(mean > half_width).sum()` types are won, `(mean < -half_width).sum()` are lost, and the rest "
@@ -371,16 +372,17 @@ MCE = Exercise(
         ),
         Wrong(
             lambda errors, baseline: 100 * errors.sum() / baseline.sum(),
-            "this is a ratio of means over everything: hard types count most. mCE is the mean of "
-            "ratios, one a type.",
+            "this is a ratio of means over everything: then hard types count most. mCE is a mean "
+            "of ratios, one ratio per type.",
         ),
         Wrong(
             lambda errors, baseline: (errors.sum(1) / baseline.sum(1)).mean(),
-            "it is a share; mCE is in percent.",
+            "you return a share; mCE is in percent.",
         ),
         Wrong(
             lambda errors, baseline: 100 * (baseline.sum(1) / errors.sum(1)).mean(),
-            "the fraction stands on its head: errors above, the baseline's below.",
+            "you exchanged the two parts of the fraction: divide the errors by the baseline's "
+            "errors.",
         ),
         Wrong(
             lambda errors, baseline: 100 * ((100 - errors).sum(1) / (100 - baseline).sum(1)).mean(),

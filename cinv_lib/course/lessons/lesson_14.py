@@ -125,12 +125,13 @@ STEP = Exercise(
             lambda z, x, g, size, budget: (
                 (z - size * g.sign()).clamp(x - budget, x + budget).clamp(0, 1)
             ),
-            "this goes down the loss: the attacker wants it to rise.",
+            "your step makes the loss smaller: the attacker wants it to rise.",
         ),
         Wrong(
             lambda z, x, g, size, budget: (z + size * g).clamp(x - budget, x + budget).clamp(0, 1),
-            "a gradient of .001 moves nothing: every number moves by `size`, and only the "
-            "gradient's sign counts.",
+            "your step depends on how large the gradient is: with a gradient of .001 nearly "
+            "nothing moves. Every number has to move by `size`, and only the gradient's sign "
+            "counts.",
         ),
         Wrong(
             lambda z, x, g, size, budget: (z + size * g.sign()).clamp(0, 1),
@@ -158,8 +159,8 @@ STEP = Exercise(
     ),
     hints=(
         "There are three moves, one after the other. The first is `z + size * gradient.sign()`.",
-        "`clamp` takes tensors too: a lower and an upper end for each number.",
-        "`.clamp(x - budget, x + budget)`, and then `.clamp(0, 1)`.",
+        "`clamp` takes tensors too, so each number can have its own lower and upper end.",
+        "The other two moves are `.clamp(x - budget, x + budget)`, and then `.clamp(0, 1)`.",
     ),
     solution=my_step,
     why="Each number may change by the budget and no more. A linear loss rises most if every "

@@ -80,12 +80,13 @@ VERDICT = Exercise(
             lambda each, margin: _ruled(
                 each.mean() - margin, stats.t.ppf(0.975, len(each)) * _error(each)
             ),
-            "you used one degree of freedom too many: n numbers around their own mean have n - 1.",
+            "you used one degree of freedom too many: n numbers around their own mean have n - 1 "
+            "degrees of freedom.",
         ),
         Wrong(
             lambda each, margin: _ruled(each.mean() - margin, _t(len(each)) * each.std()),
-            "this is the interval of a *single* training. The mean of n trainings is surer by the "
-            "root of n.",
+            "this is the interval of a *single* training. The standard error of the mean of n "
+            "trainings is smaller: divide by the root of n.",
         ),
         Wrong(
             lambda each, margin: _ruled(each.mean(), _t(len(each)) * _error(each)),
@@ -120,10 +121,11 @@ VERDICT = Exercise(
     ),
     hints=(
         "How far above the margin is the mean? And how far does the interval reach?",
-        "The standard error is `each.std() / n**0.5`; the interval reaches t of these to either side.",
-        "If the mean is above the margin by more than that, the claim holds. If it is below by "
-        "more than that, the claim does not hold. Otherwise, and always with one training, it is "
-        "not decided.",
+        "The standard error is `each.std() / n**0.5`; the interval reaches t standard errors to "
+        "either side.",
+        "If the mean is above the margin by more than this half-width, the claim holds. If the "
+        "mean is below the margin by more than this half-width, the claim does not hold. "
+        "Otherwise, and always with one training, the claim is not decided.",
     ),
     solution=my_verdict,
     why="The interval lies above the margin, lies below it, or contains it. The common wrong turn "
@@ -206,7 +208,8 @@ PAIRED = Exercise(
         ),
         Wrong(
             lambda better, worse: ((better - worse).mean(), (better - worse).mean(1).std()),
-            "this is the spread of single differences. The mean over S seeds is surer by sqrt(S).",
+            "this is the spread of single differences. The standard error of the mean over S "
+            "seeds is smaller: divide by sqrt(S).",
         ),
         Wrong(
             lambda better, worse: ((better - worse).mean(), _error((better - worse).flatten())),
@@ -401,7 +404,8 @@ FALSE = Exercise(
             lambda rule, n, generator: _share(
                 _lucky(n, generator)[:1] + _drawn(n, generator), rule
             ),
-            "all experiments share one luck. Each of the 4000 is a new one, with n new trainings.",
+            "you drew one luck for all experiments. Each of the 4000 experiments has n new "
+            "trainings, and each training has its own luck.",
         ),
         Wrong(
             lambda rule, n, generator: _share(
@@ -427,7 +431,8 @@ FALSE = Exercise(
         "Draw all 4000 experiments at once: the luck has the shape (4000, n, 1), and the draws "
         "have (4000, n, 10).",
         "Their sum broadcasts: the ten draws of a training share its luck. Do not forget the 0.3.",
-        "`rule(luck + 0.3 * draws)` is True where it decides; its mean as floats, times 100.",
+        "`rule(luck + 0.3 * draws)` is True where the rule decides. Convert it to floats, and "
+        "take the mean times 100.",
     ),
     solution=my_false_share,
     why="Where there is nothing to decide, every decision is false, so this share is the rule's "
@@ -488,13 +493,12 @@ def _simulated(spread, reach, chance):
 def _judge_plan(got, spread, reach, chance) -> str | None:
     m = int(got)
     if m != got or m < 2:
-        return f"{got} is no number of trainings; expected a whole one, 2 or more"
+        return f"{got} is no number of trainings; expected a whole number, 2 or more"
     if _chance(m, spread, reach) < chance - CLOSE:
-        return (
-            f"{m} trainings are too few: {100 * _chance(m, spread, reach):.0f} of 100 such plans do"
-        )
+        reached = 100 * _chance(m, spread, reach)
+        return f"{m} trainings are too few: {reached:.0f} of 100 such plans reach the goal"
     if m > 2 and _chance(m - 1, spread, reach) > chance + CLOSE:
-        return f"{m} trainings are more than it takes: with one fewer it is likely enough"
+        return f"{m} trainings are more than needed: one fewer is likely enough to reach the goal"
     return None
 
 
@@ -551,16 +555,16 @@ PLAN = Exercise(
     hints=(
         "Try m = 2, 3, 4, ... and stop at the first m whose interval is likely to be narrow "
         "enough. When is it narrow enough?",
-        "It is if `t * s / m**0.5 <= reach`, with `t = stats.t.ppf(0.975, m - 1)`. So how large "
-        "may s be?",
-        "`most = reach * m**0.5 / t`, and the probability that s is at most that is "
+        "It is narrow enough if `t * s / m**0.5 <= reach`, with `t = stats.t.ppf(0.975, m - 1)`. "
+        "So how large may s be?",
+        "So s may be at most `most = reach * m**0.5 / t`. The probability of this is "
         "`stats.chi2.cdf((m - 1) * (most / spread)**2, m - 1)`.",
     ),
     solution=my_trainings,
-    why="An interval of half the width does not take four times as many trainings. From three "
-    "trainings on, t falls as well, from 4.3 towards 2, so about twice as many are enough in the "
-    "mean. The common wrong turn is to plan as if the trainings were sure to show exactly this "
-    "spread: then half of the plans miss the goal.",
+    why="An interval of half the width does not take four times as many trainings. With more "
+    "than three trainings t becomes smaller as well, from 4.3 towards 2. So about twice as many "
+    "trainings are enough on average. The common wrong turn is to plan as if the trainings were "
+    "sure to show exactly this spread: then half of the plans miss the goal.",
 )
 
 EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)

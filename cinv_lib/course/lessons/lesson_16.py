@@ -77,7 +77,7 @@ POSTERIOR = Exercise(
         "since all x_j are equally probable before y is seen.",
         "That density is a product over the pixels, so its exponent is -|y - x_j|² / (2 sigma²). "
         "The factors that do not depend on j cancel.",
-        "`torch.softmax(-torch.cdist(y, x)**2 / (2 * sigma**2), dim=1)`.",
+        "Return `torch.softmax(-torch.cdist(y, x)**2 / (2 * sigma**2), dim=1)`.",
     ),
     solution=my_posterior,
     why="A softmax of logarithms is Bayes' rule, and it does not underflow where every density is "
@@ -249,7 +249,7 @@ MULTIPLIER = Exercise(
         "The gradient of F_y at s is sum_j q_s(j) R_j - m. Lambda is minus the part of this "
         "gradient along s.",
         "`torch.softmax(s @ R.T / tau, dim=1) @ R` is the mean of R under q_s: (B, d).",
-        "`(s * (m - mean)).sum(dim=1)`.",
+        "With this mean, return `(s * (m - mean)).sum(dim=1)`.",
     ),
     solution=my_multiplier,
     why="F_y is convex. At a stationary s with lambda >= 0 it lies above F_y(s) + lambda (1 - <s, "

@@ -154,7 +154,8 @@ SECOND = diagnosis(
     slip=_by(
         1,
         "loss",
-        "The cause is right, but its loss looks like the others'. The rate itself is in `history`.",
+        "The cause is right, but this patient's loss looks like that of the other patients. The "
+        "rate itself is in `history`.",
     ),
 )
 THIRD = diagnosis(
@@ -184,15 +185,15 @@ FOURTH = diagnosis(
     hints=(
         "Compare this patient's cosine on its own masks with its cosine on fresh masks of the "
         "same pictures.",
-        "It has learned something by heart. What stayed the same from epoch to epoch?",
+        "This student has learned something by heart. What stayed the same from epoch to epoch?",
         "Compare `p.seen(0, i)` with `p.seen(5, i)` for any i: how many of the pixels that are "
         "left do they share?",
     ),
-    why="The stream of masks begins anew in each epoch, so a picture never gets another mask: the "
-    "student sees the same ruined picture ten times and learns it by heart. Each mask leaves a "
-    "share 1 - p of the pixels, and two independent masks should share only 1 - p of the pixels "
-    "that they leave. The common wrong turn is to look at one epoch alone, in which everything is "
-    "as it should be.",
+    why="The stream of masks begins anew in each epoch, so a picture never gets another mask: "
+    "the student sees the same ruined picture ten times and learns it by heart. Each mask leaves "
+    "a share 1 - p of the pixels, and of the pixels that one mask leaves, an independent mask "
+    "should leave only a share 1 - p. The common wrong turn is to look at one epoch alone, in "
+    "which everything is as it should be.",
     slip=_by(
         3,
         "own and fresh",

@@ -141,8 +141,9 @@ CONTRACT = Exercise(
         "one severity per picture.",
         "Make two generators with one seed. The first draws of the two should be equal, and the "
         "second draw of the first generator should differ from its first.",
-        "`torch.equal(apply(x, half, one), apply(x, half, other))`, where `one` and `other` have the "
-        "same seed; then `not torch.equal(first, apply(x, half, one))`.",
+        "For `equal`, take `torch.equal(apply(x, half, one), apply(x, half, other))`, where "
+        "`one` and `other` have the same seed. For `fresh`, take `not torch.equal(first, "
+        "apply(x, half, one))`, where `first` is the first draw of `one`.",
     ),
     solution=my_contract,
     why="Severity 0 is where the scale begins. Equal generators make every result of this course "
@@ -306,8 +307,8 @@ ADVICE = Exercise(
                 if abs(clean - corrupted) < 5
                 else my_advice(clean, min(corrupted, clean - 6), again, chance)
             ),
-            "a teacher that is *better* on corrupted pictures loses less than 5 points as well: no "
-            "`abs`.",
+            "a teacher that is *better* on corrupted pictures loses less than 5 points as well: "
+            "do not use `abs`.",
         ),
         Wrong(
             lambda clean, corrupted, again, chance: (
@@ -331,7 +332,8 @@ ADVICE = Exercise(
         "Write one `if` for each answer but the last, in the order of the comments.",
         "The corruption costs `clean - corrupted`; the teacher's lead over a guess is `clean - "
         "chance`.",
-        '`if clean - chance < 5: return "hopeless"`, then the same with `corrupted` and `again`.',
+        'The first line is `if clean - chance < 5: return "hopeless"`. Compare `clean - '
+        "corrupted` and `clean - again` with 5 in the same way.",
     ),
     solution=my_advice,
     why="A student learns what its teacher says of clean pictures, so the first question is "
@@ -375,8 +377,8 @@ MINUTES = Exercise(
     wrong=(
         Wrong(
             lambda seconds, *rest: beforehand.minutes(seconds, *rest, leave=0),
-            "the first ten steps are in your mean. They are slow, since memory is allocated and "
-            "kernels are chosen in them, and the later steps are not slow.",
+            "the first ten steps are in your mean. They are slow, because memory is allocated "
+            "and kernels are chosen in them. The later steps are faster.",
         ),
         Wrong(
             lambda seconds, epochs, pictures, batch_size: (
@@ -414,8 +416,8 @@ MINUTES = Exercise(
     ),
     solution=my_minutes,
     why="After the first ten, a step costs the same at the end as at the beginning, in time and "
-    "in memory, so fifty steps tell the cost of all. The common wrong turn is to count the slow "
-    "first steps: they make a long training look hopeless.",
+    "in memory, so fifty steps tell the cost of all steps. The common wrong turn is to count the "
+    "slow first steps: they make a long training look hopeless.",
 )
 
 EXERCISES = (CONTRACT, COPIES, ADVICE, MINUTES)

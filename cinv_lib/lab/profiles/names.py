@@ -1,7 +1,7 @@
 """The profiles by their names."""
 
 from cinv_lib.lab import missing
-from cinv_lib.lab.profiles import own, own_example
+from cinv_lib.lab.profiles import own, own_example, rehearsed
 from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.lab.profiles.stickers import SMOKE, STICKERS
@@ -24,7 +24,8 @@ def profile(name: str | Profile) -> Profile:
         return own.read(name).profile(name)
     if name not in PROFILES:
         raise ValueError(f"no profile {name!r}; there are {', '.join(PROFILES)}, and own/NAME")
-    return PROFILES[name]
+    p = PROFILES[name]
+    return rehearsed.rehearsed(p) if rehearsed.asked_for() else p
 
 
 def of_one_of_your_own(name: str) -> Profile:
