@@ -110,11 +110,9 @@ def test_the_encoder_stays_as_it_was():
 
 def test_fit_and_score_are_under_the_same_operator_and_of_different_pictures(monkeypatch):
     fitted, scored = [], []
-    features, heads = probe.features_of, evaluation.evaluate_heads
+    views, heads = probe.features_of, evaluation.evaluate_heads
     monkeypatch.setattr(
-        transfer,
-        "features_of",
-        lambda e, s, op, *a: fitted.append((op, s)) or features(e, s, op, *a),
+        transfer, "features_of", lambda e, s, op, *a: fitted.append((op, s)) or views(e, s, op, *a)
     )
     monkeypatch.setattr(
         evaluation,
