@@ -234,6 +234,18 @@ def test_under_slurm_a_job_uses_the_cores_that_it_asked_for(course):
     assert report.cells[-1].outputs[0].text == "4\n"
 
 
+@pytest.mark.parametrize(
+    ("profile", "size"),
+    [("stickers", "8000 240 4"), ("imagenet100", "64000 720 8"), ("stl10", "64000 720 8")],
+)
+def test_under_slurm_the_size_of_a_job_is_the_profiles(course, profile, size):
+    done, _ = make(course, "--dry-run", slurm=1, profile=profile, cores=64)
+    assert done.returncode == 0, done.stdout + done.stderr
+    memory, minutes, cores = size.split()
+    for text in (f"mem_mb={memory}", f"runtime={minutes}", f"threads: {cores}"):
+        assert done.stdout.count(text) == 7, text  # two students, a baseline, scores, three lessons
+
+
 def test_unknown_lesson_is_said_so(course):
     done, ran = make(course, lessons="00 77")
     assert done.returncode != 0 and ran == []
