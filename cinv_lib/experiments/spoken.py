@@ -21,8 +21,12 @@ def at(op: str, severity: float) -> str:
 
     >>> at("mask:0.9", 0.9), at("noise:0.1..0.3", 0.5)
     ('90 % missing', 'σ 0.5')
+    >>> at("rows", 0.5)  # of a reader's own only the number is known
+    '0.5'
     """
-    return f"{100 * severity:.4g} % missing" if kind(op) == "masks" else f"σ {severity:g}"
+    if kind(op) == "masks":
+        return f"{100 * severity:.4g} % missing"
+    return f"σ {severity:g}" if kind(op) in ("noise", "blur") else f"{severity:g}"
 
 
 def title(op: str) -> str:

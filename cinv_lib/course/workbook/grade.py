@@ -133,7 +133,8 @@ def _try(function: Callable, case: Case) -> tuple[Any, str]:
     """What the function gives, and what stopped it in words ("" where nothing did)."""
     arguments = fresh(case.args)
     try:
-        with _limited(SECONDS):
+        # Gradients are on again after an answer that turned them off, or was stopped under no_grad.
+        with torch.set_grad_enabled(torch.is_grad_enabled()), _limited(SECONDS):
             got = function(*arguments)
     except KeyboardInterrupt:
         raise

@@ -92,7 +92,8 @@ def _spelled(prediction: Prediction, guess: Any) -> Any:
     def plain(text: str) -> str:
         return "".join(text.casefold().split())
 
-    same = [o for o in prediction.options if isinstance(guess, str) and plain(o) == plain(guess)]
+    options = prediction.options if isinstance(guess, str) else None
+    same = [o for o in options or () if plain(o) == plain(guess)]
     return same[0] if same else guess
 
 

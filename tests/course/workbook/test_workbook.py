@@ -406,6 +406,12 @@ def test_an_endless_answer_is_stopped(monkeypatch):
     assert grade.grade(DOUBLE, my_double).state == "right"
 
 
+def test_gradients_are_on_after_an_answer_that_turned_them_off():
+    """A stopped answer may have been under `no_grad`, and nothing that follows would learn."""
+    grade.grade(DOUBLE, lambda x: torch.set_grad_enabled(False) and None)
+    assert torch.is_grad_enabled()
+
+
 def test_answers_are_graded_in_a_thread_too():
     """Signals are the main thread's, so there is no limit there, and no error either."""
     graded = []
