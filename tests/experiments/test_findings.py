@@ -141,7 +141,9 @@ def graded(beyond):
 
 
 def test_lesson_08_counts_severities_that_decide_and_says_where_all_guess():
-    table = unknown_severity.leads(graded({0.96: WIN, 0.97: OPEN, 0.99: WIN}), "mask:0.5..0.95", 100)
+    table = unknown_severity.leads(
+        graded({0.96: WIN, 0.97: OPEN, 0.99: WIN}), "mask:0.5..0.95", 100
+    )
     assert table.decides.tolist() == [False, False, True, True, False]
     assert table.guess.tolist() == [False, False, False, False, True]
     text = unknown_severity.finding({"mask:0.5..0.95": table}, 3, 64)
