@@ -115,7 +115,8 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> str:
     said = []
     for op, table in tables.items():
         won, every = int((table.verdict[table.decides] == "holds").sum()), int(table.decides.sum())
-        said.append(f"{won} of {every} under {spoken.kind(op)}")
+        under = f"under {spoken.kind(op)}"
+        said.append(f"{won} of {every} {under}" if every else f"none {under}, as none decides")
     return f"Of severities beyond the range that decide, the student leads at {listed(said)}"
 
 
