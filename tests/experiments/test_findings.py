@@ -128,6 +128,14 @@ def test_cells_of_lesson_07_are_those_that_were_trained():
     assert cells.value.tolist() == [60, 70, 75] and cells.error.isna().all()
 
 
+def test_lesson_06_counts_operators_where_they_are_many():
+    many = {f"mask:0.{k}": scores(WIN if k > 3 else OPEN) for k in range(1, 9)}
+    text = known_operator.finding(many)
+    assert text.startswith("The student leads the baseline under five of eight operators by 5.0 p")
+    assert "three trainings do not decide between them under three (0.5 points)" in text
+    assert text.endswith("in words, without any label, the student names 80.0 to 80.0 %.")
+
+
 def graded(beyond):
     """Scores at 50 and 95 % (the range), and at these severities beyond: severity -> leads."""
     within = {0.5: WIN[: len(next(iter(beyond.values())))], 0.95: (1.0,) * 3}
