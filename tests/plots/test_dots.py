@@ -114,7 +114,7 @@ def test_the_plane_shows_every_score():
     points = torch.tensor([[1.0, 3.0], [4.0, 1.0]])
     rows = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
     fig = plots.probe_plane(points, torch.tensor([0, 1]), rows, ("arrow", "star"), title="t")
-    assert {"+2.0, −2.0", "−3.0, +3.0"} < set(texts(fig))
+    assert {"+2.0\n−2.0", "−3.0\n+3.0"} < set(texts(fig))
 
 
 def test_many_panels_of_scores_are_in_rows_of_three():
