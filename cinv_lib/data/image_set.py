@@ -129,6 +129,19 @@ class Labelled:
             )
         return self.subset(torch.cat([rows[:n] for rows in self._rows()]).sort().values)
 
+    def in_turn(self: SameSet, n: int) -> SameSet:
+        """n pictures, or all where there are fewer: the first of each class, then the second of
+        each, and so on. Where a set lies class by class, its first n are of one class or two.
+
+        Raises ValueError when n < 1.
+        """
+        if n < 1:
+            raise ValueError(f"{self.name}: {n} pictures asked for; expected at least 1")
+        place = torch.empty_like(self.labels, device="cpu")
+        for rows in self._rows():
+            place[rows] = torch.arange(len(rows), device="cpu")
+        return self.subset(place.argsort(stable=True)[:n])
+
     def fraction(self, f: float | int, seed: int) -> Int64[Tensor, " M"]:
         """Indices, in order, of a share f in (0,1] of each class, at least one picture of each
         (lesson 06).

@@ -141,3 +141,42 @@ def lead_by_place(
         both = "them" if clauses else f"{who} and {whom}"
         clauses.append(f"{_undecided(trainings)} between {both} {listed(left)}")
     return clauses
+
+
+def lead_counted(
+    who: str, whom: str, rows: Mapping[str, tuple[float, float]], trainings: int, things: str
+) -> list[str]:
+    """The same at so many places that they are counted: where `who` leads, trails, and neither.
+
+    Args:
+        rows: as of `lead_by_place`.
+        things: what the places are called.
+
+    >>> found = {"a": (5.2, 1.0), "b": (8.0, 1.0), "c": (-2.0, 0.5), "d": (0.5, 3.0)}
+    >>> for clause in lead_counted("the student", "CLIP", found, 3, "operators"):
+    ...     print(clause)
+    the student leads CLIP under two of four operators by 5.2 to 8.0 points
+    trails it under one by 2.0 points
+    three trainings do not decide between them under one (0.5 points)
+    >>> lead_counted("S", "R", {"a": (1.0, math.nan), "b": (2.0, math.nan)}, 1, "operators")
+    ['one training does not decide between S and R under two operators (1.0 to 2.0 points)']
+    """
+    clauses: list[str] = []
+    first = f" of {count(len(rows))} {things}"
+    for verb, sign in (("leads", 1), ("trails", -1)):
+        by = [sign * v for v, half in rows.values() if sign * v > half]
+        if by:
+            both = f"{who} {verb} {whom}" if not clauses else f"{verb} it"
+            clauses.append(f"{both} under {count(len(by))}{first} by {_span(by)}")
+            first = ""
+    left = [v for v, half in rows.values() if not abs(v) > half]
+    if left:
+        both = f"{who} and {whom} under {count(len(left))} {things}"
+        both = f"them under {count(len(left))}" if clauses else both
+        clauses.append(f"{_undecided(trainings)} between {both} ({_span(left)})")
+    return clauses
+
+
+def _span(values: Iterable[float]) -> str:
+    low, high = min(values := list(values)), max(values)
+    return f"{low:.1f} points" if low == high else f"{low:.1f} to {high:.1f} points"

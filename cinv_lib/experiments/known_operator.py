@@ -16,7 +16,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe, features_of
 from cinv_lib.evaluation.scores import evaluate_heads
-from cinv_lib.evaluation.sentence import lead_by_place, listed
+from cinv_lib.evaluation.sentence import lead_by_place, lead_counted, listed
 from cinv_lib.evaluation.sentence import sentence as joined
 from cinv_lib.evaluation.statistics import compare, estimate
 from cinv_lib.experiments import few_labels, spoken
@@ -37,13 +37,15 @@ METHODS = full(
 )
 
 
+LISTED = 4  # operators, at most, that a sentence lists
 SHOWN = ("clip", "baseline", "student", "zero_shot")  # of METHODS, in the figure of lesson 06
 
 
 def versus(
     scores: Mapping[str, pd.DataFrame], better: str, worse: str, who: str, whom: str
 ) -> list[str]:
-    """Where one method leads the other, trails it, and is not decided, in clauses.
+    """Where one method leads the other, trails it, and is not decided, in clauses; of more than
+    LISTED operators, under how many.
 
     Args:
         scores: `known_operator` by operator, with the seed of each training.
@@ -54,6 +56,8 @@ def versus(
         found = compare(rows, better, worse)
         leads[f"under {names[op]}"] = found["difference"], found["half_width"]
     trainings = max(rows.seed.nunique() for rows in scores.values())
+    if len(scores) > LISTED:
+        return lead_counted(who, whom, leads, trainings, "operators")
     return lead_by_place(who, whom, leads, trainings)
 
 
@@ -62,6 +66,8 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
     names = spoken.names(scores)
     top1 = {op: estimate(rows[rows.method == "zero_shot"])[0] for op, rows in scores.items()}
     words = listed(f"{value:.1f} % under {names[op]}" for op, value in top1.items())
+    if len(scores) > LISTED:
+        words = f"{min(top1.values()):.1f} to {max(top1.values()):.1f} %"
     clauses = versus(scores, "student", "baseline", "the student", "the baseline")
     last = f"in words, without any label, the student names {words}"
     return joined(*clauses, last, long=True)

@@ -62,19 +62,29 @@ def same_pixels(p: float, side: int, other: int) -> float:
     return 1 - (1 - p) * side**2 / other**2
 
 
-def leads(scores: pd.DataFrame, op: str) -> pd.DataFrame:
+def guessing(classes: int) -> float:
+    """The top-1, in percent, up to which a method guesses: 10 %, or twice chance where that is
+    more.
+
+    >>> guessing(100), guessing(10)
+    (10.0, 20.0)
+    """
+    return max(10.0, 2 * 100 / classes)
+
+
+def leads(scores: pd.DataFrame, op: str, classes: int) -> pd.DataFrame:
     """The student's lead over the baseline at each severity: difference, half_width and verdict as
     in `statistics.leads`; where ("below", "within" or "beyond" the range of `op`); guess, whether
-    the better of the two names at most 10 %; decides, whether it may decide who is more robust:
-    beyond the range, where nobody guesses and the better one names a point less than its worst
-    within the range.
+    the better of the two names no more than one of `classes` classes gives by `guessing`; decides,
+    whether it may decide who is more robust: beyond the range, where nobody guesses and the better
+    one names a point less than its worst within the range.
     """
     low, high = parse(op).bounds
     table = statistics.leads(scores, "student", "baseline")
     two = scores[scores.method.isin(["student", "baseline"])]
     best = two.groupby(["severity", "method"]).top1.mean().groupby("severity").max()
     where = ["below" if s < low else "beyond" if s > high else "within" for s in table.index]
-    table = table.assign(where=where, guess=best <= 10)
+    table = table.assign(where=where, guess=best <= guessing(classes))
     worst = best[table["where"] == "within"].min()
     decides = (table["where"] == "beyond") & ~table.guess & (best <= worst - 1)
     return table.assign(decides=decides)
@@ -105,7 +115,8 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> str:
     said = []
     for op, table in tables.items():
         won, every = int((table.verdict[table.decides] == "holds").sum()), int(table.decides.sum())
-        said.append(f"{won} of {every} under {spoken.kind(op)}")
+        under = f"under {spoken.kind(op)}"
+        said.append(f"{won} of {every} {under}" if every else f"none {under}, as none decides")
     return f"Of severities beyond the range that decide, the student leads at {listed(said)}"
 
 

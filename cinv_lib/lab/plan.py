@@ -17,7 +17,7 @@ from typing import Any
 
 from cinv_lib.experiments.base import Task
 from cinv_lib.lab import missing, several_gpus
-from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
 
@@ -29,6 +29,8 @@ SUMS_UP = ("15",)
 def tasks(p: Profile, seeds: int) -> dict[str, list[Task]]:
     """What each lesson, by its number, asks its lab for."""
     asked: dict[str, list[Task]] = {}
+    if "student" in p and not (RECORDED / p.name).is_dir():  # else 00 looks at a recorded one
+        asked["00"] = [p["student"].task(p.slider)]
     for entry in p.entries:
         for lesson in entry.lessons:
             asked.setdefault(lesson, []).extend(entry.tasks(seeds))
@@ -45,12 +47,11 @@ def beforehand(p: Profile, task: Task) -> list[Task]:
 def every(p: Profile, seeds: int, lessons: Collection[str] | None = None) -> dict[str, Task]:
     """All tasks of a profile's entries, or those that these lessons ask for, and what comes before
     them, by name."""
-    wanted = {
-        task
-        for entry in p.entries
-        if lessons is None or not set(entry.lessons).isdisjoint(lessons)
-        for task in entry.tasks(seeds)
-    }
+    asked = tasks(p, seeds).items()
+    wanted = {task for lesson, group in asked if lessons is None or lesson in lessons
+              for task in group}  # fmt: skip
+    if lessons is None:  # and what no lesson asks for
+        wanted |= {task for entry in p.entries for task in entry.tasks(seeds)}
     while more := {before for task in wanted for before in p.after(task)} - wanted:
         wanted |= more
     named = {p.task_name(task): task for task in wanted}

@@ -15,10 +15,20 @@ GREY = "#666666"
 SMALL: dict[str, Any] = {"fontsize": 8, "va": "center"}
 
 
-def panelled(panels: int, height: float, **shared: Any) -> tuple[Figure, Sequence[Axes]]:
-    """A figure as wide as a page with panels side by side, without frames and with faint lines."""
-    fig = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = list(fig.subplots(1, panels, squeeze=False, **shared)[0])
+def panelled(
+    panels: int, height: float, columns: int | None = None, **shared: Any
+) -> tuple[Figure, Sequence[Axes]]:
+    """A figure as wide as a page with panels side by side, without frames and with faint lines.
+
+    height: of a row, in inches. columns: the most panels of a row; None for all in one.
+    """
+    columns = min(panels, columns or panels)
+    rows = -(-panels // columns)
+    fig = Figure(figsize=(WIDTH, rows * height), layout="constrained")
+    axes = list(fig.subplots(rows, columns, squeeze=False, **shared).flat)
+    for ax in axes[panels:]:
+        ax.remove()
+    axes = axes[:panels]
     for ax in axes:
         tidied(ax)
     return fig, axes
@@ -71,7 +81,8 @@ def score_dots(
     rows = list(dict.fromkeys(name for frame in panels.values() for name in frame.row))
     methods = list(dict.fromkeys(m for frame in panels.values() for m in frame.method))
     share = max(len(frame) for frame in panels.values()) / len(rows)
-    fig, axes = panelled(len(panels), 1.3 + 0.2 * len(rows) * (1 + share), sharey=True)
+    height = 1.3 + 0.2 * len(rows) * (1 + share)
+    fig, axes = panelled(len(panels), height, columns=3, sharey=True)  # names need their room
     many = share > 1
     for ax, (name, frame) in zip(axes, panels.items(), strict=True):
         for row in frame.itertuples():

@@ -84,6 +84,16 @@ def test_per_class_takes_the_first_of_each_class_in_the_order_of_the_set():
         make([0, 0, 1], classes=2).per_class(2)
 
 
+def test_pictures_in_turn_are_of_as_many_classes_as_can_be():
+    whole = make([0, 0, 0, 2, 2, 1], classes=4)  # class by class, as ImageNet-100 lies; 3 is empty
+    assert whole.in_turn(4).images[:, 0, 0, 0].tolist() == [0, 3, 5, 1]
+    assert whole.in_turn(9).labels.tolist() == [0, 2, 1, 0, 2, 0]  # all that there are
+    mixed = make([1, 0, 1, 0], classes=2)
+    assert torch.equal(mixed.in_turn(3).images, mixed.images[:3])  # in turn already
+    with pytest.raises(ValueError, match="0 pictures asked for; expected at least 1"):
+        mixed.in_turn(0)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     counts=st.lists(st.integers(0, 40), min_size=1, max_size=6),

@@ -128,6 +128,14 @@ def test_cells_of_lesson_07_are_those_that_were_trained():
     assert cells.value.tolist() == [60, 70, 75] and cells.error.isna().all()
 
 
+def test_lesson_06_counts_operators_where_they_are_many():
+    many = {f"mask:0.{k}": scores(WIN if k > 3 else OPEN) for k in range(1, 9)}
+    text = known_operator.finding(many)
+    assert text.startswith("The student leads the baseline under five of eight operators by 5.0 p")
+    assert "three trainings do not decide between them under three (0.5 points)" in text
+    assert text.endswith("in words, without any label, the student names 80.0 to 80.0 %.")
+
+
 def graded(beyond):
     """Scores at 50 and 95 % (the range), and at these severities beyond: severity -> leads."""
     within = {0.5: WIN[: len(next(iter(beyond.values())))], 0.95: (1.0,) * 3}
@@ -141,7 +149,9 @@ def graded(beyond):
 
 
 def test_lesson_08_counts_severities_that_decide_and_says_where_all_guess():
-    table = unknown_severity.leads(graded({0.96: WIN, 0.97: OPEN, 0.99: WIN}), "mask:0.5..0.95")
+    table = unknown_severity.leads(
+        graded({0.96: WIN, 0.97: OPEN, 0.99: WIN}), "mask:0.5..0.95", 100
+    )
     assert table.decides.tolist() == [False, False, True, True, False]
     assert table.guess.tolist() == [False, False, False, False, True]
     text = unknown_severity.finding({"mask:0.5..0.95": table}, 3, 64)
@@ -149,6 +159,12 @@ def test_lesson_08_counts_severities_that_decide_and_says_where_all_guess():
         "Beyond the range of masks the student leads at one of the two severities that count "
         "(one is not decided)"
     )
+
+
+def test_lesson_08_takes_more_for_a_guess_where_classes_are_few():
+    scored = graded({0.96: WIN, 0.99: WIN}).assign(top1=lambda frame: frame.top1 / 4)  # 15 %: 0.96
+    many, few = (unknown_severity.leads(scored, "mask:0.5..0.95", n) for n in (100, 10))
+    assert many.guess.sum() < few.guess.sum() and many.decides.sum() > few.decides.sum()
 
 
 @pytest.mark.parametrize(
@@ -161,13 +177,13 @@ def test_lesson_08_counts_severities_that_decide_and_says_where_all_guess():
     ],
 )
 def test_lesson_08_verbs(leads, said):
-    table = unknown_severity.leads(graded({0.96: leads}), "mask:0.5..0.95")
+    table = unknown_severity.leads(graded({0.96: leads}), "mask:0.5..0.95", 100)
     text = unknown_severity.finding({"mask:0.5..0.95": table}, len(leads), 64)
     assert said in text and "guess" not in text
 
 
 def test_lesson_08_where_nothing_decides():
-    table = unknown_severity.leads(graded({0.99: WIN}), "mask:0.5..0.95").assign(decides=False)
+    table = unknown_severity.leads(graded({0.99: WIN}), "mask:0.5..0.95", 100).assign(decides=False)
     text = unknown_severity.finding(
         {"mask:0.5..0.95": table.assign(guess=[False, False, True])}, 3, 64
     )

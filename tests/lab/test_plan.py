@@ -95,6 +95,12 @@ def test_lessons_find_what_was_made(home, monkeypatch, capsys):
         smoke.student(task.operator, task.seed)
 
 
+def test_lesson_00_has_its_student_made_beforehand_unless_one_is_recorded():
+    assert plan.tasks(SMOKE, 3)["00"] == [Task("student", SMOKE.slider, 0, LOSS)]
+    assert list(plan.every(SMOKE, 3, ["00"])) == [SMOKE.task_name(plan.tasks(SMOKE, 3)["00"][0])]
+    assert "00" not in plan.tasks(STICKERS, 3)
+
+
 def test_a_task_that_is_none_is_said_so(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "smoke", "--make", "student-fog_1-seed0")

@@ -35,6 +35,8 @@ def test_it_asks_for_the_same_tasks_in_shorter(p, there):
     assert short.name == p.name
     assert list(plan.every(short, 2)) == list(plan.every(p, 2))
     assert [*short.operators] == [*p.operators]
+    named = short["known_operator"].fractions  # lesson 06 calls its methods by them
+    assert named == p["known_operator"].fractions
     for kind in ("student", "baseline"):
         recipe, whole = short[kind].recipe_at("mask:0.9"), p[kind].recipe_at("mask:0.9")
         assert recipe.epochs == 1 and recipe.batch_size == whole.batch_size

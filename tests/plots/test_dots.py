@@ -114,4 +114,15 @@ def test_the_plane_shows_every_score():
     points = torch.tensor([[1.0, 3.0], [4.0, 1.0]])
     rows = torch.tensor([[-1.0, 1.0], [1.0, -1.0]])
     fig = plots.probe_plane(points, torch.tensor([0, 1]), rows, ("arrow", "star"), title="t")
-    assert {"+2.0, −2.0", "−3.0, +3.0"} < set(texts(fig))
+    assert {"+2.0\n−2.0", "−3.0\n+3.0"} < set(texts(fig))
+
+
+def test_many_panels_of_scores_are_in_rows_of_three():
+    frame = pd.DataFrame({"row": ["CLIP R"], "method": ["clip"], "value": [50.0], "error": [1.0]})
+    few, many = (
+        plots.score_dots({f"masks {k}": frame for k in range(n)}, title="a finding") for n in (3, 8)
+    )
+    assert (
+        len(many.axes) == 8 and len({ax.get_subplotspec().rowspan.start for ax in many.axes}) == 3
+    )
+    assert many.get_size_inches()[1] == pytest.approx(3 * few.get_size_inches()[1], rel=0.3)

@@ -481,7 +481,8 @@ PREDICTIONS = (
     ),
     Prediction(
         "1.B",
-        "Which of the three moves the teacher's embedding farthest from that of the clean picture?",
-        options=("mask:0.9", "noise:0.5", "blur:2.57"),
+        "Which of the three operators, at its hardest severity, moves the teacher's embedding "
+        "farthest from that of the clean picture?",
+        options=("masks", "noise", "blur"),
     ),
 )

@@ -73,8 +73,6 @@ def _little(name: str, value: Any) -> Any:
             return VAL
         case "sets":
             return dict.fromkeys(value, (VAL, VAL))
-        case "fractions":
-            return tuple(max(share, SHARE) for share in value)
         case "operators":
             return {op: _few(at) for op, at in value.items()}
     return value
