@@ -5,6 +5,7 @@ trained (`experiments.patients`). What its loop does to a picture is done again 
 """
 
 import copy
+import itertools
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,6 +21,7 @@ from cinv_lib.evaluation.statistics import compare
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import names as profiles
+from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.paper.numbers import discrepancies
@@ -117,9 +119,19 @@ class Patient:
 
 
 def lab_of(profile: str) -> Lab:
-    """The lab that has patients: of this profile or, where it has none, the recorded ones."""
+    """The lab that has patients: of this profile or, where it has none, of the recorded run of
+    `stickers` (as a Profile: a rehearsal would shorten one that is called by its name)."""
     there = "patients" in profiles.profile(profile)
-    return Lab(profile) if there else Lab("stickers", recorded=True)
+    return Lab(profile) if there else Lab(STICKERS, recorded=True)
+
+
+def seeds_of(lab: Lab, profile: str, seeds: int) -> int:
+    """How many trainings to ask for: of another profile's patients no more than are recorded."""
+    if lab.profile.name == profile or lab.archive is None:
+        return seeds
+    (op,) = lab.profile["patients"].operators
+    there = (lab.archive.finished(**lab.place(lab.task("patients", op, s))) for s in range(seeds))
+    return sum(itertools.takewhile(bool, there))
 
 
 def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:
