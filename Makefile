@@ -12,6 +12,7 @@ LESSONS ?= all
 GPUS    ?= $(eval GPUS := $$(shell $$(ASK) gpus))$(GPUS)
 JOBS    ?= $(eval JOBS := $$(if $$(SLURM),32,$$(shell $$(ASK) jobs $$(call quoted,$$(NAMES)))))$(JOBS)
 SLURM   ?=
+REAL    ?=
 PORT    ?= 8888
 PYTHON  ?=
 TORCH   ?= $(shell sed -n 's/^torch=//p' .venv/.ready 2>/dev/null)
@@ -90,7 +91,8 @@ CHECK = $(ASK) check $(foreach name,$1,$(name)=$(call quoted,$(strip $($(name)))
 
 course: $(READY)
 	@$(call CHECK,SEEDS JOBS)
-	@$(PREPARED) python -m cinv_lib.course.monitor $(call quoted,$(RUN)) $(SNAKEMAKE) --quiet host rules reason $(CONFIG)
+	@$(PREPARED) $(if $(filter smoke stickers,$(PROFILE))$(CINV_REHEARSAL),,python -m cinv_lib.course.guards $(CONFIG) &&) \
+	  python -m cinv_lib.course.monitor $(call quoted,$(RUN)) $(SNAKEMAKE) --quiet host rules reason $(CONFIG)
 	@echo 'The course: '$(call quoted,$(RUN)/site/index.html)
 
 graph: $(READY)
@@ -106,8 +108,7 @@ own: $(READY)
 	@$(PREPARED) python -m cinv_lib.lab.own $(foreach name,$(OWN),$(if $(filter command%,$(origin $(name))),$(call passed,$(name))))
 	@$(MAKE) --no-print-directory course PROFILE=own/$(call quoted,$(NAME))
 
-# Notebooks are replayed with nothing attempted, whatever this reader has done. `make test NOTEBOOKS=`
-# leaves them out.
+# Notebooks are replayed with nothing attempted. `make test NOTEBOOKS=` leaves them out.
 test: export HF_HUB_OFFLINE := 1
 test: $(READY)
 	python -m ruff check .
@@ -133,7 +134,7 @@ kernel: $(READY)
 doctor:
 	@$(call CHECK,PORT)
 	@$(if $(STARTS),,echo 'FAIL Python: no Python on PATH starts; fix: install 3.12'; exit 1)
-	@$(PREPARED) $(ASK) doctor $(PORT) $(call quoted,$(PYTHON))
+	@$(PREPARED) $(ASK) doctor $(PORT) $(call quoted,$(PYTHON)) $(CONFIG)
 
 site: $(READY)
 	@$(PREPARED) python -m cinv_lib.course.site $(call quoted,$(RUN))

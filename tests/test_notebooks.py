@@ -109,7 +109,7 @@ def test_lesson_runs_alone_with_other_parameters_and_every_solution(path, kernel
     done = execute(solved(path, tmp_path / "in.ipynb"), tmp_path / "out.ipynb", **changed)
     exercises = book.of_lesson(path.stem[:2])
     for exercise in exercises:
-        assert f"Exercise {exercise.id}, {exercise.title}: right, " in said(done, exercise.id)
+        assert f"{exercise.heading} right, " in said(done, exercise.id)
     progress = tmp_path / "progress.json"
     noted = json.loads(progress.read_text())["exercises"] if progress.exists() else {}
     assert {id for id, entry in noted.items() if "solved" in entry} == {e.id for e in exercises}

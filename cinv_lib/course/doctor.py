@@ -14,13 +14,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cinv_lib.machine import folders, host, installation, preflight
+from cinv_lib.machine import folders, installation, preflight
 from cinv_lib.machine.finding import REINSTALL, Finding, report
 from cinv_lib.machine.folders import ROOT, home
-from cinv_lib.machine.host import GIB
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 KERNEL = "import sys, cinv_lib; from cinv_lib.machine import folders; "
@@ -166,36 +165,8 @@ def runner() -> Finding:
 
 
 def gpu() -> Finding:
-    """A GPU is welcome and not needed. The one that is named computes."""
-    torch = importlib.import_module("torch")
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        name = torch.cuda.get_device_name()
-        try:
-            x = torch.ones(1024, 1024, device="cuda")
-            computed = float((x @ x).mean())
-        except RuntimeError as error:  # taken by others, or too old for this build
-            fix = "another GPU: GPUS=1; for an old one: make install TORCH=cu126"
-            return Finding("FAIL", "GPU", f"{name}: {str(error).splitlines()[0][:150]}", fix)
-        if computed != 1024:
-            return Finding("FAIL", "GPU", f"{name}: 1024 ones sum to {computed}", "another GPU")
-        detail = f"{name} computes, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
-        return Finding("OK", "GPU", detail)
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if hidden is not None and host.gpus() in ([], ["-1"]):
-        return Finding("OK", "GPU", f"hidden by CUDA_VISIBLE_DEVICES={hidden!r}")
-    number = host.driver()
-    if number is not None:
-        detail = f"driver {number}, but torch {torch.__version__} does not reach a GPU"
-        built = torch.version.cuda
-        fix = "run nvidia-smi; a reboot helps after an update of the driver"
-        if built is None:
-            fix = "make install TORCH=cu126 (or TORCH= for the lock's)"
-        elif built.startswith("13") and number < preflight.CUDA_13:
-            fix = f"make install TORCH=cu126, or a driver from {preflight.CUDA_13} on"
-        return Finding("WARN", "GPU", detail, fix)
-    found = preflight.driver()  # a driver without a GPU that works
-    return found if found.status != "OK" else Finding("OK", "GPU", "none; stickers needs none")
+    """A GPU is welcome and not needed. Those that are named compute."""
+    return importlib.import_module("cinv_lib.machine.gpus").computes()
 
 
 def bf16() -> Finding:
@@ -260,8 +231,10 @@ def relative(path: Path) -> Path:
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def checks(port_number: int = 8888) -> list[tuple[str, Callable[[], Finding]]]:
-    """(name, check) of everything, the foundations first."""
+def checks(
+    port_number: int = 8888, words: Sequence[str] = ()
+) -> list[tuple[str, Callable[[], Finding]]]:
+    """(name, check) of everything, the foundations first. words: see `guards`."""
     named = (python, packages, torch, torchvision, open_clip, widgets, kernel, runner, gpu, bf16)
     return [
         *((check.__name__, check) for check in named),
@@ -272,14 +245,30 @@ def checks(port_number: int = 8888) -> list[tuple[str, Callable[[], Finding]]]:
             for name in sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir())
         ),
         ("port", lambda: preflight.port(port_number)),
+        *of_profile(words),
     ]
+
+
+def of_profile(words: Sequence[str]) -> list[tuple[str, Callable[[], Finding]]]:
+    """What a profile needs that is not embedded, which runs anywhere."""
+    if not words or {"profile=stickers", "profile=smoke"} & {*words}:
+        return []
+    try:
+        return list(importlib.import_module("cinv_lib.course.guards").checks(words))
+    except Exception as error:  # a library is broken
+        said = f"{type(error).__name__}: {error}"
+        return [("profile", lambda: Finding("FAIL", "profile", said, REINSTALL))]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `python -m cinv_lib.course.doctor`."""
     parser = argparse.ArgumentParser(prog="make doctor", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=8888, help="the port `make lab` will ask for")
-    return report(checks(parser.parse_args(arguments).port))
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD=VALUE", help="what make course is asked for"
+    )
+    given = parser.parse_args(arguments)
+    return report(checks(given.port, given.words))
 
 
 if __name__ == "__main__":

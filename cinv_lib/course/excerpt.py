@@ -22,9 +22,13 @@ OWN = "18"  # the page of a run of a reader's own
 # modules of the library that no result comes from
 NOTHING = {
     "api",
+    "requested",
+    "capacity",
+    "gpus",
     "doctor",
     "excerpt",
     "finding",
+    "guards",
     "host",
     "installation",
     "monitor",

@@ -14,14 +14,13 @@ from typing import Any
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
@@ -80,26 +79,46 @@ def finding(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
     )
 
 
-METHODS = labels("baseline", "student", "zero_shot")  # what a table shows
 SHOWN = labels("clip", "student", "baseline", clip="CLIP R, intact pictures")  # what dots show
 
 
-def panels(
-    scores: Mapping[str, pd.DataFrame], places: Mapping[str, int], of_R: Mapping[str, float]
-) -> dict[str, pd.DataFrame]:
-    """By pair, what `plots.score_dots` draws of R, student and baseline on the twins.
+def opinion(
+    seen: Float[Tensor, "N d"],
+    hit: Bool[Tensor, " N"],
+    twins: ImageSet,
+    pictures: Float[Tensor, "M d"],
+    val: ImageSet,
+) -> pd.DataFrame:
+    """What the teacher itself says of each pair.
 
     Args:
-        scores: the table by operator, at one severity of each.
-        places: by label, R's place of that class among all.
-        of_R: by label, the share of clean twins, in percent, to which R gives it.
+        seen, hit: its embeddings of the clean `twins`, and whether its probe gives the label.
+        pictures: its embeddings of `val`, where the known classes are.
+
+    Returns:
+        By the label's name, the first that the teacher agrees with first: `place`, where it ranks
+        that class among all (1 is nearest), and `agrees`, in percent of the twins.
+    """
+    said = {}
+    for label in twins.labels.unique().tolist():
+        mine = twins.labels == label
+        place = stand_in(seen[mine], pictures, val.labels).index(label) + 1
+        said[val.class_names[label]] = place, 100 * hit[mine].double().mean().item()
+    rows = pd.DataFrame.from_dict(said, orient="index", columns=["place", "agrees"])
+    return rows.sort_values("place", kind="stable")
+
+
+def panels(scores: Mapping[str, pd.DataFrame], of_R: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """By operator, what `plots.score_dots` draws of R, student and baseline on the twins.
+
+    scores: the table by operator, at one severity of each; of_R: as `opinion` has it.
     """
     found = {}
     for op, table in scores.items():
         rows = []
-        for label, place in sorted(places.items(), key=lambda pair: pair[1]):
+        for label, place, agrees in of_R.itertuples():
             row = f"{label}\n(R's place: {place})"
-            rows.append((row, "clip", SHOWN["clip"], of_R[label], math.nan))
+            rows.append((row, "clip", SHOWN["clip"], agrees, math.nan))
             mine = table[(table.pictures == "twin") & (table.label == label)]
             for method in [*SHOWN][1:]:
                 value = estimate(mine[mine.method == method])
@@ -119,27 +138,6 @@ def headline(scores: Mapping[str, pd.DataFrame], agrees: float) -> str:
         f"R itself takes {agrees:.0f} % of the unseen pictures for our twins; student and baseline "
         f"{listed(said)}"
     )
-
-
-def leads(scores: pd.DataFrame, op: str) -> pd.DataFrame:
-    """The student's lead on the twins by severity, as `statistics.leads` has it, of all pairs
-    together; `guess` where student and baseline name at most 10 % of the stand-ins' own pictures.
-    """
-    two = scores[scores.method.isin(["student", "baseline"])]
-    keys = ["method", "severity", "seed", "realisation"]
-    twins = two[two.pictures == "twin"].groupby(keys).top1.mean().reset_index()
-    table = statistics.leads(twins, "student", "baseline")
-    own = two[two.pictures == "own"].groupby(["severity", "method"]).top1.mean()
-    return table.assign(guess=own.groupby("severity").max() <= 10)
-
-
-def headline_of_leads(tables: Mapping[str, pd.DataFrame]) -> str:
-    """The title of the figure over severities: the lead where it is easiest and hardest."""
-    said = []
-    for op, table in tables.items():
-        first, last = table.difference.iloc[0], table.difference.iloc[-1]
-        said.append(f"from {first:+.1f} to {last:+.1f} points under {spoken.kind(op)}")
-    return f"The lead on unseen classes goes {listed(said)}".replace("-", "−")
 
 
 def stand_in(

@@ -40,10 +40,24 @@ def missing(p: Profile, lesson: str = "") -> list[str]:
     lines = [line for line in absent(sets(p, lesson)) if line not in spared]
     if _asked(p, lesson, "twins") and not p.twins:
         lines.append("a set of near twins, which this profile does not have")
-    if not lines:
-        names = (p.teacher, p.supervised, *([p.vit] if _asked(p, lesson, "vit") else []))
-        lines = [why for name in names if name and (why := _unfetched(name))]
-    return lines
+    return lines or [why for name in towers(p, lesson) if (why := unfetched(name))]
+
+
+def towers(p: Profile, lesson: str = "") -> list[str]:
+    """The encoders that the profile needs: always, and for a lesson."""
+    names = (p.teacher, p.supervised, p.vit if _asked(p, lesson, "vit") else "")
+    return [name for name in names if name]
+
+
+def fetchable(name: str) -> bool:
+    """Whether an encoder's published weights are not here, but could be downloaded now."""
+    if name in encoder_config.EMBEDDED or name.startswith(folder.HUB) or folder.files(name):
+        return False
+    shape, _, tag = name.partition("/")
+    if not tag:
+        return False
+    record = encoder_config.published(shape, tag, encoder_config.named(shape))
+    return published.here(name, record) is None and published.fetchable(record)
 
 
 def absent(names: Sequence[str]) -> list[str]:
@@ -76,7 +90,7 @@ def second_start(p: Profile) -> list[str]:
     return [f"a second start on {' and '.join(on)}, which this profile does not have"]
 
 
-def _unfetched(name: str) -> str | None:
+def unfetched(name: str) -> str | None:
     """Why an encoder's weights cannot be had, with what to do; None once they are here."""
     if name in encoder_config.EMBEDDED:
         return None
@@ -125,15 +139,20 @@ def refuse_narrow(p: Profile, name: str) -> None:
 def refuse_without_gpu(p: Profile) -> None:
     """Raises Absent where published towers would be trained without a GPU, at about a picture a
     second and core. CPU=1 in the environment has it so: to try with little, or with much time."""
-    own = p.is_own  # its bill has said how long it takes here
-    own = own or p.teacher in encoder_config.EMBEDDED or Path(p.teacher).exists()
-    if own or os.environ.get("CPU") == "1" or hardware.accelerator().device.type != "cpu":
+    if not needs_gpu(p) or hardware.accelerator().device.type != "cpu":
         return
     raise Absent(
         f"The profile {p.name!r} trains {p.teacher}, and PyTorch finds no GPU here: a training "
         "that takes a GPU an hour would take this machine weeks. `make doctor` says what is wrong "
         f"with a GPU that is there; `make course PROFILE={p.name} CPU=1` trains all the same"
     )
+
+
+def needs_gpu(p: Profile) -> bool:
+    """Whether what the profile trains would take a CPU weeks, and nobody has said CPU=1."""
+    own = p.is_own  # its bill has said how long it takes here
+    own = own or p.teacher in encoder_config.EMBEDDED or Path(p.teacher).exists()
+    return not own and os.environ.get("CPU") != "1"
 
 
 def say_cost(p: Profile) -> None:

@@ -2,6 +2,7 @@ from . import checks as checks
 from . import files as files
 from . import finding as finding
 from . import folders as folders
+from . import gpus as gpus
 from . import hardware as hardware
 from . import host as host
 from . import installation as installation

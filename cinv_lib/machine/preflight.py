@@ -153,15 +153,20 @@ def home(folder: Optional[Path] = None) -> Finding:
     return Finding("OK", "home", f"{host.user()} can write to {folder}")
 
 
-def disk(folder: Optional[Path] = None, needed: int = 3, name: str = "disk") -> Finding:
-    """Data, students and executed notebooks take about 1 GiB; the installation some 7."""
+def disk(
+    folder: Optional[Path] = None,
+    needed: int = 3,
+    name: str = "disk",
+    other: str = "or set CINV_HOME and CINV_RUNS to another disk",
+) -> Finding:
+    """Data, students and executed notebooks take about 1 GiB; the installation some 7.
+
+    needed: GiB. other: what helps besides space on that disk.
+    """
     folder = folder or folders.home()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(there).free / GIB
-    fix = f"free some space on the disk of {there}, or set CINV_HOME and CINV_RUNS to another disk"
-    if needed > 3:
-        cpu = "PyTorch for the CPU alone needs 2: make install TORCH=cpu"
-        fix = f"free some space on the disk of {there}; {cpu}"
+    fix = f"free some space on the disk of {there}, {other}"
     if not host.writable(folder):
         return Finding("FAIL", name, f"{there} cannot be written to", fix)
     if free < needed:
@@ -212,11 +217,12 @@ def before(number: int, given: str = "") -> List[Tuple[str, Callable[[], Finding
     """(name, check) of all that can be said without an installation that works."""
     there = folders.ROOT
     needed = 2 if installation.recorded() == "cpu" else 8
+    cpu = "or install PyTorch for the CPU alone, which needs 2: make install TORCH=cpu"
     return [
         ("Python", lambda: python(given)),
         (".venv", installed),
         *always(),
-        ("installation", lambda: disk(there, needed, "installation")),
+        ("installation", lambda: disk(there, needed, "installation", cpu)),
         ("GPU", driver),
         ("port", lambda: port(number)),
     ]

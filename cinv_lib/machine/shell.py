@@ -7,7 +7,7 @@ python3 -I cinv_lib/machine/shell.py folders          where the course keeps thi
 python3 -I cinv_lib/machine/shell.py environment      lines for a shell: what has to be set here
 python3 -I cinv_lib/machine/shell.py check NAME=VALUE ...  are these whole numbers?
 python3 -I cinv_lib/machine/shell.py install PYTHON TORCH  make `.venv`, or bring it up to date
-python3 -I cinv_lib/machine/shell.py doctor PORT PYTHON    is everything in place?
+python3 -I cinv_lib/machine/shell.py doctor PORT PYTHON [WORD=VALUE ...]  is all in place?
 """
 
 # ruff: noqa: UP006, UP035 (the names of types that Python 3.8 has)
@@ -56,10 +56,11 @@ def main(arguments: List[str]) -> int:
             print(error, file=sys.stderr)
             return 1
     elif question == "doctor":
-        port, given = rest
+        port, given, *words = rest
+        asked = [word for word in words if "=" in word]  # what `make course` is asked for
         if preflight.installed().status == "OK":
             python = str(installation.VENV / "bin/python")
-            os.execv(python, [python, "-m", "cinv_lib.course.doctor", "--port", port])
+            os.execv(python, [python, "-m", "cinv_lib.course.doctor", "--port", port, *asked])
         checks = preflight.before(int(port), given)
         return finding.report(checks, "the course can be installed: make install", "see README.md")
     else:

@@ -5,7 +5,6 @@ from .curves import histograms as histograms
 from .curves import severity_curves as severity_curves
 from .curves import training_curves as training_curves
 from .diagram import method_diagram as method_diagram
-from .dots import lead_dots as lead_dots
 from .dots import score_dots as score_dots
 from .dots import start_by_target as start_by_target
 from .dots import unsaid_leads as unsaid_leads
@@ -27,7 +26,6 @@ from .probe_points import probe_plane as probe_plane
 from .restored import captioned as captioned
 from .retrieved import nearest_pictures as nearest_pictures
 from .scores import score_bars as score_bars
-from .scores import score_lines as score_lines
 from .style import CYCLE as CYCLE
 from .style import METHOD_COLOURS as METHOD_COLOURS
 from .style import OKABE_ITO as OKABE_ITO

@@ -13,7 +13,7 @@ MARKS = {  # of a verdict: marker, colour, whether it is filled
     "not decided": ("o", OKABE_ITO["black"], False),
 }
 OTHER = ("_", GREY, True)  # not comparable, not measured
-LETTERS = 98  # of a sentence
+LETTERS = 102  # of a sentence
 MARKED = 78  # where the marks begin, of the hundred of the width
 
 

@@ -31,7 +31,9 @@ def log_ticks(ax: Axes, places: Sequence[Any]) -> None:
     ax.minorticks_off()
 
 
-def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss") -> Figure:
+def training_curves(
+    histories: Mapping[str, pd.DataFrame], column: str = "loss", *, title: str = ""
+) -> Figure:
     """`column` of each training history over its steps (lessons 05, 07). Single steps are faint,
     means of epochs are not."""
     fig, ax = single(5.5, 3.2)
@@ -40,7 +42,7 @@ def training_curves(histories: Mapping[str, pd.DataFrame], column: str = "loss")
         mean = history.groupby("epoch")[["step", column]].mean()
         marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
         ax.plot(mean["step"], mean[column], color=colour(name, k), marker=marker, ms=4, label=name)
-    return finished(fig, ax, xlabel="step", ylabel=column)
+    return finished(fig, ax, title, xlabel="step", ylabel=column)
 
 
 def severity_curves(
@@ -50,17 +52,20 @@ def severity_curves(
     ylabel: str,
     xlabel: str = "severity",
     trained: tuple[float, float] | None = None,
+    title: str = "",
 ) -> Figure:
-    """A line for each name over severity (lesson 08), or over what `xlabel` says instead; `trained`
+    """A line for each name over severity (lesson 00), or over what `xlabel` says instead; `trained`
     shades the range of severities of the training."""
     fig, ax = single(5.5, 3.0)
     if trained:
         ax.axvspan(*trained, color=OKABE_ITO["sky"], alpha=0.15, label="trained on")
     marked_lines(ax, severities, curves)
-    return finished(fig, ax, xlabel=xlabel, ylabel=ylabel)
+    return finished(fig, ax, title, xlabel=xlabel, ylabel=ylabel)
 
 
-def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Figure:
+def histograms(
+    values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str, title: str = ""
+) -> Figure:
     """Histograms of several samples on one axis (lesson 05)."""
     fig, ax = single(5.5, 2.6)
     edges = np.histogram_bin_edges(torch.cat(list(values.values())).double(), 40).tolist()
@@ -68,4 +73,4 @@ def histograms(values: Mapping[str, Float[Tensor, " N"]], *, xlabel: str) -> Fig
         hatch = ("", "//", "..")[k % 3]
         look: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.5, "hatch": hatch}
         ax.hist(sample, edges, color=colour(name, k), label=name, **look)
-    return finished(fig, ax, xlabel=xlabel, ylabel="pictures")
+    return finished(fig, ax, title, xlabel=xlabel, ylabel="pictures")

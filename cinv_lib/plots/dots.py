@@ -1,4 +1,4 @@
-"""Figures of dots with their 95 % intervals over trainings: scores, leads, start and target."""
+"""Figures of dots with their 95 % intervals over trainings: scores, start and target."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ def panelled(panels: int, height: float, **shared: Any) -> tuple[Figure, Sequenc
     return fig, axes
 
 
-def key(fig: Figure, ax: Axes, *, verdicts: bool = False, quoted: bool = False) -> None:
-    """A legend below the axes of what filled, hollow and square marks mean."""
-    blue = OKABE_ITO["blue"]
+def key(fig: Figure, ax: Axes, *, verdicts: str = "", quoted: bool = False) -> None:
+    """A legend below the axes of what filled, hollow and square marks mean. verdicts: the colour of
+    the dots, where an interval decides whether they are filled."""
     if verdicts:
-        ax.plot([], [], "o", ms=5, color=blue, label="decided by its interval")
-        ax.plot([], [], "o", ms=5, mfc="white", mec=blue, label="not decided")
+        ax.plot([], [], "o", ms=5, color=verdicts, label="decided by its interval")
+        ax.plot([], [], "o", ms=5, mfc="white", mec=verdicts, label="not decided")
     if quoted:
         ax.plot([], [], "D", ms=5, mfc="white", mec=GREY, label="the paper")
     if ax.get_legend_handles_labels()[0]:
@@ -48,13 +48,9 @@ def line_names(ax: Axes, ends: Mapping[str, tuple[float, str]], gap: float) -> N
         ax.annotate(name, (1.02, below), xycoords=("axes fraction", "data"), **look)
 
 
-def _hollow_row(ax: Axes, x: float, y: float) -> None:
+def hollow(ax: Axes, x: float, y: float) -> None:
+    """A hollow diamond: a number of the paper's."""
     ax.plot(x, y, "D", ms=5, mfc="white", mec=GREY, mew=1, zorder=1)
-
-
-def _signed(value: float, half_width: float) -> str:
-    said = f"{value:+.1f}" if pd.isna(half_width) else f"{value:+.1f} ± {half_width:.1f}"
-    return said.replace("-", "−")
 
 
 def score_dots(
@@ -89,7 +85,7 @@ def score_dots(
             ax.text(at, place, f"{row.value:.1f}", ha=side, color=ink, **SMALL)
         for row in () if quoted is None or name not in quoted else quoted[name].itertuples():
             if row.row in rows:
-                _hollow_row(ax, row.value, rows.index(row.row) + (0.0 if many else 0.36))
+                hollow(ax, row.value, rows.index(row.row) + (0.0 if many else 0.36))
         ax.set(title=name, xlabel=xlabel, xlim=(-4, 104), yticks=range(len(rows)))
         ax.set_yticklabels(rows, fontsize=9)
         ax.grid(axis="x", alpha=0.3)
@@ -100,44 +96,6 @@ def score_dots(
         for k, method in enumerate(methods):
             axes[0].plot([], [], "o", ms=5, color=colour(method, k), label=named[method])
     key(fig, axes[0], quoted=bool(quoted))
-    return headed(fig, title)
-
-
-def lead_dots(
-    panels: Mapping[str, pd.DataFrame],
-    *,
-    title: str,
-    quoted: Mapping[str, pd.Series] | None = None,
-    xlabel: str = "student minus baseline (points)",
-) -> Figure:
-    """Leads with their intervals, a row for each name: filled where the interval decides (lesson
-    09).
-
-    Args:
-        panels: by the name of the panel, rows with `difference`, `half_width` and `verdict`, all
-            with the same index, which names the rows.
-        quoted: the paper's leads by panel and by the same index, as hollow diamonds.
-    """
-    rows = list(next(iter(panels.values())).index)
-    fig, axes = panelled(len(panels), 1.2 + 0.36 * len(rows), sharey=True, sharex=True)
-    for ax, (name, frame) in zip(axes, panels.items(), strict=True):
-        for place, row in enumerate(frame.itertuples()):
-            ink = OKABE_ITO["blue"]
-            decided = row.verdict in ("holds", "does not hold")
-            half = 0 if pd.isna(row.half_width) else row.half_width
-            look: dict[str, Any] = {"color": ink, "mfc": ink if decided else "white", "capsize": 2}
-            ax.errorbar(row.difference, place, xerr=half, fmt="o", ms=5, **look)
-            said = _signed(row.difference, row.half_width)
-            ink = "black" if decided else GREY
-            ax.text(1.02, place, said, transform=ax.get_yaxis_transform(), color=ink, **SMALL)
-        for place, value in enumerate(quoted[name].reindex(rows) if quoted else ()):
-            _hollow_row(ax, value, place + 0.28)
-        ax.axvline(0, color="black", lw=0.8)
-        ax.set(title=name, xlabel=xlabel, yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.6))
-        ax.set_yticklabels(rows, fontsize=9)
-        ax.grid(axis="x", alpha=0.3)
-        ax.title.set_fontsize(9)
-    key(fig, axes[0], verdicts=True, quoted=bool(quoted))
     return headed(fig, title)
 
 

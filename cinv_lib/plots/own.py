@@ -35,6 +35,7 @@ def look_dots(looks: pd.DataFrame, title: str, xlabel: str) -> Figure:
         ax.scatter(draws, [name] * len(draws), 14, color=hue, alpha=0.5, marker="osD^"[k % 4])
         ax.scatter(draws.mean(), name, 50, color=hue, marker="osD^"[k % 4])
     ax.invert_yaxis()
+    ax.margins(y=0.12)  # or the last row's dots are cut in half
     ax.set(xlabel=xlabel)
     ax.set_title(title, fontsize=10, loc="left")
     return fig

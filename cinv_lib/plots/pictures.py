@@ -8,6 +8,7 @@ A marker or a hatch repeats each distinction of colour. Results of the paper are
 measured here is filled.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from cinv_lib.experiments import spoken
 from cinv_lib.plots.style import pixels
 
 
@@ -49,7 +51,7 @@ def image_grid(
     for ax, title in zip(axes.flat, titles, strict=False):
         ax.set_title(title, fontsize=8)
     for ax, title in zip(axes[:, 0], row_titles, strict=False):
-        ax.set_ylabel(title, fontsize=8)
+        ax.set_ylabel(textwrap.fill(title, max(8, int(17 * inch))), fontsize=8)
     return fig
 
 
@@ -65,4 +67,5 @@ def severity_strip(
     for severity in severities:
         generator = torch.Generator(image.device).manual_seed(seed)
         corrupted.append(operator.at(severity)(image[None], generator)[0])
-    return image_grid([image, *corrupted], ["clean", *(f"{s:g}" for s in severities)])
+    titles = [spoken.at(str(operator), severity) for severity in severities]
+    return image_grid([image, *corrupted], ["clean", *titles])

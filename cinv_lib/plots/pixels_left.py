@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from cinv_lib.experiments.spoken import kind
 from cinv_lib.operators.basic import parse
+from cinv_lib.plots.curves import log_ticks
 from cinv_lib.plots.dots import GREY, key, line_names, panelled
 from cinv_lib.plots.style import OKABE_ITO, colour, headed
 
@@ -84,7 +85,7 @@ def lead_curves(
     quoted: Mapping[str, pd.Series] | None = None,
     ylabel: str = "student minus baseline (points)",
 ) -> Figure:
-    """Leads over the severities of operators with a range (lessons 08 and 10).
+    """Leads over the severities of operators with a range (lesson 08).
 
     Filled dots are decided by their interval, hollow ones are not. The range that was trained on
     is shaded, and so are severities where all guess.
@@ -112,36 +113,52 @@ def lead_curves(
         trained = [low <= s <= high for s in table.index]
         _shaded(ax, at, trained, "trained on", OKABE_ITO["sky"])
         _shaded(ax, at, list(table.guess), "both\nguess", GREY)
-    key(fig, axes[0], verdicts=True, quoted=quoted is not None)
+    key(fig, axes[0], verdicts=OKABE_ITO["blue"], quoted=quoted is not None)
     axes[0].set_ylabel(ylabel)
     return headed(fig, title)
 
 
 def score_curves(
     panels: Mapping[str, pd.DataFrame],
-    side: int,
+    side: int | None = None,
     *,
     title: str,
     names: Mapping[str, str],
+    xlabel: str = "",
     ylabel: str = "top-1 accuracy (%)",
+    logarithmic: bool = False,
 ) -> Figure:
-    """A line for each method over the severities of operators (lessons 07 and 08).
+    """A line for each method, its name at the right end (lessons 07, 08, 13, 14).
 
     Args:
-        panels: by operator, rows by severity, a column for each method's key.
-        names: what a method is called; the name stands at the easy end of its line, in the last
-            panel.
+        panels: by title, rows by what the x axis has, a column for each method's key.
+        side: the width of the pictures in pixels. With it, panels are by operator with a range, and
+            rows by severity, and the x axis is that of `lead_curves`.
+        names: what a method is called; its key decides the colour.
+        xlabel: what the x axis says; unused with `side`.
+        logarithmic: a logarithmic x axis, from much to little; unused with `side`.
     """
     fig, axes = panelled(len(panels), 3.5, sharey=True)
-    for ax, (op, table) in zip(axes, panels.items(), strict=True):
-        low, high = parse(op).bounds
-        at = _axis(ax, op, list(table.index), side, 0.09)
+    for ax, (name, table) in zip(axes, panels.items(), strict=True):
+        at = list(table.index)
+        if side is not None:
+            at = _axis(ax, name, at, side, 0.09)
+        elif logarithmic:
+            log_ticks(ax, at)
+            ax.invert_xaxis()
+        else:
+            ax.set_xticks(at)
         for k, method in enumerate(table):
             ax.plot(at, table[method], "o-", ms=3.5, color=colour(method, k))
-        ax.set_xlim(ax.get_xlim())
-        _shaded(ax, at, [low <= s <= high for s in table.index], "trained on", OKABE_ITO["sky"])
+        if side is None:
+            ax.set_xlabel(xlabel)
+            ax.set_title(name, fontsize=9)
+        else:
+            low, high = parse(name).bounds
+            ax.set_xlim(ax.get_xlim())
+            _shaded(ax, at, [low <= s <= high for s in table.index], "trained on", OKABE_ITO["sky"])
         if ax is axes[-1]:
-            k = at.index(max(at)) if kind(op) == "masks" else at.index(min(at))
+            k = at.index(min(at) if ax.xaxis_inverted() else max(at))
             ends: dict[str, Any] = {
                 names.get(method, method): (table[method].iloc[k], colour(method, place))
                 for place, method in enumerate(table)

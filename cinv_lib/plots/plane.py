@@ -15,7 +15,7 @@ from torch import Tensor
 from cinv_lib.plots.style import OKABE_ITO
 
 INKS = ("blue", "vermilion", "green")  # of the three classes
-GREY = "#8A8A8A"
+GREY, RIM = "#C0C0C0", "#5A5A5A"  # of CLIP's dots: a plain grey is some readers' green
 WIDTH, HEIGHT = 6.4, 4.0  # inches
 ROOM = 1.35  # how much larger the axes are than the spread of the clean pictures
 
@@ -94,7 +94,7 @@ def embedding_map(
         linewidths=1.0,
         label="R(x), intact",
     )
-    ax.scatter(x, y, s=16, color=GREY, label="R(A(x)), CLIP")
+    ax.scatter(x, y, s=16, color=GREY, edgecolors=RIM, linewidths=0.5, label="R(A(x)), CLIP")
     ax.scatter(student[:, 0], student[:, 1], s=16, color=inks, label="S(A(x)), student")
     for k, name in enumerate(names):
         x, y = clean[labels == k].mean(0)[0].item(), clean[labels == k][:, 1].amax().item()
@@ -103,7 +103,7 @@ def embedding_map(
         ax.annotate(
             name, (x, y), (0, 7), textcoords="offset points", color=OKABE_ITO[INKS[k]], **look
         )
-    legend = ax.legend(loc="lower right", fontsize=9, frameon=False)
+    legend = ax.legend(loc="upper left", fontsize=9, frameon=False)
     intact, _, of_student = (cast(PathCollection, one) for one in legend.legend_handles)
     intact.set_edgecolor(OKABE_ITO["black"])
     of_student.set_color(OKABE_ITO["black"])

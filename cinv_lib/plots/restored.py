@@ -1,5 +1,6 @@
 """Pictures with what was made of them: under each its decibels and what a classifier says it is."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,7 +9,8 @@ from matplotlib.figure import Figure
 from cinv_lib.plots.leads import GREY
 from cinv_lib.plots.style import headed, pixels
 
-SIDE, GAP, CAPTION, NAMES, TITLE = 128, 6, 32, 112, 44  # pixels of the page
+SIDE, GAP, CAPTION, NAMES, TITLE = 128, 6, 42, 112, 44  # pixels of the page
+LETTERS = 25  # of a line of a caption
 
 
 def captioned(
@@ -24,7 +26,7 @@ def captioned(
     file stays small.
 
     Args:
-        captions: what stands under each picture of a row, in one line or two.
+        captions: what stands under each picture of a row; a long line goes on in the next.
         right: whether what the caption says is right: black, with a tick; else grey.
         title: what the figure finds.
 
@@ -49,7 +51,8 @@ def captioned(
             ax.imshow(pixels(image), interpolation="nearest")
             ax.set_axis_off()
             good = right[name][j]
-            text = f"{captions[name][j]} ✓" if good else captions[name][j]
+            said = f"{captions[name][j]} ✓" if good else captions[name][j]
+            text = "\n".join(textwrap.fill(line, LETTERS) for line in said.splitlines())
             x, y = (left + SIDE / 2) / width, (bottom - 3) / height
             color = "black" if good else GREY
             fig.text(x, y, text, ha="center", va="top", fontsize=6.8, color=color, linespacing=1.0)

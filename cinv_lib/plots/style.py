@@ -127,18 +127,24 @@ def headed(fig: Figure, title: str) -> Figure:
     return fig
 
 
-def legend(fig: Figure, ax: Axes) -> None:
-    """Put the legend above the axes, in as many columns as the width of the figure allows."""
+def legend(fig: Figure, ax: Axes, side: str = "upper") -> None:
+    """Put the legend above the axes, or below ("lower"), in as many columns as the width of the
+    figure allows."""
     handles, labels = ax.get_legend_handles_labels()
     columns = int(12 * fig.get_figwidth() / (6 + max(map(len, labels))))
     fig.legend(
-        handles, labels, loc="outside upper left", ncols=max(1, columns), fontsize=8, frameon=False
+        handles,
+        labels,
+        loc=f"outside {side} left",
+        ncols=max(1, columns),
+        fontsize=8,
+        frameon=False,
     )
 
 
-def finished(fig: Figure, ax: Axes, **names: Any) -> Figure:
+def finished(fig: Figure, ax: Axes, heading: str = "", **names: Any) -> Figure:
     """The figure, its axes named (`xlabel`, `ylabel`, and what else `Axes.set` takes), with a
-    legend."""
+    legend: above the axes, or below them where a heading says the finding above."""
     ax.set(**names)
-    legend(fig, ax)
-    return fig
+    legend(fig, ax, "lower" if heading else "upper")
+    return headed(fig, heading) if heading else fig

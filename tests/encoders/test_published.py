@@ -6,13 +6,15 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import constants
 
 from cinv_lib import encoders
-from cinv_lib.encoders import published
+from cinv_lib.encoders import encoder, published
+from cinv_lib.machine import folders
 
 REPO, FILE = "timm/resnet101_clip.openai", "open_clip_model.safetensors"
 
@@ -52,8 +54,8 @@ def closed():
 def check_advice(message: str, cache) -> None:
     assert message.startswith("RN101-quickgelu/openai: the weights are not on this machine")
     assert str(cache) in message
-    assert f"`hf download {REPO} {FILE} --local-dir clip-weights`" in message
-    assert f'encoders.load("RN101-quickgelu", weights="clip-weights/{FILE}")' in message
+    assert f"`hf download {REPO} {FILE} --local-dir RN101-quickgelu-openai`" in message
+    assert f"copy that folder into {folders.home() / 'weights'}," in message
     assert "\n" not in message
 
 
@@ -211,8 +213,30 @@ def test_absent_resnet101_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(published, "unreachable", lambda url: "is out of reach (no network)")
     with pytest.raises(FileNotFoundError) as e:
         encoders.load("resnet101/imagenet", cache_dir=str(tmp_path))
-    assert "`curl -L --create-dirs -o clip-weights/resnet101-63fe2227.pth https" in str(e.value)
-    assert 'load("resnet101", weights="clip-weights/resnet101-63fe2227.pth")' in str(e.value)
+    into = "resnet101-imagenet/resnet101-63fe2227.pth"
+    assert f"`curl -L --create-dirs -o {into} https" in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["RN101-quickgelu/openai", "resnet101/imagenet"])
+def test_weights_that_were_brought_by_hand_are_found_on_a_node_without_network(
+    name, home, monkeypatch, tmp_path
+):
+    """What the advice says is done to the letter: the folder is made elsewhere, and copied."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(published, "unreachable", lambda url: "is out of reach")
+    with pytest.raises(FileNotFoundError) as e:
+        encoders.load(name, cache_dir=str(tmp_path / "cache"))
+    command = re.search("`(.+?)`", str(e.value))[1].split()
+    fetched = f"{command[-1]}/{command[3]}"
+    file = fetched if command[0] == "hf" else command[command.index("-o") + 1]
+    into = Path(re.search(r"copy that folder into (.+?),", str(e.value))[1])
+    assert into == home / "weights"
+    (into / file).parent.mkdir(parents=True)
+    (into / file).touch()
+    read, any_encoder = [], encoders.fresh("stickers-supervised", 0)
+    monkeypatch.setattr(encoder, "_filled", lambda *given: read.append(given[2]) or any_encoder)
+    encoders.load(name, cache_dir=str(tmp_path / "cache"))
+    assert read == [into / file]
 
 
 @pytest.mark.parametrize("manner", ["slow", 405, 403, 503])

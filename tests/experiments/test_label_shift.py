@@ -104,3 +104,12 @@ def test_lengths_of_embeddings_do_not_count(generator):
     lengths = 0.1 + 10 * torch.rand(20, 1, generator=generator)
     order = label_shift.stand_in(twins, pictures, labels)
     assert label_shift.stand_in(3 * twins, lengths * pictures, labels) == order
+
+
+def test_the_teacher_is_asked_for_its_place_and_how_often_it_agrees():
+    val, twins = (shades(torch.tensor(k), range(3), "grey") for k in ([0, 1, 2], [0, 0, 1, 1]))
+    seen = torch.tensor([[0.2, 1.0, 0.1]]).expand(4, 3)  # b is nearest, then a
+    hit = torch.tensor([True, False, False, False])
+    found = label_shift.opinion(seen, hit, twins, torch.eye(3), val)
+    assert found.index.tolist() == ["b", "a"]
+    assert found.place.tolist() == [1, 2] and found.agrees.tolist() == [0.0, 50.0]

@@ -152,7 +152,7 @@ def test_what_can_be_downloaded_is_and_the_rest_is_said(home, monkeypatch, capsy
 
     monkeypatch.setattr(prep.small_sets, "stl10", lambda: fetched.append("stl10"))
     monkeypatch.setattr(prep.small_sets, "cifar", cifar)
-    monkeypatch.setattr(missing, "_unfetched", lambda name: None)
+    monkeypatch.setattr(missing, "unfetched", lambda name: None)
     prep.for_profile("stl10")
     assert fetched == ["stl10"] and "NOTE  no network" in capsys.readouterr().out
     prep.for_profile("imagenet100")  # its own pictures are not there: nothing else is fetched

@@ -38,20 +38,6 @@ def test_dots_have_the_colour_of_their_method_and_their_value():
     assert [line.get_xdata()[0] for line in hollow] == [70.0]
 
 
-def test_leads_are_filled_where_their_interval_decides():
-    frame = leads([5.0, 0.5]).set_axis(["a", "b"])
-    fig = plots.lead_dots({"masks": frame, "noise": frame}, title="t")
-    for ax in fig.axes:
-        inks = [container[0].get_markerfacecolor() for container in ax.containers]
-        assert to_hex(inks[0]) == plots.colour("student").lower() and inks[1] == "white"
-    assert texts(fig) == ["+5.0 ± 1.0", "+0.5 ± 1.0"] * 2
-
-
-def test_one_training_has_no_interval_to_print():
-    fig = plots.lead_dots({"masks": leads([5.0], np.nan).set_axis(["a"])}, title="t")
-    assert texts(fig) == ["+5.0"]
-
-
 def test_a_start_that_nobody_trained_has_a_question_mark():
     rows = [("masks", "100", "labels", 60.0, 1.0), ("masks", "R", "embeddings", 80.0, np.nan)]
     cells = pd.DataFrame(rows, columns=["panel", "start", "target", "value", "error"])
@@ -96,6 +82,17 @@ def test_curves_have_their_names_at_their_ends_and_apart():
     assert [text.get_text() for text in names] == ["baseline", "student S"]
     assert names[1].xy[1] - names[0].xy[1] >= 3.5
     assert to_hex(names[1].get_color()) == plots.colour("student").lower()
+
+
+def test_curves_over_another_axis_end_at_its_right_side():
+    lines = pd.DataFrame({"student": [90.0, 1.0], "baseline": [80.0, 0.5]}, index=[50.0, 5.0])
+    names = {"student": "S", "baseline": "B"}
+    look = {"title": "t", "names": names, "xlabel": "left (%)"}
+    (ax,) = plots.score_curves({"a": lines}, **look, logarithmic=True).axes
+    assert ax.get_xscale() == "log" and ax.xaxis_inverted() and ax.get_xlabel() == "left (%)"
+    assert [text.get_text() for text in ax.texts] == ["B", "S"] and ax.texts[0].xy[1] == 0.5
+    (ax,) = plots.score_curves({"a": lines}, **look).axes
+    assert ax.texts[0].xy[1] == 80.0, "without it, large values are at the right"
 
 
 def test_label_curves_have_levels_and_intervals():

@@ -1,4 +1,4 @@
-"""Rows of differences, bars and lines with names, pictures with captions, marks of claims."""
+"""Rows of differences, bars with names, pictures with captions, marks of claims."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,6 @@ import torch
 from matplotlib.collections import PathCollection
 
 from cinv_lib import plots
-from cinv_lib.plots.scores import NEXT, _apart
 from cinv_lib.plots.style import OKABE_ITO
 
 
@@ -34,11 +33,27 @@ def test_rows_of_differences_fill_what_is_decided_and_say_the_numbers():
     assert [c.lines[0].get_xdata()[0] for c in ax.containers] == [5, 4, -2]
     assert texts(fig) == ["+5.0 ± 1.0", "+4.0 ± 9.0", "−2.0"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["wins", "open", "once"]
-    (diamonds,) = [c for c in ax.collections if isinstance(c, PathCollection)]
-    assert diamonds.get_offsets()[0].tolist() == [-3, 0]
-    assert np.isnan(np.ma.filled(diamonds.get_offsets()[1:, 0], np.nan)).all()
+    (diamond,) = [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
+    assert diamond.get_xdata()[0] == -3 and 0 < diamond.get_ydata()[0] < 0.5
     assert fig.get_suptitle() == "one wins"
     plots.png(fig)
+
+
+def test_each_panel_has_the_papers_rows_under_its_own_name():
+    quoted = {"noise": pd.Series({"open": 7.0})}
+    fig = plots.lead_rows({"masks": leads(), "noise": leads()}, title="t", quoted=quoted)
+    marks = [
+        [
+            line.get_xdata()[0]
+            for line in ax.lines
+            if len(line.get_xdata()) and line.get_marker() == "D"
+        ]
+        for ax in fig.axes
+    ]
+    assert marks == [[], [7.0]]
+    named = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert named == ["decided by its interval", "not decided", "the paper"]
+    assert not plots.lead_rows({"masks": leads()}, title="t").legends
 
 
 def test_panels_have_the_same_rows():
@@ -58,24 +73,6 @@ def test_bars_have_the_colour_of_their_method_and_the_rest_is_grey():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["student S", "another way"]
     assert any(isinstance(c, PathCollection) for c in ax.collections)
     plots.png(fig)
-
-
-def test_names_at_the_ends_of_lines_do_not_meet():
-    lines = pd.DataFrame({"student": [90.0, 1.0], "baseline": [80.0, 0.5]}, index=[50.0, 5.0])
-    names = {"student": "S", "baseline": "B"}
-    fig = plots.score_lines({"a": lines}, names, title="t", xlabel="left (%)", logarithmic=True)
-    (ax,) = fig.axes
-    assert texts(fig) == ["S", "B"]
-    assert ax.get_xscale() == "log" and ax.get_xlim()[0] > ax.get_xlim()[1]
-    s, b = (t.get_position()[1] for t in ax.texts)
-    assert s - b >= NEXT * 90.0 > 0.5
-    plots.png(fig)
-
-
-def test_labels_that_are_far_apart_stay():
-    assert _apart([1.0, 50.0, 90.0], 5.0) == [1.0, 50.0, 90.0]
-    moved = _apart([50.0, 1.0, 2.0], 5.0)
-    assert moved[2] - moved[1] == pytest.approx(5.0) and moved[0] > moved[2] + 5
 
 
 def test_pictures_have_captions_and_a_tick_where_they_are_right():

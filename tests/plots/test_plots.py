@@ -125,6 +125,16 @@ def test_severity_strip_grows_one_corruption(images):
     assert (fig.axes[2].images[0].get_array() == expected).all()
 
 
+def test_a_heading_stands_above_the_axes_and_the_legend_below():
+    curves = {"CLIP R": [1.0, 0.2], "student S": [0.8, 0.7]}
+    names = {"xlabel": "share missing", "ylabel": "cosine"}
+    fig = plots.severity_curves([0.0, 0.9], curves, **names, title="It falls")
+    fig.draw_without_rendering()
+    assert fig.get_suptitle() == "It falls"
+    (legend,), (ax,) = fig.legends, fig.axes
+    assert legend.get_window_extent().y1 <= ax.get_tightbbox().y0
+
+
 def test_training_curves_mean_each_epoch():
     history = pd.DataFrame({"epoch": [0, 0, 1, 1], "step": [0, 1, 2, 3], "loss": [4.0, 2, 2, 0]})
     fig = plots.training_curves({"student": history, "baseline": history})

@@ -66,6 +66,20 @@ COSINE = Exercise(
             "you divided by the squared lengths: the square roots are missing.",
         ),
         Wrong(
+            lambda a, b: (a * b).sum() / (a.norm() * b.norm()),
+            "that is one number for the whole batch: `sum` and `norm` need `dim=1` to work row by row.",
+        ),
+        Wrong(
+            lambda a, b: a * b,
+            "these are the products of single numbers: the inner product adds them up along each "
+            "row, by `.sum(dim=1)`.",
+        ),
+        Wrong(
+            lambda a, b: (a * b).sum(dim=1) / a.norm(dim=1) * b.norm(dim=1),
+            "you divided by the length of a and multiplied by that of b: put the product of both "
+            "lengths in brackets.",
+        ),
+        Wrong(
             lambda a, b: (a - b).norm(dim=1),
             "that is the distance between the two rows: it is 0 where they agree, and it depends "
             "on their lengths.",
@@ -125,6 +139,11 @@ CAPTION = Exercise(
             ),
             "that is the cosine to the nearest caption; the exercise asks for the caption's "
             "number, so take `argmax`, not `max`.",
+        ),
+        Wrong(
+            lambda pictures, captions: F.normalize(pictures) @ F.normalize(captions).T,
+            "these are all the cosines: the number of the largest in each row is asked for, by "
+            "`.argmax(dim=1)`.",
         ),
         Wrong(
             lambda pictures, captions: (pictures @ F.normalize(captions).T).argmin(dim=1),

@@ -208,6 +208,10 @@ NOISE = Exercise(
             "you multiplied by the variance, sigma²; the standard deviation is sigma.",
         ),
         Wrong(
+            lambda x, sigmas, generator: _scaled(sigmas, x, generator) - x,
+            "that is the noise alone: add it to x.",
+        ),
+        Wrong(
             lambda x, sigmas, generator: _scaled(sigmas.mean(), x, generator),
             "you used one sigma for the whole batch; each picture has its own.",
         ),
@@ -301,6 +305,13 @@ TAPS = Exercise(
         Wrong(
             lambda sigma: _unit(_gaussian(math.sqrt(sigma), -round(2 * sigma), round(2 * sigma))),
             "you divided t² by sigma, not by sigma²: sigma is the standard deviation.",
+        ),
+        Wrong(
+            lambda sigma: (lambda t: _unit(torch.exp(-t.square() / (2 * sigma**2))))(
+                torch.arange(-2 * sigma, 2 * sigma + 1)
+            ),
+            "2 sigma is not a whole number of pixels: round it before you count, or the taps do not "
+            "stand on pixels.",
         ),
         Wrong(
             lambda sigma: _unit(_gaussian(sigma, -round(3 * sigma), round(3 * sigma))),
@@ -413,6 +424,16 @@ SEVERITIES = Exercise(
             lambda n, lo, hi, p, generator: _range(n, lo, hi, generator) * ~_coins(n, p, generator),
             "your pictures pass where they should not: `rand` is smaller than p with probability "
             "p, and then the picture passes.",
+        ),
+        Wrong(
+            lambda n, lo, hi, p, generator: _range(n, lo, hi, generator),
+            "no coin is tossed: every picture passes. Multiply by `torch.rand(n, ...) < p`.",
+        ),
+        Wrong(
+            lambda n, lo, hi, p, generator: (
+                (lo + hi * torch.rand(n, generator=generator)) * _coins(n, p, generator)
+            ),
+            "your range ends at lo + hi: uniform between lo and hi is lo + (hi - lo) u.",
         ),
         Wrong(
             lambda n, lo, hi, p, generator: (

@@ -105,6 +105,10 @@ TARGETS = Exercise(
             "other pictures.",
         ),
         Wrong(
+            lambda load, batches: torch.cat(my_targets(load, batches)),
+            "you joined all batches into one tensor: a list is asked for, with a tensor per batch.",
+        ),
+        Wrong(
             lambda load, batches: [F.normalize(r, dim=1) for r in my_targets(load, batches)],
             "you made the rows unit vectors. The loss does that itself; here R(x) as it comes is asked "
             "for.",
@@ -164,6 +168,10 @@ def judge_loss(got, S, R, A, x, generator):
     wrong = difference(got, student_loss(S, R, A, x, generator), 1e-4)
     if wrong:
         return wrong
+    if not _graph_is_whole(got, S):
+        return (
+            "the value is right, but you called `backward()`: return the loss, the loop does that"
+        )
     learns = [_has_gradient(got, encoder) for encoder in (S, R)]
     if not learns[0]:
         return (
@@ -173,6 +181,15 @@ def judge_loss(got, S, R, A, x, generator):
     if learns[1]:
         return "the value is right, but a gradient reaches R: embed x under `torch.no_grad()`"
     return None
+
+
+def _graph_is_whole(loss, encoder):
+    """Whether a gradient can still be taken; `backward()` frees what it needs."""
+    try:
+        _has_gradient(loss, encoder)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _has_gradient(loss, encoder):
@@ -306,6 +323,14 @@ SCHEDULE = Exercise(
             "your rate is a staircase with one stair per epoch. Here the rate changes at every step.",
         ),
         Wrong(
+            lambda t, lr, epochs, batches: lr * math.cos(math.pi * t / (epochs * batches)),
+            "a cosine goes from 1 to -1, so your rate ends at -lr: lift it by 1 and halve it.",
+        ),
+        Wrong(
+            lambda t, lr, epochs, batches: _cosine(lr, t / epochs),
+            "you divided by the number of epochs, but t counts steps: there are epochs * batches.",
+        ),
+        Wrong(
             lambda t, lr, epochs, batches: _cosine(lr, t / batches),
             "the wave is as long as one epoch: the rate falls to 0, and rises again in the next "
             "epoch.",
@@ -428,7 +453,7 @@ def _concluded(name, rule):
 
 CAUSE = Exercise(
     id="5.4",
-    title="start or target: what would decide",
+    title="start or target, what would decide",
     minutes=15,
     difficulty=2,
     stub="""

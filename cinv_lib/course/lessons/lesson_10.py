@@ -178,7 +178,7 @@ def scored(generator: torch.Generator) -> list[Case]:
 
 def my_errors(scores):
     def error(means):
-        return means.std() / math.sqrt(len(means))
+        return means.std() / len(means) ** 0.5
 
     return error(scores.mean(dim=0)), error(scores.mean(dim=1))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from scipy import stats
+from scipy.optimize import linprog
 
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.evaluation import statistics
@@ -408,7 +409,153 @@ MCE = Exercise(
     "no error to divide by.",
 )
 
-EXERCISES = (SHOT, DISK, COUNT, MCE)
+# -- 13.5 --------------------------------------------------------------------------------------
+NO = "none"
+
+
+def _worlds(generator: torch.Generator) -> list[Case]:
+    """Errors of two methods: on each type a's are smaller by `gain` or larger by `loss`."""
+    cases = []
+    for wins, gain, losses, loss, low, high in (
+        (5, 9, 2, 6, 20, 60),  # a is ahead whatever divides
+        (3, 6, 3, 15, 20, 60),  # a divisor is there, and has to favour all that a wins
+        (1, 30, 8, 6, 10, 90),  # one type is enough, though the mean says otherwise
+        (2, 3, 4, 15, 20, 60),  # no divisor is there, though a wins two types
+        (0, 0, 5, 8, 10, 90),  # no divisor is there: a wins nothing
+    ):
+        n = wins + losses
+        b = 45 + 30 * torch.rand(n, generator=generator, dtype=torch.float64)
+        apart = torch.tensor([-gain] * wins + [loss] * losses, dtype=torch.float64)
+        apart *= 0.95 + 0.1 * torch.rand(n, generator=generator, dtype=torch.float64)
+        a = b + apart[torch.randperm(n, generator=generator)]
+        words = f"a has fewer errors on {wins} of {n} types, divisors from {low} to {high} %"
+        cases.append(Case(words, (a, b, float(low), float(high))))
+    return cases
+
+
+def my_divisor(a, b, low, high):
+    divisor = torch.where(a < b, low, high)  # what a wins counts most, what it loses least
+    ahead = (a / divisor).mean() < (b / divisor).mean()
+    return divisor if ahead else "none"
+
+
+def _lead(a, b, divisor):
+    """How far a's mCE is below b's, in percent."""
+    return float(100 * ((b - a) / divisor).mean())
+
+
+def _kindest(a, b, low, high):
+    return torch.where(a < b, low, high).to(a)
+
+
+def _if_ahead(divisor, a, b):
+    return divisor if _lead(a, b, divisor) > 0 else NO
+
+
+def _one_type(a, b, low, high):
+    divisor = torch.full_like(a, high)
+    divisor[(a - b).argmin()] = low
+    return divisor
+
+
+def _by_linear_program(a, b, low, high):
+    """Over the weights 1 / divisor, of which mCE is linear."""
+    weights = linprog((a - b).numpy(), bounds=[(1 / high, 1 / low)] * len(a)).x
+    return _if_ahead(1 / torch.from_numpy(weights), a, b)
+
+
+def _judge_divisor(got, a, b, low, high) -> str | None:
+    there = _lead(a, b, _kindest(a, b, low, high)) > 0
+    if isinstance(got, str):
+        if got != NO:
+            return f"it gave {got!r}; expected a tensor, or {NO!r}"
+        return f"you say {NO!r}, but there is a divisor that puts a ahead" if there else None
+    divisor = torch.as_tensor(got).double()
+    if divisor.shape != a.shape:
+        return f"its shape is {tuple(divisor.shape)}, expected a number for each type"
+    if not bool(((divisor >= low - 1e-3) & (divisor <= high + 1e-3)).all()):
+        return f"it runs from {divisor.min():g} to {divisor.max():g}; expected {low:g} to {high:g}"
+    mine, other = (float(100 * (errors / divisor).mean()) for errors in (a, b))
+    if mine >= other:
+        return f"under it a has an mCE of {mine:.1f} %, and b of {other:.1f} %: a is not ahead"
+    return None
+
+
+DIVISOR = Exercise(
+    id="13.5",
+    title="who wins is a choice",
+    minutes=15,
+    difficulty=3,
+    stub="""
+    def my_divisor(a, b, low, high):
+        # a, b: (types,), the errors of two methods in percent, means over severities. mCE divides
+        # both by the errors of a third method. Invent that method: give its errors, (types,), each
+        # from low to high, such that a has the smaller mCE. If none can do that: "none".
+        return TODO
+    """,
+    reference=my_divisor,
+    cases=_worlds,
+    judge=_judge_divisor,
+    wrong=(
+        Wrong(
+            lambda a, b, low, high: torch.where(a < b, high, low),
+            "it is the wrong way round. mCE divides, so a type on which the third method makes many "
+            "errors counts little. Give it few errors where a wins.",
+        ),
+        Wrong(
+            lambda a, b, low, high: torch.full_like(a, high),
+            "a divisor that is the same for all types weighs all types alike. Then the method with the "
+            "smaller mean error is ahead, whatever the number is.",
+        ),
+        Wrong(
+            lambda a, b, low, high: b.clamp(low, high),
+            "you divide by b's own errors. This favours a where b is good, and not where a is better "
+            "than b.",
+        ),
+        Wrong(
+            lambda a, b, low, high: _if_ahead(torch.where(a < b, 0.01, 1e4).to(a), a, b),
+            "your weights know no limits. The errors have to lie between low and high, so no type "
+            "can count more than high / low times as much as another.",
+        ),
+        Wrong(
+            _kindest,
+            "this is the best divisor for a, but in some cases even the best is not enough. Compare "
+            "the two mCE under it before you return it.",
+        ),
+        Wrong(
+            lambda a, b, low, high: _kindest(a, b, low, high) if bool((a < b).any()) else NO,
+            "to win one type is not always enough: a type counts at most high / low times as much as "
+            "another. Compare the two mCE under your divisor.",
+        ),
+        Wrong(
+            lambda a, b, low, high: (
+                _kindest(a, b, low, high) if float(a.mean()) < float(b.mean()) else NO
+            ),
+            "you give up where a has the larger mean error. The mean weighs all types alike, and the "
+            "divisor can weigh them otherwise.",
+        ),
+        Wrong(
+            lambda a, b, low, high: _if_ahead(_one_type(a, b, low, high), a, b),
+            "you favour the one type that a wins most clearly. Favour every type that a wins.",
+        ),
+    ),
+    alternative=_by_linear_program,
+    hints=(
+        "The difference of the two mCE is the mean of (a - b) / divisor. Each type adds to it by "
+        "itself, so look at one type at a time.",
+        "Where a wins, a - b is negative, and a small divisor makes it count more. Where a loses, a "
+        "large divisor makes it count less.",
+        "`divisor = torch.where(a < b, low, high)` is the best that can be done for a. If a is not "
+        'ahead under it, the answer is "none".',
+    ),
+    solution=my_divisor,
+    why="mCE is a weighted mean, and the weights are 1 over the errors of the third method. Nothing is "
+    "better for a than the extreme divisor, so if that one fails, all fail: this is how a search becomes "
+    "a proof. The common wrong turn is to think that mCE treats all types alike because it is a mean "
+    "over types. It counts those types most on which the third method is good.",
+)
+
+EXERCISES = (SHOT, DISK, COUNT, MCE, DIVISOR)
 
 PREDICTIONS = (
     Prediction(

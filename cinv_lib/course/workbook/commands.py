@@ -50,22 +50,22 @@ def check(id: str, answer: Any) -> Any:
 def report(graded: Grade, hints_used: int = 0) -> Page:
     """What `check` shows of a grade."""
     exercise = graded.exercise
-    name, minutes = f"Exercise {exercise.id}, {exercise.title}", f"{exercise.minutes} min"
+    name, minutes = exercise.heading, f"{exercise.minutes} min"
     help = f'`hint("{exercise.id}")`'
     if graded.state == "todo":
-        page = Page(f"{name}: not attempted yet")
+        page = Page(f"{name} not attempted yet")
         return page.line(
             f"{STARS[exercise.difficulty]}, {minutes}. Replace `TODO` and run the cell. "
             f"Help: {help}. The cells below go on with the library's own."
         )
     right = sum(outcome.state == "right" for outcome in graded.outcomes)
     if graded.state == "right":
-        page = Page(f"{name}: right, {right} of {len(graded.outcomes)} cases", "right")
+        page = Page(f"{name} right, {right} of {len(graded.outcomes)} cases", "right")
         page.items(outcome.label for outcome in graded.outcomes if outcome.label)
         if not graded.usable:
             page.line("The cells below go on with the library's own, which gives a tensor.")
         return page.folded("Why it is so", exercise.why, exercise.solution_source)
-    page = Page(f"{name}: not yet right, {right} of {len(graded.outcomes)} cases", "wrong")
+    page = Page(f"{name} not yet right, {right} of {len(graded.outcomes)} cases", "wrong")
     for outcome in graded.outcomes:
         page.line(f"{outcome.label}: {outcome.detail}".strip(": "), f"{outcome.state}:")
     if graded.cause:
@@ -85,7 +85,7 @@ def hint(id: str) -> None:
         entry["hints"] = min(len(exercise.hints), entry.get("hints", 0) + 1)
 
     given = progress_record.change("exercises", id, note)["hints"]
-    page = Page(f"Exercise {id}, {exercise.title}: hint {given} of {len(exercise.hints)}")
+    page = Page(f"{exercise.heading} hint {given} of {len(exercise.hints)}")
     for number, text in enumerate(exercise.hints[:given], start=1):
         page.line(text, f"{number}.")
     if given == len(exercise.hints):
@@ -96,7 +96,7 @@ def hint(id: str) -> None:
 def solution(id: str) -> None:
     """Show the solution, folded, with why it is so and the common wrong turn."""
     exercise = book.find(id)
-    title = f"Exercise {id}, {exercise.title}: solution"
+    title = f"{exercise.heading} solution"
     if closed := withheld.page(title):
         return display(closed)
     progress_record.change("exercises", id, lambda entry: entry.update(solution=True))

@@ -65,6 +65,12 @@ class Exercise:
         object.__setattr__(self, "stub", textwrap.dedent(self.stub).strip())
 
     @property
+    def heading(self) -> str:
+        """Its number and title before what is said of it; a question keeps its mark."""
+        name = f"Exercise {self.id}, {self.title}"
+        return name if name.endswith("?") else f"{name}:"
+
+    @property
     def lesson(self) -> str:
         """The number of its lesson: "02"."""
         return self.id.partition(".")[0].zfill(2)
@@ -152,7 +158,8 @@ def find_prediction(id: str) -> Prediction:
 
 
 def _find(id: str, listed: Callable, what: str, example: str) -> Any:
-    there = {one.id: one for one in listed(str(id).partition(".")[0].zfill(2))}
+    id = str(id)  # hint(0.1) is as good as hint("0.1")
+    there = {one.id: one for one in listed(id.partition(".")[0].zfill(2))}
     if id not in there:
         known = f"its lesson has {', '.join(there)}" if there else f"an id is for example {example}"
         raise KeyError(f"no {what} {id!r}; {known}")

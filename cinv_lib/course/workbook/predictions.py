@@ -57,6 +57,7 @@ def committed(prediction: Prediction, guess: Any) -> Page:
         if prediction.options:
             page.items(repr(option) for option in prediction.options)
         return page.line("Put your guess in place of `TODO` and run the cell before you go on.")
+    guess = _spelled(prediction, guess)
     wrong = _unfit(prediction, guess)
     if wrong:
         return Page(f"{name}: that is no guess", "wrong").line(prediction.question).line(wrong)
@@ -93,6 +94,16 @@ def score(prediction: Prediction, guess: Any, truth: Any) -> float:
         return float(guess == truth)
     off = round(abs(guess - truth) / prediction.tolerance, 6)  # 3.1 - 3 is more than 0.1
     return 1.0 if off <= 1 else 0.5 if off <= 3 else 0.0
+
+
+def _spelled(prediction: Prediction, guess: Any) -> Any:
+    """A guess as its option is spelled: "Above" and "50%" are meant for "above" and "50 %"."""
+
+    def plain(text: str) -> str:
+        return "".join(text.casefold().split())
+
+    same = [o for o in prediction.options if isinstance(guess, str) and plain(o) == plain(guess)]
+    return same[0] if same else guess
 
 
 def _unfit(prediction: Prediction, guess: Any) -> str:

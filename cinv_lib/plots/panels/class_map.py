@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.experiments import spoken
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels.panel import Panel, labelled
 from cinv_lib.plots.plane import Plane, embedding_map, nearer
@@ -53,12 +54,12 @@ def map_panel(
         places = plane(clean)
 
     def render(severity):
-        at, found = str(operator.at(severity)), nearer(places, *looks[severity])
+        at, found = spoken.at(str(operator), severity), nearer(places, *looks[severity])
         picture = _drawn(places, *looks[severity], labels, names, f"{at}: {found}")
         return picture, (
-            f"{at}: {found} (mean distance on the map). The plane holds {100 * plane.of_means:.0f} "
-            f"% of the spread of the three classes' means, and {100 * plane.of_all:.0f} % of that "
-            f"of all {len(x)} R(x)."
+            f"{at}: {found} (mean distance on the map). The map keeps all of what the "
+            f"three classes' means differ in, and {100 * plane.of_all:.0f} % of the spread of all "
+            f"{len(x)} R(x)."
         )
 
     stops = [(f"{severity:g}", severity) for severity in severities]

@@ -92,7 +92,7 @@ def render_operator(
 ) -> tuple[Image.Image, str]:
     """Pictures above, the same pictures under the operator `kind` at `severity` below.
 
-    The text measures what the operator did.
+    The text measures what the operator did, beside the black pixels that x has already.
 
     Args:
         kind: the operator's name, as "mask" or "jpeg".
@@ -104,11 +104,11 @@ def render_operator(
     operator = operators.parse(f"{kind}:{severity:g}")
     corrupted = operator(pictures, torch.Generator(pictures.device).manual_seed(draw))
     change = float((corrupted - pictures).square().mean().sqrt())
-    black = float((corrupted == 0).all(1).float().mean())
+    black, before = (float((x == 0).all(1).float().mean()) for x in (corrupted, pictures))
     picture = canvas.grid({"x": list(pictures), f"A(x), {operator}": list(corrupted)})
     text = (
-        f"{operator}: {100 * black:.1f} % of the pixels are black; "
-        f"pixels differ from the clean ones by {change:.3f} (root mean square)."
+        f"{operator}: {100 * black:.1f} % of the pixels are black, and {100 * before:.1f} % in x; "
+        f"pixels differ from those of x by {change:.3f} (root mean square)."
     )
     return picture, text
 

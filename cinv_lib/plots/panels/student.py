@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from cinv_lib.evaluation.retrieval import Found, Gallery
+from cinv_lib.experiments import spoken
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.operators import seen, severity_panel
@@ -44,7 +45,8 @@ def render_student(
         raise ValueError("no encoders: expected at least the teacher")
     if training := [key for key, encoder in encoders.items() if encoder.training]:
         raise ValueError(f"{training[0]} is in training mode: call its .eval() first")
-    at, corrupted = seen(picture, operator, severity, draw)
+    operator, corrupted = seen(picture, operator, severity, draw)
+    at = spoken.at(str(operator), severity)
     with torch.inference_mode():
         said = {key: encoder(corrupted[None])[0] for key, encoder in encoders.items()}
     found = {key: gallery.nearest(answer, NEAREST) for key, answer in said.items()}
@@ -55,7 +57,7 @@ def render_student(
     ]
     asked = canvas.stack([canvas.line(f"A(x), {at}"), canvas.tile(corrupted)])
     counts = ", ".join(f"{key} {hits}" for key, hits in right.items())
-    text = f"{at}: right ({name}) among the {NEAREST} nearest clean pictures: {counts}"
+    text = f"{at}. Right ({name}) among the {NEAREST} nearest clean pictures: {counts}"
     return canvas.beside([asked, canvas.stack(rows)]), text
 
 

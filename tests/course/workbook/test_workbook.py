@@ -922,3 +922,16 @@ def test_kill_9_leaves_the_old_file_or_the_new(moment, attempts, progress):
     progress_record.change("exercises", "2.1", attempt)  # the dead process holds no lock
     assert time.perf_counter() - start < 5
     assert saved(progress) == {"2.1": {"attempts": attempts + 1}}
+
+
+def test_a_guess_is_taken_as_its_option_is_spelled():
+    prediction = book.find_prediction("0.B")
+    for guess in ("50 %", "50%", " 50 % "):
+        assert "your guess is 50 %" in predictions.committed(prediction, guess).title
+    assert "that is no guess" in predictions.committed(prediction, "5 %").title
+
+
+def test_a_number_is_as_good_an_id_as_its_text_and_a_question_keeps_its_mark():
+    assert book.find(0.1) is book.find("0.1")
+    assert book.find("0.1").heading.endswith("embeddings?")
+    assert book.find("0.2").heading.endswith("in words:")

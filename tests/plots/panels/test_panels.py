@@ -304,7 +304,8 @@ def test_student_panel_counts_what_is_found(halves):
     for severity in (0.0, 0.98):
         panel.controls["severity"].value = severity
         start, counts = panel.text.split(": CLIP R ")
-        assert start == f"mask:{severity:g}: right (left) among the 5 nearest clean pictures"
+        missing = f"{100 * severity:g} % missing"
+        assert start == f"{missing}. Right (left) among the 5 nearest clean pictures"
         seen[severity] = [int(count) for count in counts.split(", student S ")]
     assert seen[0.0] == [5, 5]
     assert seen[0.98][0] < seen[0.98][1] == 5  # CLIP finds what is as dark, the student what it is
@@ -365,12 +366,12 @@ def test_map_panel_moves_the_answers_and_not_the_axes(halves):
     panel = panels.map_panel(three, encoders, operators.parse("mask:0.9"), (0.0, 0.5, 0.9))
     stops = panel.controls["severity"]
     assert stops.value == 0.9 and [value for _, value in stops.options] == [0.0, 0.5, 0.9]
-    assert panel.text.startswith("mask:0.9: the student is nearer to R(x): ")
-    assert "100 % of the spread of the three classes' means" in panel.text
+    assert panel.text.startswith("90 % missing: the student is nearer to R(x): ")
+    assert "% of the spread of all" in panel.text
     before = panel.png
     stops.value = 0.0
     assert panel.png != before
-    assert panel.text.startswith("mask:0: CLIP and the student are as far from R(x): 0.00")
+    assert panel.text.startswith("0 % missing: CLIP and the student are as far from R(x): 0.00")
     with pytest.raises(ValueError, match="2 encoders and 4 classes"):
         panels.map_panel(halves, encoders, operators.parse("mask:0.9"), (0.5,))
 
