@@ -21,7 +21,6 @@ from cinv_lib.evaluation.statistics import compare
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import names as profiles
-from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
 from cinv_lib.paper.numbers import discrepancies
@@ -120,9 +119,9 @@ class Patient:
 
 def lab_of(profile: str) -> Lab:
     """The lab that has patients: of this profile or, where it has none, of the recorded run of
-    `stickers` (as a Profile: a rehearsal would shorten one that is called by its name)."""
+    `stickers`."""
     there = "patients" in profiles.profile(profile)
-    return Lab(profile) if there else Lab(STICKERS, recorded=True)
+    return Lab(profile) if there else Lab("stickers", recorded=True)
 
 
 def seeds_of(lab: Lab, profile: str, seeds: int) -> int:

@@ -123,7 +123,7 @@ def test_a_test_that_gives_no_truth_value_is_told_so():
 
 
 def test_a_profile_without_patients_has_those_that_are_recorded(monkeypatch):
-    monkeypatch.setenv(rehearsed.VARIABLE, "1")  # which would shorten a profile that is named
+    monkeypatch.setenv(rehearsed.VARIABLE, "1")  # it shortens others alone
     lab = ward.lab_of("stl10")
     assert lab.profile is STICKERS
     assert ward.seeds_of(lab, "stl10", 1) == 1 and ward.seeds_of(lab, "stl10", 99) < 20
