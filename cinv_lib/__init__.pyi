@@ -14,6 +14,7 @@ from . import training as training
 from .data.image_files import ImageFiles as ImageFiles
 from .data.image_set import ImageSet as ImageSet
 from .data.pairs import Pairs as Pairs
+from .data.shards import Shards as Shards
 from .encoders.encoder import Encoder as Encoder
 from .evaluation.probe import ProbeRecipe as ProbeRecipe
 from .evaluation.scores import summary as summary

@@ -23,6 +23,7 @@ from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.pairs import Pairs, ruined_alone
+from cinv_lib.data.shards import Shards
 from cinv_lib.encoders import encoder as encoders
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.export import export
@@ -115,7 +116,7 @@ def save_encoder(
 
 def distill(
     teacher: Encoder,
-    images: Pictures | Pairs,
+    images: Pictures | Pairs | Shards,
     op: str | Operator | None = None,
     loss: str | Loss = "st:0.1",
     recipe: Recipe = STUDENT,
@@ -128,7 +129,8 @@ def distill(
     Args:
         teacher: R; a frozen copy of it is used.
         images: N pictures, in memory or files, of any size; their labels are not looked at. Or
-            `Pairs`, of which R sees the clean picture and S the ruined one.
+            `Pairs`, of which R sees the clean picture and S the ruined one. Or `Shards`, a stream
+            of more than a disk holds.
         op: the corruption A, drawn anew for each picture at each step; None for `Pairs`, which are
             ruined already.
         loss: "st:0.1" is the paper's, Eq. 3 at temperature 0.1; "mse" pulls only.

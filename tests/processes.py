@@ -131,6 +131,71 @@ def picture_files(folder: Path, n: int):
     return ImageFiles(tuple(paths), torch.arange(n) % 2, ("dark", "bright"), "files", "random")
 
 
+def picture_shards(folder: Path, lengths=(7, 3, 10, 4, 6), ending: str = "tar"):
+    """Tar shards of so many PNGs each, with files between them that are none; their names."""
+    import io
+    import tarfile
+
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir(exist_ok=True)
+    made = []
+    for shard, length in enumerate(lengths):
+        made.append(str(folder / f"pics-{shard:04}.{ending}"))
+        with tarfile.open(made[-1], "w:gz" if ending.endswith("gz") else "w") as tar:
+
+            def add(name, data, tar=tar):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+
+            for place in range(length):
+                noise = np.random.default_rng(100 * shard + place)
+                pixels = noise.integers(0, 128, (5, 6, 3), dtype=np.uint8) + 120 * (place % 2)
+                picture, file = Image.fromarray(pixels), io.BytesIO()
+                picture.resize((24 + place % 5, 20 + shard % 3)).save(file, "png")
+                add(f"{place:04}.txt", b"a caption")
+                add(f"{place:04}.png", file.getvalue())
+                add(f"._{place:04}.png", b"of a Mac")
+    return made
+
+
+def training_on_shards(folder: Path, name: str, stop_after: int, workers: int) -> None:
+    """A distillation on `picture_shards`, saved after each step and stopped after some; writes what
+    each rank has looked at, and its weights, to `name` + rank."""
+    from cinv_lib import data, losses, operators, training
+    from cinv_lib.machine import hardware
+    from cinv_lib.training import feed, history
+    from cinv_lib.training.recipe import Recipe
+
+    history.SAVE_EVERY_S, history.SAVE_SHARE = 0.0, math.inf
+    hardware.decoders = lambda device: workers
+    if _FORKS:  # as everywhere else: here each decoder would import the library for itself
+        multiprocessing.set_start_method("fork", force=True)
+    seen, noted, view, add = [], [], feed.Streamed.view, history.History.add
+
+    def stop(self, *given, **more):
+        add(self, *given, **more)
+        noted.append(given)
+        if len(noted) == stop_after:
+            raise KeyboardInterrupt
+
+    history.History.add = stop
+    feed.Streamed.view = lambda self, n, g: (
+        seen.append((self.epoch, n.tolist())) or view(self, n, g)
+    )
+    shards = data.Shards(sorted(map(str, folder.glob("pics-*.tar"))), (7, 3, 10, 4, 6), window=5)
+    recipe = Recipe(3, 4, lr=0.01, crop=(0.3, 1.0), flip=True, precision="fp32")
+    student, table = training.distill(
+        small_encoder(), shards, operators.parse("noise:0.1..0.5"), losses.parse("st:0.1"), recipe,
+        0, folder / f"{name}.checkpoint", progress=False,
+    )  # fmt: skip
+    rank = os.environ.get("RANK", "alone")
+    made = {"weights": student.state_dict(), "seen": seen, "loss": table.loss.tolist()}
+    torch.save(made, folder / f"{name}-{rank}.pt")
+
+
 def training_on_files(folder: Path) -> None:
     """A distillation on the crops of `picture_files`, by gradient descent: see three_trainings."""
     from cinv_lib import losses, operators, training

@@ -29,9 +29,9 @@ FOLDERS = {
     "experiments", "plots", "lab", "paper", "course",
 }  # fmt: skip
 NAMES = {
-    "Operator", "parse_operator", "ImageSet", "ImageFiles", "Pairs", "load_images", "Encoder",
-    "load_encoder", "save_encoder", "distill", "fit_probe", "evaluate", "embed", "summary", "Lab",
-    "Recipe", "ProbeRecipe",
+    "Operator", "parse_operator", "ImageSet", "ImageFiles", "Pairs", "Shards", "load_images",
+    "Encoder", "load_encoder", "save_encoder", "distill", "fit_probe", "evaluate", "embed",
+    "summary", "Lab", "Recipe", "ProbeRecipe",
 }  # fmt: skip
 ONE = ci.Recipe(epochs=1, batch_size=6, lr=1e-3)
 QUICK = ci.ProbeRecipe(epochs=2, batch_size=6)

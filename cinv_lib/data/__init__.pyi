@@ -20,6 +20,7 @@ from .image_set import Labelled as Labelled
 from .image_set import to_float as to_float
 from .pairs import Pairs as Pairs
 from .preprocess import Preprocess as Preprocess
+from .shards import Shards as Shards
 from .views import crop_boxes as crop_boxes
 from .views import epoch_order as epoch_order
 from .views import generator_of as generator_of

@@ -51,6 +51,11 @@ def upright(path: str | Path) -> Image.Image:
     return _upright(str(path), Path(path))
 
 
+def from_bytes(name: str, data: bytes) -> Image.Image:
+    """As `upright`, from the bytes of a file; `name` is what the error calls it."""
+    return _upright(name, io.BytesIO(data))
+
+
 def _upright(name: str, file: Path | io.BytesIO) -> Image.Image:
     with opened(name, file) as found:
         found.load()

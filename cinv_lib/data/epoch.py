@@ -1,11 +1,11 @@
 """The pictures of an epoch, decoded by worker processes: each file at its own random crop."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -50,35 +50,47 @@ class Views(Dataset):
             both = zip(names, pictures, strict=True)
             sizes = ", ".join(f"{n} {p.width} x {p.height}" for n, p in both)
             raise ValueError(f"{sizes}: expected one size, since a pair gets the same crop")
-        return torch.cat([decoding.tensor(cut) for cut in self._cut(i, pictures)])
-
-    def _cut(self, i: int, pictures: list[Image.Image]) -> list[Image.Image]:
-        if self.scale == (1.0, 1.0):
-            if self.preprocess is not None:
-                return [self.preprocess(picture) for picture in pictures]
-            short = round(self.size * 256 / 224)
-            return [decoding.centre(picture, short, self.size) for picture in pictures]
-        generator, (width, height) = generator_of(self.seed, self.epoch, i), pictures[0].size
-        boxes = crop_boxes(1, height, width, generator, self.scale, RATIO)
-        left, top, width, height = boxes[0].int().tolist()
-        how = Image.Resampling.BILINEAR if self.preprocess is None else self.preprocess.resample
-        box = (left, top, left + width, top + height)
-        return [picture.crop(box).resize((self.size, self.size), how) for picture in pictures]
+        generator = generator_of(self.seed, self.epoch, i)
+        seen = cut(pictures, generator, self.size, self.scale, self.preprocess)
+        return torch.cat([decoding.tensor(picture) for picture in seen])
 
     def __len__(self) -> int:
         return len(self.paths)
 
 
-class Loader(DataLoader):
-    """Batches of `Views`. It draws its seed on the CPU, whatever the default device of a notebook
-    is, and from a generator of its own."""
+def cut(
+    pictures: Sequence[Image.Image],
+    generator: torch.Generator,
+    size: int,
+    scale: tuple,
+    preprocess: Preprocess | None,
+) -> list[Image.Image]:
+    """Pictures of one size under one random crop, `size` pixels a side; with the scale (1, 1) as
+    evaluation sees them, and nothing is drawn."""
+    if scale == (1.0, 1.0):
+        if preprocess is not None:
+            return [preprocess(picture) for picture in pictures]
+        short = round(size * 256 / 224)
+        return [decoding.centre(picture, short, size) for picture in pictures]
+    width, height = pictures[0].size
+    boxes = crop_boxes(1, height, width, generator, scale, RATIO)
+    left, top, width, height = boxes[0].int().tolist()
+    how = Image.Resampling.BILINEAR if preprocess is None else preprocess.resample
+    box = (left, top, left + width, top + height)
+    return [picture.crop(box).resize((size, size), how) for picture in pictures]
 
-    def __init__(
-        self, views: Views, batches: Sequence[Int64[Tensor, "_"]], workers: int, pin: bool
-    ):
+
+class Loader(DataLoader):
+    """Batches of views. It draws its seed on the CPU, whatever the default device of a notebook
+    is, and from a generator of its own.
+
+    batches: what `views` is indexed by, for each picture of each batch.
+    """
+
+    def __init__(self, views: Dataset, batches: Iterable[list], workers: int, pin: bool):
         super().__init__(
             views,
-            batch_sampler=[batch.tolist() for batch in batches],
+            batch_sampler=batches,
             num_workers=workers,
             pin_memory=pin,
             generator=torch.Generator(),  # else the loader draws from the global one

@@ -231,7 +231,7 @@ class ImageFiles(Labelled):
             self._check_indices(batch)
         files = [(path,) for path in self.paths]
         seen = Views(files, seed, epoch, size, scale, self.preprocess)
-        return Loader(seen, batches, workers, pin)
+        return Loader(seen, [batch.tolist() for batch in batches], workers, pin)
 
     def unreadable(self) -> list[str]:
         """Decode every picture, with a progress bar; returns what is wrong, one sentence for each

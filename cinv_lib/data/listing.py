@@ -41,11 +41,11 @@ def pictures_under(folder: str | Path) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not _junk(name))
+        folders[:] = sorted(name for name in folders if not junk(name))
         inner = os.path.relpath(place, root).replace(os.sep, "/")
         inside = "" if inner == "." else f"{inner}/"
         for name in files:
-            if not _junk(name):
+            if not junk(name):
                 (found if name.lower().endswith(endings) else others).append(inside + name)
     if not found:
         rest = f"{len(others)} other files, as {min(others)}" if others else "no file at all"
@@ -73,7 +73,8 @@ def _init() -> None:
     Image.init()
 
 
-def _junk(name: str) -> bool:
+def junk(name: str) -> bool:
+    """Whether a file is hidden, or one that systems put beside pictures."""
     return name.startswith(".") or name in JUNK
 
 

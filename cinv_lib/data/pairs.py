@@ -144,7 +144,7 @@ class Pairs(Labelled):
         clean, ruined = self._files()
         files = list(zip(clean.paths, ruined.paths, strict=True))
         seen = Views(files, seed, epoch, size, scale, clean.preprocess)
-        return Loader(seen, batches, workers, pin)
+        return Loader(seen, [batch.tolist() for batch in batches], workers, pin)
 
     def _files(self) -> list[ImageFiles]:
         """Both parts, where they are files; none where they are in memory."""

@@ -2,6 +2,7 @@
 
     python -m cinv_lib.lab.bill imagenet100 --seeds 1 --gpus 4 --cores 8 --lessons 05 06
     python -m cinv_lib.lab.bill imagenet100 --rates mine.json     {"clip": 5100, "vit": 15000}
+    python -m cinv_lib.lab.bill --stream 100_000_000 --gpus 8     a student of tar shards
 
 What is done is counted from the plan and its entries. How fast is assumed, for an H100 in bfloat16
 (from timm's and NVIDIA's published tables, scaled), as long as no measured rates are given.
@@ -39,6 +40,8 @@ RATES = {
 }
 # Core-seconds: a JPEG to a crop; a picture's non-local means; one picture under ImageNet-C.
 DECODE, MEANS, CORRUPT = (0.007, 0.003, 0.003), 0.22, 0.0125
+FILE = 110_000  # bytes of a picture: the mean of ImageNet's 1.28 million JPEGs (138 GB)
+WINDOWS = 2 * 4096  # pictures that a stream holds as files: a window, and batches under way
 Rates = Mapping[str, float | int]
 WHICH = ("low", "middle", "high")
 CORRUPTIONS = 95  # 19 kinds, five severities each
@@ -197,10 +200,42 @@ disk: about {total.GB:.0f} GB
 {table.drop(columns="training").round(2).to_string()}"""
 
 
+def streamed(pictures: int, gpus: int, cores: int, rates: Rates | None = None) -> str:
+    """The bill of one student, CLIP RN101, that sees so many pictures of a stream of shards once.
+
+    cores: for each GPU. rates: measured ones. Raises ValueError for fewer than 1 picture.
+    """
+    if pictures < 1:
+        raise ValueError(f"a stream of {pictures} pictures: expected 1 or more")
+    looked = {"clip trained": pictures, "clip": pictures}
+    hours = []
+    for k, decode in enumerate(DECODE):
+        assumed = {what: rate[k] for what, rate in RATES.items()} | dict(rates or {})
+        hours.append(Part(looked, pictures).seconds(assumed, decode, cores) / 3600)
+        if WHICH[k] == "middle":
+            alone = pictures / Part(looked).seconds(assumed, decode, cores)
+    low, middle, high = hours
+    terabytes, several = pictures * FILE / 1e12, "s" if gpus > 1 else ""
+    return f"""{pictures:,} pictures of a stream, each seen once by a student of CLIP RN101: \
+{pictures // 256:,} steps of 256
+GPU-hours: {middle:.3g}; {high:.3g} to {low:.3g} by what is {"measured and " if rates else ""}\
+assumed of an H100 with {cores} cores
+core-hours of decoding: {pictures * DECODE[1] / 3600:.3g}; a GPU is kept busy by \
+{alone * DECODE[1]:.1f} cores at {1000 * DECODE[1]:.0f} ms a picture, \
+{alone * DECODE[0]:.1f} at {1000 * DECODE[0]:.0f} ms
+wall time on {gpus} GPU{several}: {middle / gpus:.3g} hours or more
+network: {terabytes:.3g} TB at {FILE / 1000:.0f} KB a picture, \
+{gpus * terabytes * 1e6 / middle / 3600:.0f} MB/s for {gpus} GPU{several}
+disk: {KEPT["student"]} GB for the student; the shards need {terabytes:.3g} TB, or none if they \
+are read from elsewhere
+memory for each GPU: about {WINDOWS * FILE / 1e9:.1f} GB of files that wait for their turn"""
+
+
 def main() -> None:
     """Print the bill of a profile."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("profile")
+    parser.add_argument("profile", nargs="?")
+    parser.add_argument("--stream", type=int, metavar="PICTURES", help="of tar shards, seen once")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--gpus", type=int, help="default: this machine's, or 1")
     parser.add_argument(
@@ -217,6 +252,10 @@ def main() -> None:
         gpus = given.gpus or there or 1
         # What a machine without a GPU has says nothing of the one that will be rented.
         cores = given.cores or (max(1, host.cores() // gpus) if there else 8)
+        if (given.profile is None) == (given.stream is None):
+            raise ValueError("expected a profile, as imagenet100, or --stream PICTURES")
+        if given.stream is not None:
+            return print(streamed(given.stream, gpus, cores, rates))
         p = profile(given.profile)
         print(said(p, given.seeds, gpus, cores, rates, given.lessons))
     except ValueError as error:

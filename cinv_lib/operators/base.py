@@ -7,7 +7,7 @@ import hashlib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar
@@ -101,9 +101,7 @@ class Operator(ABC):
         Raises ValueError where x is not float, not `(B, 3, H, W)`, or not in [0,1]; where a class
         of your own returns another shape, type or device, NaN, infinities or grey levels.
         """
-        check_images(x)
-        for part in getattr(self, "parts", (self,)):
-            check_own(part, x, generator)
+        _check(self, x, generator)
         return self.apply(x, self.draw(len(x), generator, x.device), generator)
 
     @abstractmethod
@@ -157,6 +155,20 @@ def _check_class(cls: type[Operator]) -> None:
 
 def _of_the_library(cls: type) -> bool:
     return cls.__module__.startswith("cinv_lib.")
+
+
+def one_by_one(op: Operator, x: Images, generators: Iterable[Generator]) -> Images:
+    """As `op(x, generator)`, each picture by a generator of its own: what becomes of a picture does
+    not depend on those beside it. Raises ValueError as that does."""
+    _check(op, x)
+    rows = zip(x.split(1), generators, strict=True)
+    return torch.cat([op.apply(row, op.draw(1, own, x.device), own) for row, own in rows])
+
+
+def _check(op: Operator, x: Tensor, generator: Rng = None) -> None:
+    check_images(x)
+    for part in getattr(op, "parts", (op,)):
+        check_own(part, x, generator)
 
 
 def check_own(op: Operator, x: Images, generator: Rng = None) -> None:

@@ -1,4 +1,5 @@
-"""What a training step looks at: pictures in memory, or files that other processes decode ahead.
+"""What a training step looks at: pictures in memory, files that other processes decode ahead, or
+shards.
 
 A step asks once for a view of its pictures, and shows it to R and S both: so a picture is decoded
 once an epoch. Which view a picture gives is a function of (seed, epoch, picture) and of the step's
@@ -6,21 +7,29 @@ generator, whichever process decodes it and wherever a resumed training begins.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from cinv_lib.data import reading
+from cinv_lib.data.epoch import Loader
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, Labelled, to_float
 from cinv_lib.data.pairs import Pairs
-from cinv_lib.data.views import random_crop, random_flip, resized
+from cinv_lib.data.shards import Shards
+from cinv_lib.data.turns import STRIDE, Turns
+from cinv_lib.data.views import generator_of, random_crop, random_flip, resized
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import preprocess_of
 from cinv_lib.machine import hardware
+from cinv_lib.operators.base import Operator, one_by_one
+from cinv_lib.training.order import Order
 from cinv_lib.training.recipe import Recipe
+
+Views = Callable[[Sequence[Tensor], int, int, bool], Loader]
 
 
 @runtime_checkable
@@ -34,7 +43,23 @@ class Ahead(Protocol):
         """Seconds since the last call in which there was nothing to compute with."""
 
 
-class Resident:
+class Feed:
+    """What all feeds have in common. order: which pictures each step takes, where the feed says."""
+
+    order: Order | None = None
+
+    def ruined(
+        self,
+        op: Operator,
+        x: Float[Tensor, "b 3 S S"],
+        indices: Int64[Tensor, " b"],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "b 3 S S"]:
+        """What S sees of the view x of these pictures."""
+        return op(x, generator)
+
+
+class Resident(Feed):
     """Pictures or pairs in memory, on the device if they fit there: nothing is fetched ahead.
 
     side: pixels a side of the views; None for the pictures' own.
@@ -62,17 +87,18 @@ class Resident:
         return random_flip(x, generator) if self.recipe.flip else x
 
 
-class Decoded:
-    """Files of pictures or pairs: `loop.run` says which batches come, `hardware.decoders` go ahead.
+class Decoded(Feed):
+    """Pictures that `hardware.decoders` decode ahead: `loop.run` says which batches come.
 
     Their crops are cut from the whole picture, as RandomResizedCrop does (App. D.1); with the crop
     (1, 1) they are the centre that evaluation sees.
+
+    views: the loader of some batches of an epoch; with how many workers, and whether pinned.
+    flip: whether half of what it gives are to be mirrored.
     """
 
-    def __init__(
-        self, files: ImageFiles | Pairs, side: int, recipe: Recipe, seed: int, device: torch.device
-    ):
-        self.files, self.side, self.recipe, self.seed = files, side, recipe, seed
+    def __init__(self, name: str, views: Views, flip: bool, device: torch.device):
+        self.name, self.views, self.flip = name, views, flip
         self.device, self.clock = device, Idle(device)
         self.coming: Iterator[tuple[Tensor, Tensor]] = iter(())
 
@@ -83,10 +109,7 @@ class Decoded:
     def begin(self, epoch: int, batches: Sequence[Int64[Tensor, "_"]]) -> None:
         """Start to decode these batches, in this order."""
         workers, pin = hardware.decoders(self.device), self.device.type == "cuda"
-        loader = self.files.views(
-            batches, None, self.seed, epoch, self.side, self.recipe.crop, workers, pin
-        )
-        self.coming = zip(batches, loader, strict=True)
+        self.coming = zip(batches, self.views(batches, epoch, workers, pin), strict=True)
 
     def view(
         self, indices: Int64[Tensor, " b"], generator: torch.Generator
@@ -99,15 +122,62 @@ class Decoded:
             announced, batch = next(self.coming, (None, None))
         if announced is None or not torch.equal(announced, indices):
             raise ValueError(
-                f"{self.files.name}: pictures {indices.tolist()[:4]}... asked for; expected the "
+                f"{self.name}: pictures {indices.tolist()[:4]}... asked for; expected the "
                 f"next batch that `begin` was told of: pass this as `ahead` to loop.run"
             )
         x = to_float(batch.to(generator.device, non_blocking=True))
-        return random_flip(x, generator) if self.recipe.flip else x
+        return random_flip(x, generator) if self.flip else x
 
     def waited(self) -> float:
         """Seconds since the last call in which the device had nothing to do, for want of data."""
         return self.clock.read()
+
+
+class Streamed(Decoded):
+    """Pictures of shards, of which crop, flip and corruption are functions of (seed, epoch, number
+    of the picture), whatever stands beside it in a batch. A warning says what is left out."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        side: int,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+        rank: int = 0,
+        ranks: int = 1,
+    ):
+        def views(batches: Sequence[Tensor], epoch: int, workers: int, pin: bool) -> Loader:
+            return shards.views(batches, seed, epoch, side, recipe.crop, recipe.flip, workers, pin)
+
+        super().__init__(shards.name, views, False, device)
+        self.seed, self.epoch = seed, 0
+        turns = Turns(
+            shards.lengths, shards.window, recipe.batch_size, seed, recipe.epochs, rank, ranks
+        )
+        self.order = turns
+        if rank == 0 and turns.left:
+            reading.warn([turns.said(shards.name)])
+
+    def begin(self, epoch: int, batches: Sequence[Int64[Tensor, "_"]]) -> None:
+        """Start to read and decode these batches, in this order."""
+        self.epoch = epoch
+        super().begin(epoch, batches)
+
+    def ruined(
+        self,
+        op: Operator,
+        x: Float[Tensor, "b 3 S S"],
+        indices: Int64[Tensor, " b"],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "b 3 S S"]:
+        """What S sees of the view x of these pictures, each by a generator of its own."""
+
+        def own(number: int) -> torch.Generator:
+            key = (self.seed, self.epoch, *divmod(number, STRIDE), 1)
+            return generator.manual_seed(generator_of(*key).initial_seed())
+
+        return one_by_one(op, x, map(own, indices.tolist()))
 
 
 class Idle:
@@ -144,20 +214,32 @@ class Idle:
         return total
 
 
-Shown = TypeVar("Shown", bound=Labelled)
+Shown = TypeVar("Shown", bound=Labelled | Shards)
 
 
 def shown(images: Shown, encoder: Encoder) -> Shown:
     """Pictures as this encoder takes them: a reader's own files as its `preprocess_cfg` says, and
     without those that cannot be read. Others stay as they are."""
     preprocess = preprocess_of([encoder])
-    return images.readable(preprocess).seen_as(preprocess)
+    return images.readable(preprocess).seen_as(preprocess)  # type: ignore[return-value]
 
 
 def of(
-    images: Pictures | Pairs, side: int, recipe: Recipe, seed: int, device: torch.device
+    images: Pictures | Pairs | Shards, side: int, recipe: Recipe, seed: int, device: torch.device
 ) -> Resident | Decoded:
-    """The feed of some pictures, `side` pixels a side, for a training with this recipe and seed."""
+    """The feed of some pictures, `side` pixels a side, for a training with this recipe and seed.
+
+    Raises ValueError for shards of which some process would have none, or too few pictures.
+    """
+    if isinstance(images, Shards):
+        place = hardware.accelerator()
+        rank, ranks = place.process_index, place.num_processes
+        return Streamed(images, side, recipe, seed, device, rank, ranks)
     if isinstance(images.clean if isinstance(images, Pairs) else images, ImageSet):
         return Resident(images, side, recipe, device)  # type: ignore[arg-type]  # pairs of such too
-    return Decoded(images, side, recipe, seed, device)  # type: ignore[arg-type]
+    files: ImageFiles | Pairs = images  # type: ignore[assignment]
+
+    def views(batches: Sequence[Tensor], epoch: int, workers: int, pin: bool) -> Loader:
+        return files.views(batches, None, seed, epoch, side, recipe.crop, workers, pin)
+
+    return Decoded(files.name, views, recipe.flip, device)

@@ -5,7 +5,6 @@ the order of the images as much as their crops and corruptions, comes from these
 state. So a training that is killed and started again ends with the weights that it would have had.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -18,12 +17,14 @@ from torch import Tensor, nn
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.pairs import Pairs
-from cinv_lib.data.views import epoch_order, generator_of
+from cinv_lib.data.shards import Shards
+from cinv_lib.data.views import generator_of
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator, described
 from cinv_lib.training import checkpoint as disk
 from cinv_lib.training.feed import Ahead
 from cinv_lib.training.history import History
+from cinv_lib.training.order import Order, Shuffled
 from cinv_lib.training.recipe import Recipe, cosine
 
 Step = Callable[[Int64[Tensor, " b"], torch.Generator], Float[Tensor, ""]]
@@ -41,6 +42,7 @@ def run(
     spec: Mapping[str, object] | None = None,
     ahead: Ahead | None = None,
     least: int = 1,
+    order: Order | None = None,
 ) -> pd.DataFrame:
     """Train `parameters` of `module`, in place, in train mode, on `hardware.accelerator`'s device.
 
@@ -56,6 +58,8 @@ def run(
         ahead: is told the batches of each epoch before the first of them; see `feed`.
         least: images that each batch has to have, as a contrastive loss needs two; a last batch of
             fewer is shared out among the others.
+        order: which pictures each step takes; None for each once an epoch, in an order that the
+            seed decides.
 
     Returns:
         A row for each step: epoch, step (both from 0), loss (of the first process), lr,
@@ -78,7 +82,11 @@ def run(
     """
     place = hardware.accelerator()
     device, rank, ranks = place.device, place.process_index, place.num_processes
-    batches = _batches(n_images, recipe, ranks, least)
+    even = Shuffled(n_images, recipe, seed, rank, ranks, least)
+    if order is not None:  # it may give a picture to another process, if there are more of them
+        spec = {**(spec or {}), "processes": ranks}
+    order = order or even
+    batches = order.steps
     steps = recipe.epochs * batches
 
     # Described before the first step: the starting weights are part of what this training is.
@@ -91,7 +99,7 @@ def run(
     # A checkpoint puts weights, Adam's averages and rows back. Each process reads it, and waits for
     # the others: the first may overwrite the file as soon as it goes on.
     main = place.is_main_process
-    history = History(module, adam, recipe, n_images, device, main, checkpoint, spec, ahead)
+    history = History(module, adam, recipe, order.taken, device, main, checkpoint, spec, ahead)
     done = history.resume()
     place.wait_for_everyone()
 
@@ -104,10 +112,10 @@ def run(
 
         # Each epoch takes every image once, in a new order that the seed decides.
         if k == 0 or t == done:
-            order = epoch_order(n_images, seed, epoch).tensor_split(batches)
+            mine = order.of(epoch)
             if ahead is not None:  # what decodes files can begin with the whole epoch
-                ahead.begin(epoch, [_share(batch, rank, ranks) for batch in order[k:]])
-        indices = _share(order[k], rank, ranks)
+                ahead.begin(epoch, mine[k:])
+        indices = mine[k]
 
         # Crops and corruptions of this step depend on these four numbers and on no earlier step.
         generator.manual_seed(generator_of(seed, epoch, k, rank).initial_seed())
@@ -125,14 +133,14 @@ def run(
         adam.zero_grad(set_to_none=True)
 
         # Note the loss; now and then check that it is finite, and save.
-        history.add(epoch, t, loss, lr, len(order[k]), last=k + 1 == batches)
+        history.add(epoch, t, loss, lr, ranks * len(indices), last=k + 1 == batches)
     return history.table()
 
 
-def describe(kind: str, images: Pictures | Pairs, op: Operator) -> dict[str, object]:
+def describe(kind: str, images: Pictures | Pairs | Shards, op: Operator) -> dict[str, object]:
     """What a training is besides its recipe, for `run`'s spec: enough to tell two apart."""
     data = images.fingerprint  # of a reader's own files; of others some pixels say it
-    if data is None:
+    if data is None and not isinstance(images, Shards):
         sample = images.images[:: max(1, len(images) // 64)]
         data = disk.fingerprint([images.labels, sample])
     return {
@@ -168,26 +176,3 @@ def _described(
     start = disk.fingerprint(module.state_dict().values())
     spec = {**asdict(recipe), "seed": seed, "images": n_images, "starting weights": start, **more}
     return {key: str(value) for key, value in spec.items()}
-
-
-def _batches(n_images: int, recipe: Recipe, ranks: int, least: int) -> int:
-    """The number of batches in an epoch, each with `least` images and one for every process."""
-    if least > 1 and min(n_images, recipe.batch_size) < least:
-        raise ValueError(
-            f"{n_images} images in batches of at most {recipe.batch_size} have fewer than {least} "
-            f"in a batch, and this loss compares the images of a batch with each other: give more "
-            f"images, or a Recipe.batch_size of {least} or more"
-        )
-    batches = min(math.ceil(n_images / recipe.batch_size), n_images // least)
-    if n_images < max(1, batches) * ranks:
-        raise ValueError(
-            f"{n_images} images in {batches} batches leave some of the {ranks} processes without "
-            f"an image. Give more images, fewer processes, or a Recipe.batch_size over "
-            f"{recipe.batch_size}."
-        )
-    return batches
-
-
-def _share(batch: Int64[Tensor, " b"], rank: int, ranks: int) -> Int64[Tensor, " s"]:
-    """The images of a batch that one process takes; every process takes equally many."""
-    return batch[: len(batch) // ranks * ranks][rank::ranks]

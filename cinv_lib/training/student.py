@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.pairs import Pairs, ruined_alone
+from cinv_lib.data.shards import Shards
 from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
@@ -23,7 +24,7 @@ from cinv_lib.training.recipe import Recipe
 
 def distill(
     teacher: Encoder,
-    images: Pictures | Pairs,
+    images: Pictures | Pairs | Shards,
     op: Operator,
     loss: Loss,
     recipe: Recipe,
@@ -39,8 +40,9 @@ def distill(
 
     Args:
         teacher: not changed; a frozen copy of it is used, in eval mode.
-        images: in memory or files; of another size than the teacher takes, they are resized. Of
-            pairs R sees the clean picture and S the ruined one, and `op` has to be the identity.
+        images: in memory, files or shards; of another size than the teacher takes, they are
+            resized. Of pairs R sees the clean picture and S the ruined one, and `op` has to be the
+            identity.
         loss, recipe: the paper's are `Loss("st", tau=0.1)` and 25 epochs, batches of 256, lr 3e-4.
         checkpoint: file to resume from; see `loop.run`, also for what is raised.
 
@@ -53,7 +55,8 @@ def distill(
     >>> student, history = distill(teacher, pictures, operators.parse("mask:0.9"),
     ...     losses.parse("st:0.1"), Recipe(30, 64, 3e-3), seed=0)    # doctest: +SKIP
     """
-    ruined_alone(images, op)  # refuses to ruin pairs once more
+    if isinstance(images, Pairs):
+        ruined_alone(images, op)  # refuses to ruin them once more
     device, images = hardware.accelerator().device, feed.shown(images, teacher)
     student = student_of(teacher).to(device)
     source = feed.of(images, teacher.image_size, recipe, seed, device)
@@ -62,7 +65,8 @@ def distill(
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         x = source.view(indices, generator)
         r = R(indices, x[:, :3])
-        s = student(x[:, 3:] if isinstance(images, Pairs) else op(x, generator))
+        ruined = isinstance(images, Pairs)
+        s = student(x[:, 3:] if ruined else source.ruined(op, x, indices, generator))
         with torch.autocast(device.type, enabled=False):
             return loss(gathered(s.float()), gathered(r.float()))
 
@@ -70,7 +74,7 @@ def distill(
         student.tower, student.tower.parameters(), step, len(images), recipe, seed, checkpoint,
         progress=f"student, {op}" if progress else None,
         spec=loop.describe("distillation", images, op) | {"loss": loss},
-        ahead=source.ahead, least=loss.least,
+        ahead=source.ahead, least=loss.least, order=source.order,
     )  # fmt: skip
     return student.eval(), history
 

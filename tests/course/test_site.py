@@ -396,3 +396,22 @@ def test_one_realisation_has_no_error(run):
 def test_nothing_measured_gives_nothing(run):
     assert export.results(run) == []
     assert not (run / "results").exists()
+
+
+def test_a_lesson_that_did_not_reach_its_end_says_so_on_its_card():
+    def ended(name, value):
+        error = new_output("error", ename=name, evalue=value, traceback=[])
+        shown = new_output(
+            "display_data", {"text/html": 'class="result"', "text/plain": "It leads."}
+        )
+        return notebook(
+            "# T", new_code_cell("", outputs=[shown]), new_code_cell("", outputs=[error])
+        )
+
+    assert site.sentence(ended("KeyError", "'fog'")) == (
+        "This lesson stopped with an error: KeyError: 'fog'"
+    )
+    assert "says what it lacks" in site.sentence(ended("SystemExit", "0"))
+    whole = ended("SystemExit", "0")
+    del whole.cells[-1]
+    assert site.sentence(whole) == "It leads."

@@ -191,7 +191,7 @@ def inputs(folder: Path) -> Lines:
     """DistributedDataParallel moves a step's tensors to the GPU: image numbers shall not be any."""
     files = jpegs(folder).subset(torch.arange(8))
     batches = torch.arange(8).split(4)
-    source = feed.Decoded(files, 224, RECIPE, 0, DEVICE)
+    source = feed.of(files, 224, RECIPE, 0, DEVICE)
     source.begin(0, batches)
     generator, alone = torch.Generator(DEVICE).manual_seed(0), torch.nn.Linear(1, 1).to(DEVICE)
     model = training.loop._Step(alone, DEVICE, "auto")

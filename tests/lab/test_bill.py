@@ -62,6 +62,31 @@ def test_the_command_takes_measured_rates(tmp_path, monkeypatch, capsys):
     assert {"imagenet100", "stl10"} <= {*PROFILES}
 
 
+def test_the_bill_of_a_stream_is_that_of_as_many_pictures_of_files(monkeypatch, capsys):
+    said = bill.streamed(3_167_225, 1, 8)  # what a student of imagenet100 sees
+    table = bill.bill(IMAGENET100, 1)
+    assert f"GPU-hours: {table.middle['student'] / 21:.3g};" in said
+    one = 1e8 * (1 / 1850 + 1 / 5500) / 3600
+    said = bill.streamed(100_000_000, 8, 16)
+    assert f"GPU-hours: {one:.3g}; " in said and "390,625 steps of 256" in said
+    assert "core-hours of decoding: 83.3; a GPU is kept busy by 4.2 cores" in said
+    assert f"wall time on 8 GPUs: {one / 8:.3g} hours" in said
+    assert f"network: 11 TB at 110 KB a picture, {8 * 1.1e7 / one / 3600:.0f} MB/s" in said
+    starved = bill.streamed(100_000_000, 1, 1)
+    assert f"GPU-hours: {1e8 * 0.003 / 3600:.3g};" in starved
+    for words, code in (["--stream", "100_000_000"], 0), ([], 2), (["stl10", "--stream", "5"], 2):
+        monkeypatch.setattr(sys, "argv", ["bill", *words])
+        if code:
+            with pytest.raises(SystemExit):
+                bill.main()
+            assert "expected a profile, as imagenet100, or --stream" in capsys.readouterr().err
+        else:
+            bill.main()
+            assert "100,000,000 pictures of a stream" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="a stream of 0 pictures: expected 1 or more"):
+        bill.streamed(0, 1, 8)
+
+
 def test_the_bill_of_some_lessons_is_a_part_of_the_whole():
     whole, part = bill.bill(IMAGENET100, 1), bill.bill(IMAGENET100, 1, lessons=("05", "06"))
     assert set(part.index) == {"student", "baseline", "clean_probe", "known_operator"}

@@ -44,3 +44,21 @@ def test_the_step_that_diverged_is_named_though_it_is_read_later():
         note(history, t, float("nan") if t == 3 else 1.0)
     with pytest.raises(FloatingPointError, match=r"The loss is nan at step 3 \(epoch 0"):
         note(history, 19, 1.0)
+
+
+def test_whoever_watches_is_told_how_fast_it_is(tmp_path, monkeypatch):
+    """About once a second, and only by the main process; a file that cannot be is no fault."""
+    told = tmp_path / "student.speed"
+    monkeypatch.setenv("CINV_SPEED", str(told))
+    clock = iter(float(t) for t in range(100, 1000, 2))
+    monkeypatch.setattr("cinv_lib.training.history.time.perf_counter", lambda: next(clock))
+    history = begun("cpu")
+    note(history, 0, 1.0)
+    assert told.read_text() == "2 images/s, epoch 1"  # 4 pictures in the 2 s of a look at the clock
+    told.unlink()
+    history.main = False
+    note(history, 1, 1.0)
+    assert not told.exists()
+    history.main = True
+    monkeypatch.setenv("CINV_SPEED", str(tmp_path / "absent" / "student.speed"))
+    note(history, 2, 1.0)

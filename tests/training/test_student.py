@@ -13,7 +13,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.pairs import Pairs
 from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.machine import hardware
-from cinv_lib.training import checkpoint, feed, loop
+from cinv_lib.training import checkpoint, feed, loop, order
 from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill as train_student
 
@@ -79,7 +79,7 @@ def test_teacher_frozen_in_eval_mode_student_in_train_mode(monkeypatch):
 
     monkeypatch.setattr(losses.Loss, "__call__", watched)
     monkeypatch.setattr(feed, "random_flip", lambda x, generator: x)
-    monkeypatch.setattr(loop, "epoch_order", lambda n, seed, epoch: torch.arange(n))
+    monkeypatch.setattr(order, "epoch_order", lambda n, seed, epoch: torch.arange(n))
     for precision, tolerance in (("fp32", 1e-4), ("bf16", 3e-2)):
         for flip in (True, False):  # R in each step, or once for all
             seen.clear()
