@@ -107,11 +107,9 @@ def headline(leads: Mapping[str, pd.DataFrame]) -> str:
     for op, table in leads.items():
         ordered = table.difference.astype(float).sort_values()
         ends = [NAMES.get(name, name) for name in (ordered.index[-1], ordered.index[0])]
-        said.append(
-            f"{ordered.iloc[-1]:+.0f} ({ends[0]}) to {ordered.iloc[0]:+.0f} ({ends[1]}) under "
-            f"{spoken.kind(op)}"
-        )
-    return f"Student minus baseline goes from {listed(said)}".replace("-", "−")
+        high, low = (f"{v:+.0f}".replace("-", "−") for v in (ordered.iloc[-1], ordered.iloc[0]))
+        said.append(f"{high} ({ends[0]}) to {low} ({ends[1]}) under {spoken.kind(op)}")
+    return f"Student minus baseline goes from {listed(said)}"
 
 
 def _none(n: int) -> str:

@@ -231,6 +231,8 @@ def test_lesson_09_lists_the_sets_of_a_run_and_says_on_which_it_looked():
         assert [*rows["set"]] == [*p["transfer"].sets]
     assert rows.loc["CIFAR-10", "the paper's"] == "CIFAR-10"
     leads = pd.DataFrame({"cifar10": found(WIN), "cifar100": found(LOSS)}).T
+    title = transfer.headline({"mask:0.5..0.95": leads})
+    assert title.endswith("from +5 (CIFAR-10) to −5 (CIFAR-100) under masks")
     said = transfer.finding({"mask:0.5..0.95": leads}, 3)
     assert said.startswith("On CIFAR-10, the student leads the baseline by 5.0 points under masks")
 
