@@ -102,7 +102,8 @@ def _spelled(prediction: Prediction, guess: Any) -> Any:
     def plain(text: str) -> str:
         return "".join(text.casefold().split())
 
-    same = [o for o in prediction.options if isinstance(guess, str) and plain(o) == plain(guess)]
+    options = prediction.options or ()  # None for a number
+    same = [o for o in options if isinstance(guess, str) and plain(o) == plain(guess)]
     return same[0] if same else guess
 
 
