@@ -273,6 +273,31 @@ def three_trainings(out: Path) -> None:
     torch.save(result, out / f"{rank}.pt")
 
 
+def light_and_plain(out: Path) -> None:
+    """A student of a small ResNet, by plain steps and by light ones, both written to `out`."""
+    from torchvision.models import ResNet
+    from torchvision.models.resnet import BasicBlock
+
+    from cinv_lib import losses, operators, training
+    from cinv_lib.encoders.encoder import Encoder
+    from cinv_lib.training import light
+    from cinv_lib.training.recipe import Recipe
+
+    torch.manual_seed(0)
+    teacher = Encoder.wrap(ResNet(BasicBlock, [1, 2, 1, 1], num_classes=8), image_size=16)
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.01, precision="fp32")
+    op, loss, twice = operators.parse("mask:0.5"), losses.parse("st:0.1"), []
+    real = light.checkpoint
+    light.checkpoint = lambda *args, **named: (twice.append(1), real(*args, **named))[1]
+    students = [
+        training.distill(
+            teacher, small_pictures(n=32), op, loss, recipe, 0, progress=False, light=on
+        )[0].state_dict()
+        for on in (False, True)
+    ]
+    torch.save([*students, len(twice)], out / f"{os.environ['RANK']}.pt")
+
+
 @functools.cache
 def two_ranks() -> dict[str, dict]:
     """What `three_trainings` gives in one process ("alone") and in each of two ("0", "1")."""

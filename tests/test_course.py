@@ -1,6 +1,7 @@
 """`make course` as a graph: what runs, what is kept, what runs again. On stand-in lessons."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +233,21 @@ def test_under_slurm_a_job_uses_the_cores_that_it_asked_for(course):
     assert done.returncode == 0, done.stdout + done.stderr
     report = nbformat.read(course / "runs/stickers/trainings/05-student.ipynb", as_version=4)
     assert report.cells[-1].outputs[0].text == "4\n"
+
+
+@pytest.mark.parametrize(
+    ("profile", "size"),
+    [("stickers", "8000 240 4"), ("imagenet100", "64000 720 8"), ("stl10", "64000 720 8")],
+)
+def test_under_slurm_the_size_of_a_job_is_the_profiles(course, profile, size):
+    snakefile = course / "Snakefile"  # without messages a dry run shows what a job asks for
+    text, messages = re.subn(r"    message:\n.*\n", "", snakefile.read_text())
+    snakefile.write_text(text)
+    done, _ = make(course, "--dry-run", slurm=1, profile=profile, cores=64)
+    assert done.returncode == 0 and messages > 4, done.stdout + done.stderr
+    memory, minutes, cores = size.split()
+    for text in (f"mem_mb={memory}", f"runtime={minutes}", f"threads: {cores}"):
+        assert done.stdout.count(text) == 7, text  # two students, a baseline, scores, three lessons
 
 
 def test_unknown_lesson_is_said_so(course):

@@ -13,6 +13,7 @@ from .draws import corrupted as corrupted
 from .draws import draw_blocks as draw_blocks
 from .draws import embeddings as embeddings
 from .draws import realised as realised
+from .draws import realised_by as realised_by
 from .draws import reseed as reseed
 from .probe import Probe as Probe
 from .probe import ProbeRecipe as ProbeRecipe

@@ -194,10 +194,25 @@ def realised(
     encoder: Callable, images: Pictures, draw: Draw, realisations: int, seed: int = 0, **settings
 ) -> Float[Tensor, "R N d"]:
     """The `embeddings` of one encoder, under the same settings, in one tensor."""
-    made = torch.empty(0, device="cpu")  # until the first batch shows how long embeddings are
-    with closing(embeddings([encoder], images, draw, realisations, seed, **settings)) as found:
-        for r, first, (rows,) in found:
-            if not len(made):
-                made = rows.new_empty(realisations, len(images), rows.shape[1])
-            made[r, first : first + len(rows)] = rows
+    return realised_by([encoder], images, draw, realisations, seed, **settings)[0]
+
+
+def realised_by(
+    encoders: Sequence[Callable],
+    images: Pictures,
+    draw: Draw,
+    realisations: int,
+    seed: int = 0,
+    **settings,
+) -> list[Float[Tensor, "R N _"]]:
+    """`realised` of several encoders that take the same pictures, decoded and drawn once for all:
+    the same numbers. All are in memory together."""
+    made: list[Tensor] = []  # until the first batch shows how long embeddings are
+    with closing(embeddings(encoders, images, draw, realisations, seed, **settings)) as found:
+        for r, first, by_encoder in found:
+            made = made or [
+                rows.new_empty(realisations, len(images), rows.shape[1]) for rows in by_encoder
+            ]
+            for whole, rows in zip(made, by_encoder, strict=True):
+                whole[r, first : first + len(rows)] = rows
     return made

@@ -20,7 +20,7 @@ from cinv_lib.data.views import epoch_order, random_crop, random_flip
 from cinv_lib.encoders.captions import TEMPLATE, text_embeddings
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import preprocess_of
-from cinv_lib.evaluation.draws import realised
+from cinv_lib.evaluation.draws import realised_by
 from cinv_lib.machine.checks import expect
 from cinv_lib.operators.base import Operator
 from cinv_lib.training.recipe import cosine
@@ -117,7 +117,14 @@ class Probe(nn.Module):
 
 
 def features(
-    encoder: Callable,
+    encoder: Callable, images: Pictures, op: Operator, views: int, seed: int, *arguments, **settings
+) -> Float[Tensor, "V N d"]:
+    """`features_of` one encoder, with the same arguments."""
+    return features_of([encoder], images, op, views, seed, *arguments, **settings)[0]
+
+
+def features_of(
+    encoders: Sequence[Callable],
     images: Pictures,
     op: Operator,
     views: int,
@@ -127,18 +134,18 @@ def features(
     batch_size: int = 256,
     precision: str = "auto",
     device: torch.device | str | None = None,
-) -> Float[Tensor, "V N d"]:
+) -> list[Float[Tensor, "V N _"]]:
     """Embeddings of `views` views of every image: a fresh crop, flip and corruption in each.
 
-    Exactly views x N images pass the encoder, or N where the views cannot differ (no chance in the
-    operator, no crop, no flip). View v is a function of (seed, v), whatever the batch size.
-    Images of another size than the encoder takes are resized; a crop of files is cut from the
-    whole picture.
+    Exactly views x N images pass each encoder, or N where the views cannot differ (no chance in the
+    operator, no crop, no flip), and all see the same ones: files are decoded once for all encoders.
+    View v is a function of (seed, v), whatever the batch size. Images of another size than the
+    encoders take are resized; a crop of files is cut from the whole picture.
 
     Args:
         crop: share of the area kept by a random resized crop; (1, 1) for none.
-        precision: "fp32", "bf16" or "auto", of the encoder; the features are float32.
-        device: where to compute and where the features stay; None for where the encoder is.
+        precision: "fp32", "bf16" or "auto", of the encoders; the features are float32.
+        device: where to compute and where the features stay; None for where the encoders are.
 
     Raises:
         ValueError: no images, `views` or `batch_size` below 1, an unknown precision.
@@ -153,11 +160,11 @@ def features(
         return op(random_flip(x, generator) if flip else x, generator)
 
     different = views if op.is_random or cropped or flip else 1
-    made = realised(
-        encoder, images, draw, different, seed,
+    made = realised_by(
+        encoders, images, draw, different, seed,
         stream="views", crop=crop, batch_size=batch_size, precision=precision, device=device,
     )  # fmt: skip
-    return made.expand(views, -1, -1)
+    return [seen.expand(views, -1, -1) for seen in made]
 
 
 def fit(
@@ -187,11 +194,11 @@ def fit(
     [0, 0, 1, 1]
     """
     views, n, dim = features.shape
-    device = features.device
+    device, every = features.device, indices is None
     indices = torch.arange(n, device="cpu") if indices is None else indices
     _check(features, labels, n_classes, indices)
     chosen, targets = indices.to(device), labels.to(device)[indices.to(device)]
-    used = features[:, chosen].float()
+    used = (features if every else features[:, chosen]).float()  # all views may be ten gigabytes
     used = F.normalize(used, dim=2) if recipe.normalise else used
 
     weight = torch.zeros(n_classes, dim, device=device, requires_grad=True)
@@ -228,10 +235,17 @@ def train(
 
     Own files that cannot be read are left out. Raises ValueError without labels of two classes.
     """
+    return train_each([encoder], images, op, recipe, seed)[0]
+
+
+def train_each(
+    encoders: Sequence[Callable], images: Pictures, op: Operator, recipe: ProbeRecipe, seed: int
+) -> list[Probe]:
+    """`train` of several encoders that take the same pictures: these are decoded once for all."""
     images.expect_classes("fit a probe")
-    images = images.readable(preprocess_of([encoder]))
-    views = features(encoder, images, op, recipe.epochs, seed, recipe.crop, recipe.flip)
-    return fit(views, images.labels, len(images.class_names), recipe, seed)
+    images = images.readable(preprocess_of(encoders))
+    seen = features_of(encoders, images, op, recipe.epochs, seed, recipe.crop, recipe.flip)
+    return [fit(views, images.labels, len(images.class_names), recipe, seed) for views in seen]
 
 
 def zero_shot(

@@ -14,7 +14,7 @@ from torch import Tensor
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.draws import realised
+from cinv_lib.evaluation.draws import realised_by
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.experiments.base import Experiment, Task
@@ -83,8 +83,9 @@ class BaselineFit(Experiment):
             labels = images.labels.cpu()
             for seen, A in (("clean", Identity()), ("corrupted", parse(task.operator))):
                 draws = self.realisations if A.is_random else 1
-                for method, (encoder, head) in models.items():
-                    embedded = realised(encoder, images, A, draws, task.seed)
+                towers = [encoder for encoder, _ in models.values()]
+                every = realised_by(towers, images, A, draws, task.seed)
+                for (method, (_, head)), embedded in zip(models.items(), every, strict=True):
                     logits = torch.stack([head(of_draw).cpu() for of_draw in embedded])
                     where = {"method": method, "pictures": name, "seen": seen}
                     for r, of_draw in enumerate(logits):

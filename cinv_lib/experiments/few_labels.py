@@ -3,10 +3,10 @@
 Table 13.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
@@ -14,7 +14,6 @@ from cinv_lib.evaluation import probe, statistics
 from cinv_lib.evaluation.sentence import listed
 from cinv_lib.experiments import spoken
 from cinv_lib.experiments.methods import labels
-from cinv_lib.operators.base import Operator
 
 METHODS = labels(
     "student", "clip", "resnet", "zero_shot", "clip_zero_shot", student="student S, probe"
@@ -25,22 +24,21 @@ COLUMNS = ["method", "per_class", "realisation", "top1", "top5"]
 
 
 def fit(
-    encoder: Callable,
+    views: Float[Tensor, "V N d"],
     train: Pictures,
-    op: Operator,
     shares: Iterable[float],
     recipe: probe.ProbeRecipe,
     seed: int,
 ) -> dict[float, probe.Probe]:
-    """A probe on a frozen encoder from each share of the labels, all fitted under `op`.
+    """A probe on a frozen encoder from each share of the labels.
 
-    A picture is embedded once a view, whatever the number of shares. The labelled pictures are
-    chosen by `seed`, and those of a small share are among those of a larger one.
+    The labelled pictures are chosen by `seed`, and those of a small share are among those of a
+    larger one.
 
     Args:
+        views: of all training pictures, as `probe.features` embeds them.
         shares: of each class, above 0 up to 1.
     """
-    views = probe.features(encoder, train, op, recipe.epochs, seed, recipe.crop, recipe.flip)
     n_classes = len(train.class_names)
     labelled = {share: _chosen(train, share, seed) for share in shares}
     return {

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import pandas as pd
+from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import Probe, ProbeRecipe
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe, features_of
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.evaluation.sentence import lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
@@ -130,17 +131,22 @@ class KnownOperator(AskedInWords):
         op, shares = parse(task.operator), self.operators[task.operator] or ()
         whole = {1.0, *shares}
 
-        def fit(method: str, encoder: Encoder, asked: set[float]) -> dict[str, Probe]:
-            heads = few_labels.fit(encoder, train, op, asked, self.probe, task.seed)
+        towers, recipe = [teacher, student, supervised], self.probe
+        seen_by_R, seen_by_S, seen_by_supervised = features_of(
+            towers, train, op, recipe.epochs, task.seed, recipe.crop, recipe.flip
+        )
+
+        def fit(method: str, views: Tensor, asked: set[float]) -> dict[str, Probe]:
+            heads = few_labels.fit(views, train, asked, recipe, task.seed)
             return {few_labels.name(method, share): head for share, head in heads.items()}
 
         words = self.words(teacher, train)
         of_R = {"clip_clean": clean_probe, "clip_zero_shot": words}
         of_S = {"clean_classifier": clean_probe, "zero_shot": words}
         groups = [
-            (teacher, fit("clip", teacher, whole) | of_R),
-            (student, fit("student", student, {*whole, *self.fractions}) | of_S),
-            (supervised, fit("resnet", supervised, whole)),
+            (teacher, fit("clip", seen_by_R, whole) | of_R),
+            (student, fit("student", seen_by_S, {*whole, *self.fractions}) | of_S),
+            (supervised, fit("resnet", seen_by_supervised, whole)),
             (baseline.encoder, {"baseline": baseline.head}),
         ]
         scores = evaluate_heads(groups, val, op, self.realisations, task.seed)

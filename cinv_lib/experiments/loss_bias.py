@@ -20,8 +20,7 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
-from cinv_lib.evaluation.probe import Probe, ProbeRecipe
-from cinv_lib.evaluation.probe import train as train_probe
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe, train_each
 from cinv_lib.evaluation.scores import Head
 from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.evaluation.statistics import compare
@@ -30,7 +29,8 @@ from cinv_lib.experiments.base import LOSS, AskedInWords, Task
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 
-Fit = Callable[[Encoder, Operator], Probe]  # a probe, fitted to an encoder under what it sees
+# Probes, fitted to encoders that take the same pictures, under what these see.
+Fit = Callable[[Sequence[Encoder], Operator], list[Probe]]
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,13 @@ class Compared(AtSeverities):
     apart = True
 
     def fit(self, task: Task, student: Encoder, probe: Probe, train: Pictures) -> Fit:
-        """What fits an encoder's probe; that of `student` is `probe`."""
+        """What fits a probe to each of some encoders; that of `student` is `probe`."""
 
-        def fit(encoder: Encoder, seen: Operator) -> Probe:
-            if encoder is student:
-                return probe
-            return train_probe(encoder, train, seen, self.recipe, task.seed)
+        def fit(encoders: Sequence[Encoder], seen: Operator) -> list[Probe]:
+            others = [encoder for encoder in encoders if encoder is not student]
+            fitted = train_each(others, train, seen, self.recipe, task.seed) if others else []
+            left = iter(fitted)
+            return [probe if encoder is student else next(left) for encoder in encoders]
 
         return fit
 

@@ -64,8 +64,9 @@ class OtherTower(Compared):
         frames = []
         for tower, (R, S) in {"resnet": (teacher, student), "vit": (vit, vit_student)}.items():
             seen_by_R, words = clean(R, where.val), self.words(R, train)
-            for model, encoder in {"clip": R, "student": S}.items():
-                heads = {"probe": fit(encoder, where.op), "words": words}
+            probes = fit([R, S], where.op)
+            for model, encoder, head in zip(("clip", "student"), (R, S), probes, strict=True):
+                heads = {"probe": head, "words": words}
                 frame = measure(encoder, heads, seen_by_R, where)
                 frames.append(frame.assign(tower=tower, model=model))
         return {"other_tower": keys_first(frames, ["tower", "model"])}

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.draws import realised
+from cinv_lib.evaluation.draws import realised, realised_by
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.operators.basic import Identity, parse
 
@@ -37,8 +37,9 @@ class OwnCosines(Experiment):
         op = parse(task.operator)
         (R,) = realised(teacher, val, Identity(), 1, task.seed)
         draws = self.realisations if op.is_random else 1
-        found = {}
-        for name, encoder in (("clip", teacher), ("student", student)):
-            seen = realised(encoder, val, op, draws, task.seed)
-            found[name] = F.cosine_similarity(seen, R[None], dim=-1).mean(0).tolist()
+        both = realised_by([teacher, student], val, op, draws, task.seed)
+        found = {
+            name: F.cosine_similarity(seen, R[None], dim=-1).mean(0).tolist()
+            for name, seen in zip(("clip", "student"), both, strict=True)
+        }
         return {"own_cosines": pd.DataFrame({"picture": range(len(val)), **found})}

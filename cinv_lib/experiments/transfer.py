@@ -16,7 +16,7 @@ from cinv_lib import data, evaluation
 from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.evaluation.probe import ProbeRecipe, features, fit
+from cinv_lib.evaluation.probe import ProbeRecipe, features_of, fit
 from cinv_lib.evaluation.sentence import count, lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
 from cinv_lib.experiments import spoken
@@ -172,9 +172,9 @@ class Transfer(Experiment):
             train, val = data.to_train(name, n_train), data.load(name, "val", n_val)
             # Small pictures are resized and shown whole (App. D.1), files are cropped.
             crop = recipe.crop if isinstance(train, ImageFiles) else (1.0, 1.0)
+            every = features_of([*towers.values()], train, op, self.views, seed, crop, recipe.flip)
             groups = []
-            for method, encoder in towers.items():
-                seen = features(encoder, train, op, self.views, seed, crop, recipe.flip)
+            for (method, encoder), seen in zip(towers.items(), every, strict=True):
                 head = fit(seen, train.labels, len(train.class_names), recipe, seed)
                 groups.append((encoder, {method: head}))
             scores = evaluation.evaluate_heads(

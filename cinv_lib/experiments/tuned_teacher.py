@@ -76,11 +76,14 @@ class TunedTeacher(Compared):
         intact = Where(where.val, where.op.at(0.0), (0.0,), 1, where.seed)
         frames = []
         arms = {"frozen": (student, teacher), "tuned": tuned, "anchored": anchored}
-        for method, (S, T) in arms.items():
+        students, teachers = zip(*arms.values(), strict=True)
+        of_S, of_T = fit(students, where.op), fit(teachers, intact.op)
+        for (method, (S, T)), *probes in zip(arms.items(), of_S, of_T, strict=True):
             seen_by_T, Q = clean(T, where.val), turn(clean(T, train), R_train)
             turned = Probe(words.weight.detach() @ Q.T, words.bias.detach(), normalise=True)
-            for model, encoder, seen in (("student", S, where), ("teacher", T, intact)):
-                heads = {"probe": fit(encoder, seen.op), "words": words, "turned": turned}
+            looked = (("student", S, where), ("teacher", T, intact))
+            for (model, encoder, seen), head in zip(looked, probes, strict=True):
+                heads = {"probe": head, "words": words, "turned": turned}
                 frame = measure(encoder, heads, R, seen, own=seen_by_T)
                 frames.append(frame.assign(method=method, model=model))
         return {"tuned_teacher": keys_first(frames, ["method", "model"])}

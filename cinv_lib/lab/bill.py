@@ -91,13 +91,14 @@ def parts(p: Profile, task: Task) -> list[Part]:
         seen = entry.recipe_at(task.operator).epochs * SIZES[name][0]
         return [Part({k.replace("_", " "): m * seen for k, m in images.items()}, files(name, seen))]
 
-    def probes(**encoders: int) -> list[Part]:
-        return [Part({tower: k * views}, k * files(p.data, views)) for tower, k in encoders.items()]
+    def probes(decoded: int = 1, **encoders: int) -> list[Part]:
+        seen = {tower: k * views for tower, k in encoders.items()}
+        return [Part(seen, decoded * files(p.data, views))]
 
     def transfer() -> list[Part]:
         seen = {name: 3 * entry.views * SIZES[name][0] for name in entry.sets}
         scored = Part({"clip": 3 * draws * sum(SIZES[name][1] for name in entry.sets)})
-        return [scored, *(Part({"clip": k}, files(name, k)) for name, k in seen.items())]
+        return [scored, *(Part({"clip": k}, files(name, k) / 3) for name, k in seen.items())]
 
     def pixels() -> list[Part]:
         per_class, times = entry.operators[task.operator]
@@ -130,8 +131,8 @@ def parts(p: Profile, task: Task) -> list[Part]:
         "pixels": pixels,
         # each is seen by three encoders; drawing them is one core's work
         "common_corruptions": lambda: [Part({"clip": 3 * drawn}), Part(cores=CORRUPT * drawn)],
-        "tuned_teacher": lambda: probes(clip=5) + looked(4 * n + 2 * at_each()),
-        "other_tower": lambda: probes(clip=1, vit=2) + looked(4 * at_each()),
+        "tuned_teacher": lambda: probes(decoded=2, clip=5) + looked(4 * n + 2 * at_each()),
+        "other_tower": lambda: probes(clip=1) + probes(vit=2) + looked(4 * at_each()),
         "blind": lambda: [Part(decodes=3 * files(p.data, n)), *looked(22.5 * v * draws)],
         "adversarial": lambda: looked(750 * entry.protocol.per_class * 100, "float32 step"),
     }

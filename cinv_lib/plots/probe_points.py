@@ -34,10 +34,14 @@ def probe_plane(
     ):
         ink, (x, y) = OKABE_ITO[COLOURS[label]], point.tolist()
         ax.plot(x, y, MARKERS[label], color=ink, ms=7)
-        said = f"{first:+.1f}\n{second:+.1f}".replace(
-            "-", "−"
-        )  # beside each other they would overlap
-        look = {"textcoords": "offset points", "fontsize": 9, "va": "center", "color": ink}
+        # below each other, as beside each other those of two points would overlap
+        said = f"{first:+.1f}\n{second:+.1f}".replace("-", "−")
+        look: dict[str, Any] = {
+            "textcoords": "offset points",
+            "fontsize": 9,
+            "va": "center",
+            "color": ink,
+        }
         ax.annotate(said, (x, y), xytext=(8, 0), **look)
     a, b = (weights[0] - weights[1]).tolist()
     ax.axline((0, 0), (b, -a), color="black", lw=1, ls="--")

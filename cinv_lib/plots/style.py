@@ -132,10 +132,11 @@ def legend(fig: Figure, ax: Axes, side: str = "upper") -> None:
     figure allows."""
     handles, labels = ax.get_legend_handles_labels()
     columns = int(12 * fig.get_figwidth() / (6 + max(map(len, labels))))
+    place: Any = f"outside {side} left"
     fig.legend(
         handles,
         labels,
-        loc=f"outside {side} left",
+        loc=place,
         ncols=max(1, columns),
         fontsize=8,
         frameon=False,

@@ -1,6 +1,7 @@
 from . import checkpoint as checkpoint
 from . import feed as feed
 from . import history as history
+from . import light as light
 from . import loop as loop
 from . import tuned_teacher as tuned_teacher
 from .baseline import Classifier as Classifier

@@ -13,6 +13,7 @@ from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.training import feed, loop
+from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
 
 
@@ -42,6 +43,7 @@ def finetune(
     checkpoint: Path | None = None,
     progress: bool = True,
     n_classes: int | None = None,
+    light: bool | None = None,
 ) -> tuple[Classifier, pd.DataFrame]:
     """Train a copy of `init` and a new head by cross-entropy on the labels (paper, Section 4).
 
@@ -51,6 +53,7 @@ def finetune(
         recipe: the paper's is 25 epochs, batches of 256, lr 1e-3, with crops and flips.
         checkpoint: file to resume from; see `loop.run`, also for what is raised.
         n_classes: number of logits, if other than the number of class names.
+        light: the same training in less memory and more time, as in `training.distill`.
 
     Returns:
         The classifier, in eval mode, on the training's device; and the history of `loop.run`.
@@ -79,10 +82,11 @@ def finetune(
             return F.cross_entropy(logits.float(), labels[indices.to(device)])
 
     trained = nn.ModuleDict({"tower": classifier.encoder.tower, "head": classifier.head})
-    history = loop.run(
-        trained, trained.parameters(), step, len(images), recipe, seed, checkpoint,
-        progress=f"baseline, {op}" if progress else None,
-        spec=loop.describe("supervised baseline", images, op),
-        ahead=source.ahead,
-    )  # fmt: skip
+    with lighter(classifier.encoder, light=light, recipe=recipe, device=device):
+        history = loop.run(
+            trained, trained.parameters(), step, len(images), recipe, seed, checkpoint,
+            progress=f"baseline, {op}" if progress else None,
+            spec=loop.describe("supervised baseline", images, op),
+            ahead=source.ahead,
+        )  # fmt: skip
     return classifier.eval(), history

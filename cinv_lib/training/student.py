@@ -19,6 +19,7 @@ from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.training import feed, loop
+from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
 
 
@@ -31,6 +32,7 @@ def distill(
     seed: int,
     checkpoint: Path | None = None,
     progress: bool = True,
+    light: bool | None = None,
 ) -> tuple[Encoder, pd.DataFrame]:
     """Train a student of `teacher` to see through `op`.
 
@@ -45,6 +47,8 @@ def distill(
             identity.
         loss, recipe: the paper's are `Loss("st", tau=0.1)` and 25 epochs, batches of 256, lr 3e-4.
         checkpoint: file to resume from; see `loop.run`, also for what is raised.
+        light: the same student in a third of the memory and more time (see the module `light`);
+            None to take it where a GPU's memory is short.
 
     Returns:
         The student, in eval mode, on the training's device; and the history of `loop.run`.
@@ -70,12 +74,13 @@ def distill(
         with torch.autocast(device.type, enabled=False):
             return loss(gathered(s.float()), gathered(r.float()))
 
-    history = loop.run(
-        student.tower, student.tower.parameters(), step, len(images), recipe, seed, checkpoint,
-        progress=f"student, {op}" if progress else None,
-        spec=loop.describe("distillation", images, op) | {"loss": loss},
-        ahead=source.ahead, least=loss.least, order=source.order,
-    )  # fmt: skip
+    with lighter(student, light=light, recipe=recipe, device=device):
+        history = loop.run(
+            student.tower, student.tower.parameters(), step, len(images), recipe, seed, checkpoint,
+            progress=f"student, {op}" if progress else None,
+            spec=loop.describe("distillation", images, op) | {"loss": loss},
+            ahead=source.ahead, least=loss.least, order=source.order,
+        )  # fmt: skip
     return student.eval(), history
 
 

@@ -24,6 +24,7 @@ from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.training import feed, loop
+from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import frozen, gathered
 
@@ -39,6 +40,7 @@ def tune(
     anchor: float | int = 0.0,
     checkpoint: Path | None = None,
     progress: bool = True,
+    light: bool | None = None,
 ) -> tuple[Encoder, Encoder, pd.DataFrame]:
     """Train a student of `teacher` to see through `op`, and a copy of the teacher to be matched.
 
@@ -49,7 +51,7 @@ def tune(
         teacher: R; not changed.
         pace: T's learning rate over S's, 0 or more.
         anchor: weight of L_MSE(T, R), 0 or more. Eq. 3 gives L_MSE(S, T) the weight 1/τ.
-        images, loss, recipe, seed, checkpoint: as in `training.distill`.
+        images, loss, recipe, seed, checkpoint, light: as in `training.distill`.
 
     Returns:
         S and T, in eval mode, on the training's device, each with R's text tower; and the history
@@ -79,12 +81,13 @@ def tune(
         {"params": tuned.tower.parameters(), "pace": pace},
     ]
     described = loop.describe("tuned teacher", images, op)
-    history = loop.run(
-        both, groups, step, len(images), recipe, seed, checkpoint,
-        progress=f"student and teacher, {op}" if progress else None,
-        spec=described | {"loss": loss, "pace": pace, "anchor": anchor},
-        ahead=source.ahead, least=loss.least,
-    )  # fmt: skip
+    with lighter(student, tuned, light=light, recipe=recipe, device=device):
+        history = loop.run(
+            both, groups, step, len(images), recipe, seed, checkpoint,
+            progress=f"student and teacher, {op}" if progress else None,
+            spec=described | {"loss": loss, "pace": pace, "anchor": anchor},
+            ahead=source.ahead, least=loss.least,
+        )  # fmt: skip
     tuned.name = f"tuned {teacher.name}"
     return student.eval(), tuned.eval(), history
 

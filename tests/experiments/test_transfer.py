@@ -110,9 +110,9 @@ def test_the_encoder_stays_as_it_was():
 
 def test_fit_and_score_are_under_the_same_operator_and_of_different_pictures(monkeypatch):
     fitted, scored = [], []
-    features, heads = probe.features, evaluation.evaluate_heads
+    views, heads = probe.features_of, evaluation.evaluate_heads
     monkeypatch.setattr(
-        transfer, "features", lambda e, s, op, *a: fitted.append((op, s)) or features(e, s, op, *a)
+        transfer, "features_of", lambda e, s, op, *a: fitted.append((op, s)) or views(e, s, op, *a)
     )
     monkeypatch.setattr(
         evaluation,
@@ -120,7 +120,7 @@ def test_fit_and_score_are_under_the_same_operator_and_of_different_pictures(mon
         lambda g, s, op, *a, **k: scored.append((op, s)) or heads(g, s, op, *a, **k),
     )
     measured({"faces": (6, 4)}, 1, 2)
-    assert len(fitted) == 3 and len(scored) == 1
+    assert len(fitted) == len(scored) == 1
     (fit_op, train), (score_op, val) = fitted[0], *scored
     assert fit_op == score_op == OP
     assert (len(train), len(val)) == (12, 8)

@@ -22,6 +22,7 @@ from cinv_lib.lab.profiles import IMAGENET100, SMOKE
 from cinv_lib.machine import hardware
 from cinv_lib.operators.inverse import deep_decoder, interpolation
 from cinv_lib.training import feed
+from cinv_lib.training.light import lighter
 from tests.bench import bench_imagenet100 as bench
 from tests.gpu.roofline import bound
 
@@ -174,6 +175,10 @@ def step(folder: Path) -> Lines:
             torch.backends.cudnn.benchmark = on
             took = seconds(one, calls, 3 if GPU else 1)
             yield f"{name}: {1000 * took:.0f} ms, {BATCH / took:.0f} images/s, {peak()}"
+        forget()
+        with lighter(S, light=True, recipe=RECIPE, device=DEVICE):
+            took = seconds(one, calls, 3 if GPU else 1)
+            yield f"light: {1000 * took:.0f} ms, {peak()}"
         with inference.looking([R]):
             took = seconds(one, calls)
             yield f"and R's batch norms folded: {1000 * took:.0f} ms"

@@ -37,6 +37,20 @@ def test_hours_are_those_of_the_rates():
     assert measured.high["student"] < table.high["student"]
 
 
+def test_files_are_decoded_once_for_all_encoders_of_a_task():
+    views, p = 10 * 126_689, IMAGENET100
+    decodes = {}
+    for kind in ("known_operator", "tuned_teacher", "other_tower"):
+        task = p[kind].task(next(iter(p[kind].operators)))
+        decodes[kind] = sum(part.decodes for part in bill.parts(p, task))
+    # of tuned_teacher students see ruined pictures and teachers clean ones
+    assert decodes == {
+        "known_operator": views,
+        "tuned_teacher": 2 * views,
+        "other_tower": 2 * views,
+    }
+
+
 def test_every_kind_of_a_paper_profile_is_billed():
     for p in (IMAGENET100, STL10):
         table = bill.bill(p, 1)

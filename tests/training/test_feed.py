@@ -281,6 +281,22 @@ def test_a_probes_crops_are_cut_from_the_whole_picture(files):
     assert torch.equal(probe.train(encoder, files, MASK, views, 7).weight, fitted.weight)
 
 
+def test_files_are_decoded_once_for_all_encoders(files, monkeypatch):
+    """And each sees what it would see alone, to the last bit."""
+    towers, crop = [processes.small_encoder(seed) for seed in (0, 1, 2)], (0.1, 0.4)
+    alone = [probe.features(tower, files, MASK, 2, 7, crop, True) for tower in towers]
+    decoded, real = [], decoding.open_rgb
+    monkeypatch.setattr(decoding, "open_rgb", lambda path: decoded.append(path) or real(path))
+    together = probe.features_of(towers, files, MASK, 2, 7, crop, True)
+    assert all(map(torch.equal, alone, together))
+    assert sorted(decoded) == sorted(2 * files.paths)
+    views = probe.ViewsRecipe(epochs=2, crop=crop)
+    heads = probe.train_each(towers, files, MASK, views, 7)
+    assert sorted(decoded) == sorted(4 * files.paths)
+    for tower, head in zip(towers, heads, strict=True):
+        assert torch.equal(head.weight, probe.train(tower, files, MASK, views, 7).weight)
+
+
 def test_the_bench_of_imagenet100_runs():
     from bench import bench_imagenet100
 
