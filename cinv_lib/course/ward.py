@@ -126,11 +126,12 @@ def lab_of(profile: str) -> Lab:
 
 def seeds_of(lab: Lab, profile: str, seeds: int) -> int:
     """How many trainings to ask for: of another profile's patients no more than are recorded."""
-    if lab.profile.name == profile or lab.archive is None:
+    archive = lab.archive
+    if lab.profile.name == profile or archive is None:
         return seeds
     (op,) = lab.profile["patients"].operators
-    there = (lab.archive.finished(**lab.place(lab.task("patients", op, s))) for s in range(seeds))
-    return sum(itertools.takewhile(bool, there))
+    there = (archive.finished(**lab.place(lab.task("patients", op, s))) for s in range(seeds))
+    return sum(itertools.takewhile(bool, there)) or seeds
 
 
 def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:
