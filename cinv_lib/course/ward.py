@@ -5,6 +5,7 @@ trained (`experiments.patients`). What its loop does to a picture is done again 
 """
 
 import copy
+import itertools
 from dataclasses import dataclass
 
 import pandas as pd
@@ -117,9 +118,20 @@ class Patient:
 
 
 def lab_of(profile: str) -> Lab:
-    """The lab that has patients: of this profile or, where it has none, the recorded ones."""
+    """The lab that has patients: of this profile or, where it has none, of the recorded run of
+    `stickers`."""
     there = "patients" in profiles.profile(profile)
     return Lab(profile) if there else Lab("stickers", recorded=True)
+
+
+def seeds_of(lab: Lab, profile: str, seeds: int) -> int:
+    """How many trainings to ask for: of another profile's patients no more than are recorded."""
+    archive = lab.archive
+    if lab.profile.name == profile or archive is None:
+        return seeds
+    (op,) = lab.profile["patients"].operators
+    there = (archive.finished(**lab.place(lab.task("patients", op, s))) for s in range(seeds))
+    return sum(itertools.takewhile(bool, there)) or seeds
 
 
 def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:

@@ -5,6 +5,7 @@ Pictures are kept as uint8 and become floats in [0,1] one batch at a time, on th
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -13,6 +14,7 @@ from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import resized
+from cinv_lib.machine.folders import home
 
 OWN = "folder:"  # how the name of a folder of a reader's own begins: "folder:/home/me/pictures"
 SHARE = 0.8  # of its pictures that train
@@ -92,6 +94,20 @@ def own(name: str, split: str) -> ImageFiles:
     """
     files = ImageFiles.from_folder(name.removeprefix(OWN))
     return files.split(SHARE, seed=0)[("train", "val").index(split)]
+
+
+def command(name: str) -> str | None:
+    """The command that makes a set of pictures; None where it is there, or drawn when asked for."""
+    if name.startswith(OWN):
+        folder = name.removeprefix(OWN)
+        return None if Path(folder).is_dir() else f"put the folder back: {folder}"
+    if name in prepared.COMMAND:
+        files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
+        return None if all(file.is_file() for file in files) else prepared.COMMAND[name]
+    if name.partition("/")[0] in linked.COMMAND:
+        there = (home() / name / linked.MANIFEST).is_file()
+        return None if there else linked.command(name)
+    return None
 
 
 def at_side(images: ImageSet, side: int) -> ImageSet:

@@ -24,7 +24,7 @@ from cinv_lib.evaluation import probe as probes
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.scores import Contestant
-from cinv_lib.evaluation.sentence import lead, sentence
+from cinv_lib.evaluation.sentence import count, lead, sentence
 from cinv_lib.experiments.base import Experiment, Needs, Task
 from cinv_lib.operators.basic import parse
 
@@ -53,6 +53,31 @@ def found(scores: pd.DataFrame) -> str:
     said = lead("the blind student", "the specialists", *numbers)
     return sentence(
         f"the router picks the right specialist for {sent:.0f} % of the pictures,", said
+    )
+
+
+def why(sent: Sequence[float], even: Sequence[float]) -> str:
+    """What the router's shares say about the blind student, in sentences.
+
+    sent, even: percent of the pictures that it sends to the right specialist, and the break-even at
+    which it is level with the blind student, by operator.
+    """
+    more, of = sum(a > b for a, b in zip(sent, even, strict=True)), count(len(even), "operator")
+    if more == len(even):
+        return (
+            f"Under each of {of} the router sends more pictures to the right specialist than the "
+            "break-even. So the blind student does not lose because nobody knows the operator: it "
+            "has one network for several tasks, and less practice in each."
+        )
+    if not more:
+        return (
+            f"Under none of {of} the router sends more pictures to the right specialist than the "
+            "break-even. So here the blind student is the better choice where nobody knows the "
+            "operator."
+        )
+    return sentence(
+        f"under {count(more)} of {of} the router sends more pictures to the right specialist than "
+        "the break-even, and under the others the blind student is the better choice",
     )
 
 

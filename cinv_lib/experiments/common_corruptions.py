@@ -5,6 +5,7 @@ As in ImageNet-C, a picture is corrupted once for each type and severity. The dr
 seed, as the training does, so an error over seeds has both kinds of chance in it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
-from cinv_lib.evaluation.sentence import count, sentence
+from cinv_lib.evaluation.sentence import count, points, sentence
 from cinv_lib.experiments.base import AskedInWords, Needs, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.basic import Identity
@@ -123,6 +124,25 @@ def found(types: pd.DataFrame) -> str:
     first = f"the student leads the clean baseline on {some} of {count(len(said), 'type')}"
     clauses = [first, f"it trails on {none}"]
     return sentence(*clauses, *([f"{open_} the other {count(left)}"] if left else []))
+
+
+def near_or_far(value: float, half_width: float, trainings: int) -> str:
+    """Whether the student's lead is larger on types near its mixture than on types far from it, as
+    a sentence. value: near minus far, in points; half_width: of its interval, NaN for none.
+
+    >>> near_or_far(17.1, 3.0, 3)
+    "On near types the student's lead is larger than on far types, by 17.1 points."
+    """
+    if abs(value) > half_width:
+        size = "larger" if value > 0 else "smaller"
+        by = points(value)
+        return sentence(f"on near types the student's lead is {size} than on far types, by {by}")
+    width = "" if math.isnan(half_width) else f" ± {half_width:.1f}"
+    verb = "does" if trainings == 1 else "do"
+    return sentence(
+        f"{count(trainings, 'training')} {verb} not decide whether the student's lead is larger on "
+        f"near types or on far types ({value:.1f}{width} points)"
+    )
 
 
 def mean_corruption_error(

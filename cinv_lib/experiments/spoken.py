@@ -39,6 +39,18 @@ def title(op: str) -> str:
     return f"{kind(op)}, {at(op, high)}" if low == high else kind(op)
 
 
+def corruption(op: str) -> str:
+    """An operator of one severity in a sentence; the text of one that has no kind, or a range.
+
+    >>> corruption("mask:0.9"), corruption("blur:2.57"), corruption("jpeg:10")
+    ('90 % missing', 'blur of σ 2.57', 'jpeg:10')
+    """
+    if kind(op) == op or len({*parse(op).bounds}) > 1:
+        return op
+    there = at(op, parse(op).bounds[1])
+    return there if kind(op) == "masks" else f"{kind(op)} of {there}"
+
+
 def names(ops: Iterable[str]) -> dict[str, str]:
     """Each operator's kind where that tells them apart, with its severity where it does not.
 

@@ -7,11 +7,13 @@ what differs between methods is the representation alone (Sec. 4.3; Tables 2, 5 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from cinv_lib import data, evaluation
+from cinv_lib.data import catalogue
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import ProbeRecipe, features_of, fit
@@ -43,7 +45,32 @@ NAMES = {  # what is asked on each of our sets, in words
     "stickers-places": "the photograph behind",
     "digits": "digits",
     "faces": "faces",
+} | THE_PAPERS
+HAS = {  # what a set has that no training has seen
+    "stickers-100b": "a hundred other classes of the same world; none of its pictographs is in "
+    "Stickers-100",
+    "stickers-kinds": "ten coarse classes (arrow, face, star, ...) of pictures that look the same",
+    "stickers-scenes": "a hundred classes, each of which joins two: an arrow on coffee",
+    "stickers-places": "13 photographs; no label of Stickers-100 asks for them",
+    "digits": "ten classes from elsewhere, in tiny real pictures of 8 pixels, enlarged",
+    "faces": "two classes, in a few real grey pictures of 25 pixels, far from our world",
+    "cifar10": "ten classes, in pictures of 32 pixels, enlarged",
+    "cifar100": "a hundred classes, in pictures of 32 pixels, enlarged",
+    "stl10": "ten classes, in pictures of 96 pixels that were cut from ImageNet",
+    "covid": "two classes of X-rays of the chest",
+    "imagenet100b": "a hundred other classes of ImageNet",
 }
+ASKED_BEHIND = "stickers-places"  # the set of what no label of the training asks for
+
+
+def listing(sets: Iterable[str]) -> pd.DataFrame:
+    """Sets to read: what is asked for, the name, the paper's set behind it, and what it has."""
+    theirs = STANDS_FOR | THE_PAPERS
+    rows = [(NAMES[s], s, theirs.get(s, "none: ours"), HAS[s]) for s in sets]
+    columns = ["asked for", "set", "the paper's", "what it has"]
+    return pd.DataFrame(rows, columns=columns).set_index("asked for")
+
+
 PerClass = tuple[int | None, int | None]  # pictures; None for all
 COLUMNS = ["dataset", "method", "realisation", "top1", "top5", "auc"]
 
@@ -57,11 +84,12 @@ def finding(leads: Mapping[str, pd.DataFrame], trainings: int) -> str:
     """
     names = spoken.names(leads)
     sets = next(iter(leads.values())).index
-    asked = "stickers-places" if "stickers-places" in sets else sets[0]
+    asked = ASKED_BEHIND if ASKED_BEHIND in sets else sets[0]
     rows = {f"under {names[op]}": table.loc[asked] for op, table in leads.items()}
     pairs = {place: (float(r.difference), float(r.half_width)) for place, r in rows.items()}
     clauses = lead_by_place("the student", "the baseline", pairs, trainings)
-    clauses[0] = f"asked for {NAMES.get(asked, asked)}, {clauses[0]}"
+    where = "asked for" if asked == ASKED_BEHIND else "on"
+    clauses[0] = f"{where} {NAMES.get(asked, asked)}, {clauses[0]}"
     won, lost = (
         {op: int((table.verdict == word).sum()) for op, table in leads.items()}
         for word in ("holds", "does not hold")
@@ -79,11 +107,9 @@ def headline(leads: Mapping[str, pd.DataFrame]) -> str:
     for op, table in leads.items():
         ordered = table.difference.astype(float).sort_values()
         ends = [NAMES.get(name, name) for name in (ordered.index[-1], ordered.index[0])]
-        said.append(
-            f"{ordered.iloc[-1]:+.0f} ({ends[0]}) to {ordered.iloc[0]:+.0f} ({ends[1]}) under "
-            f"{spoken.kind(op)}"
-        )
-    return f"Student minus baseline goes from {listed(said)}".replace("-", "−")
+        high, low = (f"{v:+.0f}".replace("-", "−") for v in (ordered.iloc[-1], ordered.iloc[0]))
+        said.append(f"{high} ({ends[0]}) to {low} ({ends[1]}) under {spoken.kind(op)}")
+    return f"Student minus baseline goes from {listed(said)}"
 
 
 def _none(n: int) -> str:
@@ -113,11 +139,21 @@ class Transfer(Experiment):
     def loads(self) -> Iterable[str]:
         return self.sets
 
+    def here(self) -> Mapping[str, PerClass]:
+        """Those of the sets that are on this machine; all of them where none is."""
+        there = {s: n for s, n in self.sets.items() if catalogue.command(s) is None}
+        return there or self.sets
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """Of other sets it is another table."""
+        return super().settings(task) | {"sets": self.here()}
+
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, baseline: Classifier
     ) -> dict[str, pd.DataFrame]:
-        """Scores of a new probe on each encoder, for each set; of the baseline its encoder, without
-        the old head. They are only looked at: no weight and no batch norm changes.
+        """Scores of a new probe on each encoder, for each set that is here. Of the baseline it is
+        the encoder, without the old head. They are only looked at: no weight and no batch norm
+        changes.
 
         Returns:
             COLUMNS, a row for each set, method and realisation: top1 and top5 in percent (top5 NaN
@@ -131,7 +167,7 @@ class Transfer(Experiment):
         op, recipe, seed = parse(task.operator), self.probe, task.seed
         parts = []
         for name, (n_train, n_val) in tqdm(
-            self.sets.items(), f"transfer, {op}", unit=" sets", leave=False
+            self.here().items(), f"transfer, {op}", unit=" sets", leave=False
         ):
             train, val = data.to_train(name, n_train), data.load(name, "val", n_val)
             # Small pictures are resized and shown whole (App. D.1), files are cropped.

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cinv_lib.data import catalogue, linked, prepared
+from cinv_lib.data.catalogue import command as command
 from cinv_lib.encoders import config as encoder_config
 from cinv_lib.encoders import folder, published
 from cinv_lib.experiments.base import Entry
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.machine import hardware
-from cinv_lib.machine.folders import home, runs
+from cinv_lib.machine.folders import runs
 
 NARROW = "a ResNet-101 trained on the labelled classes alone, which nobody has published"
 # what needs it
@@ -36,7 +36,8 @@ def sets(p: Profile, lesson: str = "") -> list[str]:
 def missing(p: Profile, lesson: str = "") -> list[str]:
     """What the profile needs, for a lesson ("09") or for any, and is not there: a line each, with
     the command that makes it. Published weights are fetched, if the data are there."""
-    lines = [f"the pictures {name}: `{how}`" for name in sets(p, lesson) if (how := command(name))]
+    spared = left_out(p, lesson)
+    lines = [line for line in absent(sets(p, lesson)) if line not in spared]
     if _asked(p, lesson, "twins") and not p.twins:
         lines.append("a set of near twins, which this profile does not have")
     return lines or [why for name in towers(p, lesson) if (why := unfetched(name))]
@@ -59,6 +60,17 @@ def fetchable(name: str) -> bool:
     return published.here(name, record) is None and published.fetchable(record)
 
 
+def absent(names: Sequence[str]) -> list[str]:
+    """Of sets of pictures those that are not there: a line each, with the command that makes it."""
+    return [f"the pictures {name}: `{how}`" for name in names if (how := command(name))]
+
+
+def left_out(p: Profile, lesson: str) -> list[str]:
+    """Sets that a lesson does without, since others that its entry loads are there: as `absent`."""
+    loaded = [[*entry.loads()] for entry in _of(p, lesson)]
+    return [line for names in loaded if len(lines := absent(names)) < len(names) for line in lines]
+
+
 def _of(p: Profile, lesson: str) -> list[Entry]:
     return [entry for entry in p.entries if lesson in entry.lessons]
 
@@ -76,20 +88,6 @@ def second_start(p: Profile) -> list[str]:
     if set(on) <= set(p["baseline_starts"].operators):
         return []
     return [f"a second start on {' and '.join(on)}, which this profile does not have"]
-
-
-def command(name: str) -> str | None:
-    """The command that makes a set of pictures; None where it is there, or drawn when asked for."""
-    if name.startswith(catalogue.OWN):
-        folder = name.removeprefix(catalogue.OWN)
-        return None if Path(folder).is_dir() else f"put the folder back: {folder}"
-    if name in prepared.COMMAND:
-        files = [prepared.file_of(name, split) for split in prepared.SPLITS[name]]
-        return None if all(file.is_file() for file in files) else prepared.COMMAND[name]
-    if name.partition("/")[0] in linked.COMMAND:
-        there = (home() / name / linked.MANIFEST).is_file()
-        return None if there else linked.command(name)
-    return None
 
 
 def unfetched(name: str) -> str | None:

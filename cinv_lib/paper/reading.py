@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cinv_lib.evaluation.sentence import count, sentence
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.ablation import LOSSES
 from cinv_lib.paper import verdict, verdicts
 from cinv_lib.paper.asked import KEYS
@@ -75,7 +76,11 @@ def said(found: Sequence[Read]) -> str:
     first += " wherever the trainings decide"
     others = [
         of(FAILS, "does not hold", "do not"),
-        of(DEPENDS, "depends on the place", "depend on the place"),
+        of(
+            DEPENDS,
+            "holds in one place and fails in another",
+            "hold in one place and fail in another",
+        ),
         of(OPEN, "is not decided", "are not decided"),
         of(NOTHING, "cannot be asked at this scale", "cannot be asked at this scale"),
     ]
@@ -86,15 +91,18 @@ def place(operator: str, where: str) -> str:
     """Where a row was measured, to read.
 
     >>> place("mask:0.9", ""), place("mask:0.5..0.95", "st:0.1 over mse")
-    ('90 % missing', 'ST, the paper's choice over alignment alone (MSE)')
+    ('90 % missing', "ST, the paper's choice over alignment alone (MSE)")
+    >>> place("blur:9", ""), place("mask:0.9|noise:0.5|blur:9", "noise:0.3")
+    ('blur of σ 9', 'noise of σ 0.3')
     """
     for key in sorted(LOSSES, key=len, reverse=True):
         where = where.replace(key, LOSSES[key]) if key != "mse" else where
     where = where.replace(" mse", f" {LOSSES['mse']}").replace("mse ", f"{LOSSES['mse']} ")
-    where = OPERATORS.get(where, where)
-    if where and operator in ("", "mask:0.9|noise:0.5|blur:2.57"):
+    where = OPERATORS.get(where) or spoken.corruption(where)
+    if where and (not operator or "|" in operator):  # one of several: the row says which
         return where
-    name = OPERATORS.get(operator, "the mixture" if "+" in operator else operator)
+    name = OPERATORS.get(operator) or spoken.corruption(operator)
+    name = "the mixture" if "+" in operator else name
     return f"{name}, {where}" if where and "over" not in where else where or name
 
 
@@ -102,17 +110,20 @@ def show(found: Sequence[Read], paper: pd.Series) -> None:
     """Display `table` in a notebook, with the number of its claims for those who see no HTML."""
     from IPython.display import display  # the library needs no notebook, this does
 
-    plain = f"{count(len(found), 'claim')} with the rows of each"
+    whose = "its rows" if len(found) == 1 else "the rows of each"
+    plain = f"a table of {count(len(found), 'claim')}, with {whose}"
     display({"text/html": table(found, paper), "text/plain": plain}, raw=True)
 
 
 def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
-    """Of the rows for which the paper prints numbers, in how many ours has the sign of its."""
+    """Of the rows for which the paper prints numbers, in how many the two have the same sign."""
     rows = ledger.set_index(KEYS).difference
     both = pd.DataFrame({"here": rows, "paper": paper}).dropna()
     same = int((both.here * both.paper > 0).sum())
-    first = f"the paper prints the numbers of {count(len(both), 'row')},"
-    return sentence(first, f"in {count(same)} of them our difference has the sign of its")
+    first = f"for {count(len(both), 'row')} the paper prints the numbers,"
+    those = "it" if len(both) == 1 else "them"
+    second = f"in {count(same) if same else 'none'} of {those} our difference and the paper's"
+    return sentence(first, f"{second} have the same sign")
 
 
 def table(found: Sequence[Read], paper: pd.Series) -> str:

@@ -9,6 +9,8 @@ from cinv_lib.course.lessons import lesson_17
 from cinv_lib.course.workbook import progress_record
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab import lab as labs
+from cinv_lib.lab.profiles import rehearsed
+from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.training import faults
 
 
@@ -118,3 +120,11 @@ def test_a_test_that_gives_no_truth_value_is_told_so():
     trial = lesson_17.Trial(faults.Loop, 0)
     assert "expected True" in lesson_17.judge_test("fine", trial)
     assert "refuses a sound loop" in lesson_17.judge_test(False, trial)
+
+
+def test_a_profile_without_patients_has_those_that_are_recorded(monkeypatch):
+    monkeypatch.setenv(rehearsed.VARIABLE, "1")  # it shortens others alone
+    lab = ward.lab_of("stl10")
+    assert lab.profile is STICKERS
+    assert ward.seeds_of(lab, "stl10", 1) == 1 and ward.seeds_of(lab, "stl10", 99) < 20
+    assert ward.seeds_of(lab, "stickers", 99) == 99  # its own are made

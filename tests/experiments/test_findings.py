@@ -9,6 +9,8 @@ import pytest
 from cinv_lib.evaluation import statistics
 from cinv_lib.experiments import (
     baseline_starts,
+    blind,
+    common_corruptions,
     few_labels,
     known_operator,
     label_shift,
@@ -16,6 +18,8 @@ from cinv_lib.experiments import (
     transfer,
     unknown_severity,
 )
+from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
+from cinv_lib.lab.profiles.stickers import STICKERS
 
 WIN, LOSS, OPEN, ONE = (4.0, 5.0, 6.0), (-4.0, -5.0, -6.0), (-9.0, 1.0, 9.5), (5.0,)
 CASES = {"win": WIN, "loss": LOSS, "open": OPEN, "one": ONE}
@@ -235,3 +239,36 @@ def test_lesson_10_has_the_choice_of_pairs_in_its_interval():
     other = label_shift.lead(apart.assign(top1=apart.top1 + ahead))
     assert one["verdict"] == "holds" and other["verdict"] == "not decided"
     assert math.isclose(one["difference"], other["difference"])
+
+
+def test_lesson_09_lists_the_sets_of_a_run_and_says_on_which_it_looked():
+    for p in (STICKERS, IMAGENET100, STL10):
+        rows = transfer.listing(p["transfer"].sets)
+        assert [*rows["set"]] == [*p["transfer"].sets]
+    assert rows.loc["CIFAR-10", "the paper's"] == "CIFAR-10"
+    leads = pd.DataFrame({"cifar10": found(WIN), "cifar100": found(LOSS)}).T
+    title = transfer.headline({"mask:0.5..0.95": leads})
+    assert title.endswith("from +5 (CIFAR-10) to −5 (CIFAR-100) under masks")
+    said = transfer.finding({"mask:0.5..0.95": leads}, 3)
+    assert said.startswith("On CIFAR-10, the student leads the baseline by 5.0 points under masks")
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "trainings", "said"),
+    [
+        (17.1, 3.0, 3, "On near types the student's lead is larger than on far types, by 17.1 po"),
+        (-4.0, 3.0, 3, "On near types the student's lead is smaller than on far types, by 4.0 po"),
+        (4.0, 9.0, 3, "Three trainings do not decide whether the student's lead is larger on near"),
+        (4.0, math.nan, 1, "One training does not decide whether the student's lead is larger on "),
+    ],
+)
+def test_lesson_13_says_where_the_lead_is_larger(value, half_width, trainings, said):
+    text = common_corruptions.near_or_far(value, half_width, trainings)
+    assert text.startswith(said) and "nan" not in text
+
+
+def test_lesson_14_says_why_the_blind_student_loses_only_where_it_does():
+    even = [80.0, 80.0]
+    assert "does not lose because nobody knows" in blind.why([99.0, 99.0], even)
+    assert "Under one of two operators" in blind.why([99.0, 70.0], even)
+    assert "Under none of two operators" in blind.why([70.0, 70.0], even)

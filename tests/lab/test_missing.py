@@ -64,6 +64,23 @@ def test_what_is_missing_comes_with_its_command(home, monkeypatch, tmp_path):
     assert missing.missing(STL10) == [clip]
 
 
+def test_transfer_does_without_sets_that_are_absent_if_another_is_there(home):
+    entry, p = IMAGENET100["transfer"], IMAGENET100
+    (mask, _) = entry.operators
+    task = entry.task(mask)
+    link(home, "imagenet100")
+    assert entry.here() == entry.sets and missing.left_out(p, "09") == []  # none: all are asked for
+    whole = entry.settings(task)
+    assert len(missing.missing(p, "09")) == 5
+    link(home, "cifar10", "imagenet100b")
+    assert [*entry.here()] == ["cifar10", "imagenet100b"]
+    assert entry.settings(task) != whole  # so a set that comes later makes another table
+    gone = [line.split(":")[0] for line in missing.left_out(p, "09")]
+    assert gone == ["the pictures cifar100", "the pictures stl10", "the pictures covid"]
+    assert not any("pictures" in line for line in missing.missing(p, "09"))
+    assert STICKERS["transfer"].here() == STICKERS["transfer"].sets
+
+
 def test_a_lab_without_its_data_raises_one_clear_error(home):
     with pytest.raises(
         missing.Absent, match=r"'imagenet100' needs .*\n\n- the pictures .*--imagenet"

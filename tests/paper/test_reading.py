@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cinv_lib import paper
+from cinv_lib.lab.profiles.paper import IMAGENET100
 from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.paper import asked, reading
 from cinv_lib.paper import verdicts as ledger
@@ -52,8 +53,8 @@ def test_the_sentence_counts_the_papers_claims_only():
     said = reading.said(reading.read(ledger_, claims))
     assert said == (
         "Of the paper's four claims two hold here wherever the trainings decide, one does not "
-        "hold, none depends on the place, one is not decided, and none cannot be asked at this "
-        "scale."
+        "hold, none holds in one place and fails in another, one is not decided, and none cannot "
+        "be asked at this scale."
     )
     one = rows({n: ["not decided (one training)"] for n in (1, 3, 4, 6)})
     undecided = reading.said(reading.read(one, claims[:4]))
@@ -85,8 +86,8 @@ def test_signs_that_agree_are_counted():
     theirs = pd.Series({(1, "mask:0.9", ""): 8.8, (3, "mask:0.9", ""): -1.0})
     said = reading.same_sign(rows({1: [HOLDS], 3: [HOLDS], 4: [HOLDS]}), theirs)
     assert said == (
-        "The paper prints the numbers of two rows, and in one of them our difference has the sign "
-        "of its."
+        "For two rows the paper prints the numbers, and in one of them our difference and the "
+        "paper's have the same sign."
     )
 
 
@@ -110,3 +111,6 @@ def test_places_have_names():
         assert ":" not in reading.place(op, where), (op, where)
     assert reading.place("mask:0.9|noise:0.5|blur:2.57", "blur:2.57") == "blur"
     assert reading.place("", "autograd") == "autograd"
+    for op in IMAGENET100.operators:  # of another profile
+        assert ":" not in reading.place(op, ""), op
+    assert reading.place(*IMAGENET100["blind"].operators, "blur:9") == "blur of σ 9"

@@ -7,7 +7,7 @@ import torch
 
 from cinv_lib.course.workbook.exercise import Case, Exercise, Prediction, Wrong
 from cinv_lib.evaluation import metrics
-from cinv_lib.experiments.transfer import NAMES, STANDS_FOR
+from cinv_lib.experiments.transfer import NAMES, STANDS_FOR, THE_PAPERS
 
 
 # -- 9.1 ---------------------------------------------------------------------------------------
@@ -450,7 +450,7 @@ PREDICTIONS = (
         "9.A",
         "Under masks, each set gets a new probe. On which set does the student lead the baseline by most? "
         "(In the paper it is ImageNet-100B, with 12.6 points.)",
-        options=tuple(NAMES[name] for name in STANDS_FOR),
+        options=tuple(NAMES[name] for name in STANDS_FOR | THE_PAPERS),
     ),
     Prediction(
         "9.B",

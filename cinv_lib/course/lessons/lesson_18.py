@@ -338,8 +338,8 @@ ADVICE = Exercise(
     solution=my_advice,
     why="A student learns what its teacher says of clean pictures, so the first question is "
     "whether the teacher knows these. The common wrong turn is to read a teacher's failure on "
-    "corrupted pictures as proof that everything is lost: in lesson 05 CLIP named 2 % of the "
-    "masked pictures, and its student 77 %.",
+    "corrupted pictures as proof that everything is lost: in lesson 05 CLIP names hardly any of "
+    "the masked pictures, and its student most of them.",
 )
 
 

@@ -147,7 +147,7 @@ def predictions_of_lesson(lesson: str) -> tuple[Prediction, ...]:
     return tuple(getattr(_module(lesson), "PREDICTIONS", ())) if lesson in lessons() else ()
 
 
-def find(id: str) -> Exercise:
+def find(id: str | float) -> Exercise:
     """The exercise of that id. Raises KeyError, with those that its lesson has."""
     return _find(id, of_lesson, "exercise", "2.3")
 

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from IPython.display import display
@@ -15,15 +17,23 @@ from cinv_lib.course.workbook.todo import TODO, has_todo
 DECIMAL_COMMA = re.compile(r"\s*(-?\d+),(\d+)\s*")
 
 
-def predict(id: str, guess: Any = TODO, *more: Any) -> None:
+def predict(id: str, guess: Any = TODO, *more: Any, among: Collection[str] | None = None) -> None:
     """Commit to a guess; until the result has been shown it may be changed.
 
     more: what Python makes of a decimal comma, as in 0,7: it is refused in a sentence.
+    among: of the options those that this profile has; None for all.
 
     Raises:
         KeyError: there is no such prediction.
+        ValueError: it has none of the options in `among`.
     """
-    display(committed(book.find_prediction(id), (guess, *more) if more else guess))
+    prediction = book.find_prediction(id)
+    if among is not None:
+        options = tuple(option for option in prediction.options if option in among)
+        if not options:
+            raise ValueError(f"{id}: {[*among]}: expected some of {', '.join(prediction.options)}")
+        prediction = replace(prediction, options=options)
+    display(committed(prediction, (guess, *more) if more else guess))
 
 
 def reveal(id: str, truth: Any) -> None:
@@ -92,8 +102,8 @@ def _spelled(prediction: Prediction, guess: Any) -> Any:
     def plain(text: str) -> str:
         return "".join(text.casefold().split())
 
-    options = prediction.options if isinstance(guess, str) else None
-    same = [o for o in options or () if plain(o) == plain(guess)]
+    options = prediction.options or ()  # None for a number
+    same = [o for o in options if isinstance(guess, str) and plain(o) == plain(guess)]
     return same[0] if same else guess
 
 

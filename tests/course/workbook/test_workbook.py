@@ -700,6 +700,15 @@ def test_a_choice_is_scored_by_equality(progress, shown):
     assert "you said no, it is no: right" in shown[-1].title
 
 
+def test_a_prediction_offers_the_options_that_a_profile_has(progress, shown):
+    workbook.predict("99.B", TODO, among=["no", "another"])
+    assert "'no'" in shown[-1].text() and "'yes'" not in shown[-1].text()
+    workbook.predict("99.B", "yes", among=["no"])
+    assert "expected one of 'no'" in shown[-1].text() and not progress.exists()
+    with pytest.raises(ValueError, match=r"99\.B: \['another'\]: expected some of yes, no"):
+        workbook.predict("99.B", TODO, among=["another"])
+
+
 def test_a_guess_cannot_be_changed_once_it_is_scored(progress, shown):
     workbook.predict("99.A", 9)
     workbook.reveal("99.A", 3)
