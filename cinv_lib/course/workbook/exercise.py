@@ -157,7 +157,7 @@ def find_prediction(id: str) -> Prediction:
     return _find(id, predictions_of_lesson, "prediction", "2.A")
 
 
-def _find(id: str, listed: Callable, what: str, example: str) -> Any:
+def _find(id: str | float, listed: Callable, what: str, example: str) -> Any:
     id = str(id)  # hint(0.1) is as good as hint("0.1")
     there = {one.id: one for one in listed(id.partition(".")[0].zfill(2))}
     if id not in there:
