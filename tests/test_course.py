@@ -247,7 +247,7 @@ def test_under_slurm_the_size_of_a_job_is_the_profiles(course, profile, size):
     assert done.returncode == 0 and messages > 4, done.stdout + done.stderr
     memory, minutes, cores = size.split()
     for text in (f"mem_mb={memory}", f"runtime={minutes}", f"threads: {cores}"):
-        assert done.stdout.count(text) == 7, text  # two students, a baseline, scores, three lessons
+        assert done.stdout.count(text) == 6, text  # a student, a baseline, scores, three lessons
 
 
 def test_unknown_lesson_is_said_so(course):

@@ -165,7 +165,7 @@ def one_by_one(op: Operator, x: Images, generators: Iterable[Generator]) -> Imag
     return torch.cat([op.apply(row, op.draw(1, own, x.device), own) for row, own in rows])
 
 
-def _check(op: Operator, x: Tensor, generator: Rng = None) -> None:
+def _check(op: Operator, x: Any, generator: Rng = None) -> None:
     check_images(x)
     for part in getattr(op, "parts", (op,)):
         check_own(part, x, generator)

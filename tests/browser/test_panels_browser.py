@@ -92,14 +92,14 @@ def test_panels_by_keyboard(open_notebook, notebook):
     page.keyboard.press("ArrowLeft")
     until(page, operators, "blur:2.5:")
 
-    first = until(page, student, "mask:0.5: right (cat) among the 5 nearest")
+    first = until(page, student, "50 % missing. Right (cat) among the 5 nearest")
     handle = student.locator(".noUi-handle").first
     assert handle.get_attribute("role") == "slider"
     handle.focus()
     page.keyboard.press("ArrowRight")
-    assert until(page, student, "mask:0.51: right (cat)") != first
+    assert until(page, student, "51 % missing. Right (cat)") != first
     # What a reader without sight hears of the picture is its text.
-    assert student.locator("img").get_attribute("alt").startswith("mask:0.51: right")
+    assert student.locator("img").get_attribute("alt").startswith("51 % missing. Right")
 
     mine = np.zeros((70, 64, 3), np.uint8)
     mine[:, 32:] = 255
@@ -125,11 +125,11 @@ def test_panels_by_keyboard(open_notebook, notebook):
     page.keyboard.press("Space")
     until(page, quiz, "Right after 2 of 2 questions: you ")
 
-    until(page, plane, "mask:0.5: ")
+    until(page, plane, "50 % missing: ")
     before = shown(plane)
     plane.locator(".noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
-    until(page, plane, "mask:0.9: ")
+    until(page, plane, "90 % missing: ")
     assert shown(plane) != before
 
     failing.locator(".noUi-handle").first.focus()

@@ -110,6 +110,8 @@ def test_a_key_pressed_to_stop_stops_the_runner_first(tmp_path):
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests run in the background, keys are none of theirs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     log = tmp_path / "logs/snakemake.log"
     for _ in range(600):
