@@ -100,7 +100,7 @@ graph: $(READY)
 	@$(PREPARED) set -o pipefail; $(SNAKEMAKE) --dry-run --quiet host reason $(CONFIG) | sed '/^\[/d'
 
 rehearse: $(READY)
-	@$(PREPARED) python -m cinv_lib.lab.rehearsal $(call quoted,$(PROFILE)) --lessons $(call quoted,$(LESSONS)) --seeds $(SEEDS) --real=$(REAL)
+	@$(PREPARED) python -m cinv_lib.course.rehearsal $(call quoted,$(PROFILE)) --lessons $(call quoted,$(LESSONS)) --seeds $(SEEDS) --real=$(REAL)
 
 # Its words are kept in a file, once: blanks, bars and hub names do not survive three quotings.
 OWN = NAME PICTURES OPERATOR CODE TEACHER LOSS EPOCHS BATCH LR CROP DRAWS LOOKS

@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from cinv_lib.data import linked, prepared
+from cinv_lib.lab.profiles.rehearsed import UNLABELLED
 from cinv_lib.machine.files import whole
 
 from . import covid, imagenet100
@@ -25,7 +26,6 @@ SIZE = (500, 375)  # pixels, as most of ImageNet's
 PICTURES = 60  # per class, of a set that would be downloaded
 SIDES = {"cifar10": 32, "cifar100": 32, "stl10": 96, "stl10-unlabelled": 96}
 CLASSES = {"cifar10": 10, "cifar100": 100, "stl10": 10, "stl10-unlabelled": 1}
-UNLABELLED = 500
 NOTE = "made up to rehearse a run"
 
 

@@ -12,6 +12,7 @@ from cinv_lib.lab.profiles.record import side_of
 from cinv_lib.machine import gpus, hardware, host
 from cinv_lib.machine.finding import Finding
 from cinv_lib.machine.host import GIB
+from cinv_lib.training.light import MARGIN
 
 # Megabytes that a step keeps of each picture of 224 pixels until the backward pass, in bfloat16, if
 # it is plain and if it is light (see `training.light`); counted by saved_tensors_hooks.
@@ -20,9 +21,8 @@ KEPT = {
     "student": CLIP, "baseline": RESNET, "vit_student": VIT,
     "tuned": (2 * CLIP[0], 2 * CLIP[1]), "anchored": (2 * CLIP[0], 2 * CLIP[1]),
 }  # fmt: skip
-# Assumed: what a step needs besides (gradients, what cuDNN works in, weights and Adam's averages);
-# and GiB of the host for a training with its pictures, and for each process that decodes for it.
-MARGIN, JOB, DECODER = 1.5, 4.0, 0.5
+# Assumed: GiB of the host for a training with its pictures, and for each process that decodes.
+JOB, DECODER = 4.0, 0.5
 
 
 def memory_of_card(run: Run) -> Finding:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,13 @@ def tagged(path: str, tag: str | None = None) -> list[tuple[str, str]]:
     notebook = json.loads(Path(path).read_text(encoding="utf-8"))
     chosen = [c for c in notebook["cells"] if tag in (None, *c["metadata"].get("tags", []))]
     return [(cell["cell_type"], "".join(cell["source"])) for cell in chosen]
+
+
+def fault(cells: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first error among the outputs of a notebook's cells, None where there is none. One that
+    is called SystemExit is the end of a lesson that lacks something: see `ending`."""
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    return next((one for one in outputs if one["output_type"] == "error"), None)
 
 
 def fingerprint(path: str, tag: str | None = None) -> str:

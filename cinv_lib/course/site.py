@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from cinv_lib.course import api, site_html, site_index
 from cinv_lib.course.bare import bare
+from cinv_lib.course.excerpt import fault
 from cinv_lib.course.site_panels import TEMPLATES, Moving, Picture, placed, write
 from cinv_lib.machine.folders import ROOT
 from cinv_lib.paper.export import results
@@ -127,12 +128,11 @@ def question(notebook: nbformat.NotebookNode) -> str:
 def sentence(notebook: nbformat.NotebookNode) -> str:
     """The first sentence that a lesson shows as its result (`workbook.result`), or ""; of one that
     did not reach its end, what stopped it."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    for output in outputs:
-        if output["output_type"] == "error":
-            if output.ename == "SystemExit":
-                return "This lesson ended early, and says what it lacks."
-            return f"This lesson stopped with an error: {output.ename}: {output.evalue}"
+    if error := fault(notebook.cells):
+        if error["ename"] == "SystemExit":
+            return "This lesson ended early, and says what it lacks."
+        return f"This lesson stopped with an error: {error['ename']}: {error['evalue']}"
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
     shown = (output.get("data", {}) for output in outputs)
     found = (data["text/plain"] for data in shown if 'class="result"' in data.get("text/html", ""))
     return next(found, "")

@@ -9,12 +9,12 @@ memory that the card had in use, and the bill with the measured rates in place o
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
-from cinv_lib.evaluation.beforehand import WARM_UP
+from cinv_lib.evaluation.beforehand import WARM_UP, few_steps
 from cinv_lib.lab import bill, missing
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.record import Profile
@@ -55,17 +55,14 @@ def tried(lab: Lab, kind: str, operator: str) -> Tried:
     recipe: Recipe = lab.profile[kind].recipe_at(operator)
     steps = STEPS.get(device.type, STEPS["cpu"])
     pictures = lab.unlabelled if kind == "student" else lab.train
-    n = min(len(pictures), steps * recipe.batch_size)
-    few = pictures.subset(torch.linspace(0, len(pictures) - 1, n, device="cpu").long())
-    once = replace(recipe, epochs=1)
-    if device.type == "cuda":
+    few, once = few_steps(pictures, recipe, steps)
+    if cuda := device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     if kind == "student":
         loss = parse_loss(lab.profile.loss)
         _, history = distill(lab.teacher, few, parse(operator), loss, once, 0, progress=False)
     else:
         _, history = finetune(lab.supervised, few, parse(operator), once, 0, progress=False)
-    cuda = device.type == "cuda"
     rows = history.iloc[WARM_UP:] if len(history) > WARM_UP else history.iloc[-1:]
     peak = torch.cuda.max_memory_reserved(device) / GIB if cuda else float("nan")
     waiting = rows.waiting.mean() if "waiting" in rows else float("nan")

@@ -1,7 +1,7 @@
 """A profile as it is rehearsed: its own shapes and tasks, little of everything else.
 
-`make rehearse` runs it (`lab.rehearsal`). Pictures keep their size, batches theirs and embeddings
-theirs; towers are tiny and know nothing, a training has two steps, everything is drawn once or
+`make rehearse` runs it (`course.rehearsal`). Pictures, batches and embeddings keep their sizes;
+towers are tiny and know nothing, a training has two steps, everything is drawn once or
 twice. Its numbers mean nothing; that all of it runs is what one wants to know.
 """
 

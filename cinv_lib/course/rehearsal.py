@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from cinv_lib.course.excerpt import fault
 from cinv_lib.data import catalogue, prepared
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.encoders import encoder as encoders
@@ -109,20 +110,20 @@ def ended(folder: Path) -> dict[str, str]:
     """Of each lesson that was run, how: "whole", "stopped: ERROR" or "lacks: WHAT"."""
     found = {}
     for path in sorted(folder.glob("notebooks/*.ipynb")):
-        outputs = [o for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
-                   for o in cell.get("outputs", [])]  # fmt: skip
-        errors = [o for o in outputs if o["output_type"] == "error"]
-        if not errors:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        error = fault(cells)
+        if error is None:
             found[path.stem] = "whole"
-        elif errors[0]["ename"] == "SystemExit":
-            found[path.stem] = "lacks: " + lacking(outputs)
+        elif error["ename"] == "SystemExit":
+            found[path.stem] = "lacks: " + lacking(cells)
         else:
-            found[path.stem] = f"stopped: {errors[0]['ename']}: {errors[0]['evalue']}"
+            found[path.stem] = f"stopped: {error['ename']}: {error['evalue']}"
     return found
 
 
-def lacking(outputs: list[dict]) -> str:
+def lacking(cells: list[dict]) -> str:
     """What a lesson said before it ended for want of data or weights."""
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
     texts = ("".join(o.get("data", {}).get("text/markdown", "")) for o in outputs)
     lines = [line for text in texts for line in text.splitlines() if line.startswith("- ")]
     return "; ".join(line.removeprefix("- ") for line in lines)

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from cinv_lib.course import rehearsal
 from cinv_lib.data import linked, prepared
 from cinv_lib.encoders import encoder as encoders
-from cinv_lib.lab import plan, rehearsal, trial
+from cinv_lib.lab import plan, trial
 from cinv_lib.lab.profiles import IMAGENET100, STL10, own, rehearsed
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.trial import Tried
