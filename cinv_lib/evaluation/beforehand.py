@@ -115,7 +115,7 @@ def near_copies(
     """The share of the validation pictures whose nearest training picture has a cosine of `limit`
     or more with them: near copies, on which a score is too good."""
     cosines = nn.functional.normalize(val, dim=1) @ nn.functional.normalize(train, dim=1).T
-    return (cosines.max(dim=1).values >= limit).double().mean()
+    return (cosines.max(dim=1).values >= limit).cpu().double().mean()
 
 
 def thumbnails(images: Pictures, side: int = 16) -> Float[Tensor, "N d"]:

@@ -19,7 +19,7 @@ def top_k(logits: Float[Tensor, "N K"], labels: Int64[Tensor, " N"], k: int) -> 
     if k >= logits.shape[1]:
         return float("nan")
     hit = (logits.topk(k, dim=1).indices == labels[:, None]).any(dim=1)
-    return 100 * hit.double().mean().item()
+    return 100 * hit.cpu().double().mean().item()  # a Mac's GPU has no float64
 
 
 def auc(scores: Float[Tensor, " N"], positive: Int64[Tensor, " N"]) -> float:
@@ -30,6 +30,7 @@ def auc(scores: Float[Tensor, " N"], positive: Int64[Tensor, " N"]) -> float:
     >>> auc(torch.tensor([.1, .4, .35, .8]), torch.tensor([0, 0, 1, 1]))
     0.75
     """
+    scores, positive = scores.cpu(), positive.cpu()  # a Mac's GPU has no float64
     _, place, counts = scores.unique(return_inverse=True, return_counts=True)
     counts = counts.double()
     rank = (counts.cumsum(0) - (counts - 1) / 2)[place]  # of tied scores: the mean of their ranks

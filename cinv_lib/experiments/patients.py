@@ -18,11 +18,12 @@ from tqdm.auto import tqdm
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.data.views import generator_of
 from cinv_lib.encoders.encoder import Encoder, student_of
-from cinv_lib.encoders.inference import embedded
+from cinv_lib.encoders.inference import device_of, embedded
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.losses.equations import parse as parse_loss
+from cinv_lib.machine import hardware
 from cinv_lib.machine.files import write_text
 from cinv_lib.operators.basic import parse
 from cinv_lib.training import faults
@@ -100,7 +101,7 @@ class Patients(AskedInWords):
         """Train one patient; its rows of the three tables."""
         A, words = parse(task.operator), self.words(teacher, val)
         R, S = (
-            copied.to(memory_format=torch.channels_last)  # in which convolutions are fastest
+            copied.to(memory_format=hardware.layout(device_of([teacher])))
             for copied in (copy.deepcopy(teacher), student_of(teacher))
         )
         rows = torch.arange(0, len(train), max(1, len(train) // self.pictures))

@@ -30,6 +30,7 @@ from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import GaussianNoise, RandomMask, parse
+from cinv_lib.operators.functional import float64_on
 from cinv_lib.operators.inverse import deep_decoder
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.operators.inverse.interpolation import Keep, best_width, interpolated
@@ -140,7 +141,7 @@ def drawn(
 ) -> tuple[Float[Tensor, "N 3 H W"], Bool[Tensor, "N 1 H W"]]:
     """One realisation of a whole set, as `evaluation.batches` draws it, and which of its pixels
     are known: True where a mask kept them, and everywhere under another operator."""
-    generator = Generator(x.device)
+    generator = Generator(float64_on(x.device))
     parts = []
     for number, block in enumerate(x.split(BLOCK)):
         reseed(generator, stream, seed, realisation, number)

@@ -101,7 +101,7 @@ def train(
     def loss(indices: Tensor, generator: torch.Generator) -> Tensor:
         # A step that says no device, as one in a lesson, means the one that x is on.
         with device:
-            return step(S, R, op, source.view(indices, generator), generator)
+            return step(S, R, op, source.view(indices, generator).to(device), generator)
 
     history = loop.run(
         S.tower, S.tower.parameters(), loss, len(images), recipe, seed,

@@ -18,6 +18,9 @@ PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", 
 # Other launchers' words for the same, and accelerate's own settings: neither is a recipe's.
 OTHERS = ("ACCELERATE_", "PMI_", "OMPI_", "MV2_", "SLURM_", "FORK_LAUNCHED")
 
+LARGE = 128  # pixels a side, from which on a CPU takes minutes where a GPU takes seconds
+MAC = "MPS"  # in the environment: "1" for the GPU of a Mac
+
 
 def launched() -> bool:
     """Whether torchrun started this process, as one of several or alone."""
@@ -27,14 +30,25 @@ def launched() -> bool:
 def accelerator() -> Accelerator:
     """This process's device and its place among the others: CUDA where there is one, else CPU.
 
+    A Mac's GPU (MPS) is taken where MPS=1 asks for it. It is not the default, as nobody has tried
+    it: a kernel that is wrong there would be taken for a result, where the CPU is known to be
+    right. Networks run on it, in float32; what is drawn and corrupted stays on the CPU
+    (`operators.functional.float64_on`). Raises RuntimeError where it is asked for and is not there.
+
     Only torchrun puts a process among others. The precision is not accelerate's to set: it allows
     one a process, and a recipe has its own.
     """
+    mac = os.environ.get(MAC) == "1"
+    if mac and not torch.backends.mps.is_available():
+        raise RuntimeError(
+            f"{MAC}=1 asks for a Mac's GPU, and PyTorch finds none here; expected Apple silicon "
+            f"with macOS 14 or newer: leave out {MAC}=1"
+        )
     hidden = [name for name in os.environ if name.startswith(OTHERS)]
     hidden += [] if launched() else [name for name in PLACE if name in os.environ]
     kept = {name: os.environ.pop(name) for name in hidden}
     try:
-        return Accelerator(cpu=not torch.cuda.is_available())
+        return Accelerator(cpu=not (mac or torch.cuda.is_available()))
     finally:
         os.environ.update(kept)
 
@@ -42,6 +56,24 @@ def accelerator() -> Accelerator:
 def uses_bf16(precision: str, device: torch.device) -> bool:
     """What "auto", "bf16" or "fp32" means on `device`: whether networks run in bfloat16 there."""
     return precision == "bf16" or (precision == "auto" and bf16_pays(device))
+
+
+def layout(device: torch.device) -> torch.memory_format:
+    """How the weights and pictures of convolutions lie where these are fastest: channels last. On a
+    Mac's GPU as they always do, since nobody has tried there."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def borrowed(device: torch.device, side: int | None) -> torch.device:
+    """Where networks look at pictures of `side` pixels: on `device`; but in a job that was given a
+    GPU, as `make course` gives its lessons one, large pictures that are on the CPU go there.
+
+    What a lesson's cells hold stays on the CPU, and what they draw is drawn there.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "") not in ("", "-1")
+    if device.type != "cpu" or not given or (side or 0) < LARGE:
+        return device
+    return accelerator().device
 
 
 @contextmanager
@@ -79,9 +111,10 @@ def bf16_pays(device: torch.device) -> bool:
 
 
 def decoders(device: torch.device) -> int:
-    """Processes that decode pictures beside a network on `device`: none beside one on the CPU,
-    which needs the cores itself; else this process's share of the cores, up to 16."""
-    if device.type == "cpu":
+    """Processes that decode pictures beside a network on `device`: beside CUDA this process's share
+    of the cores, up to 16; none beside one on the CPU, which needs the cores itself, or on a Mac,
+    where processes begin otherwise and nobody has tried."""
+    if device.type != "cuda":
         return 0
     beside = int(os.environ["LOCAL_WORLD_SIZE"]) if launched() else 1
     return max(1, min(16, host.cores() // beside))

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from cinv_lib.machine.checks import number, number_text
-from cinv_lib.operators.functional import Device, Rng, uniform
+from cinv_lib.operators.functional import Device, Rng, float64_on, uniform
 from cinv_lib.operators.pictures import check_images, unfit
 
 Images = Float[Tensor, "B C H W"]
@@ -102,17 +102,17 @@ class Operator(ABC):
         of your own returns another shape, type or device, NaN, infinities or grey levels.
         """
         _check(self, x, generator)
-        return self.apply(x, self.draw(len(x), generator, x.device), generator)
+        return applied(self, x, generator)
 
     @abstractmethod
     def apply(self, x: Images, severities: Severities, generator: Rng = None) -> Images:
         """Corrupt at these severities. Equal generators give equal corruptions."""
 
     def draw(self, n: int, generator: Rng = None, device: Device = "cpu") -> Severities:
-        """The severities of n images."""
+        """The severities of n images, on `float64_on(device)`."""
         lo, hi = self.bounds
         if lo == hi:
-            return torch.full((n,), lo, dtype=torch.float64, device=device)
+            return torch.full((n,), lo, dtype=torch.float64, device=float64_on(device))
         return lo + (hi - lo) * uniform((n,), generator, device)
 
     @property
@@ -157,12 +157,24 @@ def _of_the_library(cls: type) -> bool:
     return cls.__module__.startswith("cinv_lib.")
 
 
+def applied(op: Operator, x: Images, generator: Rng = None) -> Images:
+    """`op.apply` at severities that are drawn now; x is not looked at.
+
+    Pictures on a Mac's GPU are corrupted on the CPU, and come back: what an operator computes in
+    float64 is not possible there, and no generator of that GPU is asked, so that the draws are
+    those of any CPU.
+    """
+    here = float64_on(x.device)
+    y = op.apply(x.to(here), op.draw(len(x), generator, here), generator)
+    return y if here == x.device else y.to(x.device)
+
+
 def one_by_one(op: Operator, x: Images, generators: Iterable[Generator]) -> Images:
     """As `op(x, generator)`, each picture by a generator of its own: what becomes of a picture does
     not depend on those beside it. Raises ValueError as that does."""
     _check(op, x)
     rows = zip(x.split(1), generators, strict=True)
-    return torch.cat([op.apply(row, op.draw(1, own, x.device), own) for row, own in rows])
+    return torch.cat([applied(op, row, own) for row, own in rows])
 
 
 def _check(op: Operator, x: Any, generator: Rng = None) -> None:
@@ -174,15 +186,16 @@ def _check(op: Operator, x: Any, generator: Rng = None) -> None:
 def check_own(op: Operator, x: Images, generator: Rng = None) -> None:
     """Try an operator from outside the library on two pictures like these, once for each class,
     device and type. Raise ValueError where what it returns cannot be used."""
-    cls, kind = type(op), (x.device.type, x.dtype)
+    device = float64_on(x.device)
+    cls, kind = type(op), (device.type, x.dtype)
     if cls.name in RESERVED or kind in vars(cls).get("_tried", ()):
         return
-    two = torch.linspace(0, 1, 2 * x[0].numel(), dtype=x.dtype, device=x.device)
+    two = torch.linspace(0, 1, 2 * x[0].numel(), dtype=x.dtype, device=device)
     two = two.view(2, *x.shape[1:])
 
     def made() -> Any:
-        own = Generator(generator.device if generator else x.device).manual_seed(0)
-        return op.apply(given, op.draw(2, own, x.device), own)
+        own = Generator(generator.device if generator else device).manual_seed(0)
+        return op.apply(given, op.draw(2, own, device), own)
 
     with torch.no_grad():
         given = two.clone()

@@ -134,7 +134,8 @@ class Mixture(Operator):
 
     def draw(self, n: int, generator: Rng = None, device: Device = "cpu") -> Severities:
         severities = torch.stack([op.draw(n, generator, device) for op in self.parts], dim=1)
-        chances = torch.tensor(self.probabilities, dtype=torch.float64, device=device)
+        here = functional.float64_on(device)
+        chances = torch.tensor(self.probabilities, dtype=torch.float64, device=here)
         return severities * (functional.uniform(severities.shape, generator, device) < chances)
 
     def apply(self, x: Images, severities: Severities, generator: Rng = None) -> Images:

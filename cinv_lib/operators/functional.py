@@ -16,8 +16,20 @@ Rng = Generator | None
 Device = torch.device | str
 Shape = tuple[int, ...]
 
+NO_FLOAT64 = ("mps",)  # types of devices
 IMAGES_PER_STREAM = 8
 LARGEST = torch.iinfo(torch.int64).max
+
+
+def float64_on(device: Device) -> torch.device:
+    """Where the float64 numbers of a device are, and what chance decides for it: there. A Mac's GPU
+    (MPS) has no float64, and for it that is the CPU.
+
+    >>> float64_on("cpu"), float64_on("mps")
+    (device(type='cpu'), device(type='cpu'))
+    """
+    device = torch.device(device)
+    return torch.device("cpu") if device.type in NO_FLOAT64 else device
 
 
 def random_keep(
@@ -160,7 +172,7 @@ def normal(
 def poisson(rates: Float[Tensor, "B ..."], generator: Rng = None) -> Float[Tensor, "B ..."]:
     """Poisson numbers with these means; there are no gradients through them."""
     device, rates = rates.device, rates.detach()
-    rates = rates.to(generator.device if generator else device)
+    rates = rates.to(generator.device if generator else float64_on(device))
     if rates.device.type != "cpu":
         return torch.poisson(rates, generator=generator).to(device)
     with torch.inference_mode(False):
@@ -192,9 +204,9 @@ def _in_streams(
 
 
 def uniform(shape: Shape, generator: Rng, device: Device) -> Float[Tensor, "..."]:
-    """Uniform numbers in [0, 1), float64."""
+    """Uniform numbers in [0, 1), float64, on `float64_on(device)`."""
     out = _empty(shape, torch.float64, generator, device)
-    return out.uniform_(generator=generator).to(device)
+    return out.uniform_(generator=generator).to(float64_on(device))
 
 
 def _bits(shape: Shape, generator: Rng, device: Device) -> Int64[Tensor, "..."]:
@@ -204,4 +216,5 @@ def _bits(shape: Shape, generator: Rng, device: Device) -> Int64[Tensor, "..."]:
 
 def _empty(shape: Shape, dtype: torch.dtype, generator: Rng, device: Device) -> Tensor:
     """Memory to draw into, where the generator is: it fills no other device's."""
-    return torch.empty(shape, dtype=dtype, device=generator.device if generator else device)
+    place = generator.device if generator else float64_on(device)
+    return torch.empty(shape, dtype=dtype, device=place)

@@ -77,7 +77,7 @@ def finetune(
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         x = op(source.view(indices, generator), generator)
-        logits = classifier(x)
+        logits = classifier(x.to(device))
         with torch.autocast(device.type, enabled=False):
             return F.cross_entropy(logits.float(), labels[indices.to(device)])
 

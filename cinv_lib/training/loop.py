@@ -21,6 +21,7 @@ from cinv_lib.data.shards import Shards
 from cinv_lib.data.views import generator_of
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator, described
+from cinv_lib.operators.functional import float64_on
 from cinv_lib.training import checkpoint as disk
 from cinv_lib.training.feed import Ahead
 from cinv_lib.training.history import History
@@ -50,8 +51,9 @@ def run(
         module: what a checkpoint keeps; holds the parameters and their batch-norm buffers.
         parameters: or groups of them, as Adam takes them; a group's "pace" multiplies its
             learning rate.
-        step: from a batch's image numbers and a generator on the device to the batch's mean loss.
-            Under several processes each gets its share of the batch, and gradients are averaged.
+        step: from a batch's image numbers and a generator to the batch's mean loss. The generator
+            is on the device; on the CPU where that has no float64, as a Mac's GPU. Under several
+            processes each gets its share of the batch, and gradients are averaged.
         checkpoint: file to resume from and to save to, every 20 s or so.
         progress: label of the progress bar; None for no bar.
         spec: what else defines this training; a checkpoint with another spec is refused.
@@ -93,7 +95,7 @@ def run(
     spec = _described(module, n_images, recipe, seed, spec or {})
 
     # The weights move before Adam is made. Convolutions are fastest with their channels last.
-    module.to(device).to(memory_format=torch.channels_last).train()
+    module.to(device).to(memory_format=hardware.layout(device)).train()
     adam = torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     # A checkpoint puts weights, Adam's averages and rows back. Each process reads it, and waits for
@@ -105,7 +107,7 @@ def run(
 
     # Among several processes this averages the gradients in each backward pass.
     model = place.prepare_model(_Step(module, device, recipe.precision))
-    generator = torch.Generator(device)
+    generator = torch.Generator(float64_on(device))
     history.start(progress)
     for t in range(done, steps):
         epoch, k = divmod(t, batches)

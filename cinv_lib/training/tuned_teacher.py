@@ -23,6 +23,7 @@ from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.functional import float64_on
 from cinv_lib.training import feed, loop
 from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
@@ -67,8 +68,8 @@ def tune(
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
         tuned.eval()  # `loop.run` has put all that learns into train mode
         x = source.view(indices, generator)
-        t = tuned(x)
-        s = student(op(x, generator))
+        t = tuned(x.to(device))
+        s = student(op(x, generator).to(device))
         r = R(indices, x) if R else None
         with torch.autocast(device.type, enabled=False):
             s, t = gathered(s.float()), gathered(t.float())
@@ -98,5 +99,6 @@ def turn(T: Float[Tensor, "N d"], R: Float[Tensor, "N d"]) -> Float[Tensor, "d d
     It is U V^T where T^T R = U Σ V^T, computed in float64. The loss cannot tell T from T @ Q, if S
     turns along; the words can.
     """
-    U, _, Vh = torch.linalg.svd(T.double().T @ R.double())
-    return (U @ Vh).to(T.dtype)
+    a, b = (rows.to(float64_on(T.device)).double() for rows in (T, R))
+    U, _, Vh = torch.linalg.svd(a.T @ b)
+    return (U @ Vh).to(T.dtype).to(T.device)

@@ -87,6 +87,35 @@ def test_decoders_share_the_cores_between_the_processes_of_torchrun_alone(monkey
     assert hardware.decoders(torch.device("cpu")) == 0
 
 
+def test_a_mac_s_gpu_is_asked_for(monkeypatch, seen):
+    asked = []
+
+    class Asked(hardware.Accelerator):
+        def __init__(self, cpu):
+            asked.append(cpu)
+
+    monkeypatch.setattr(hardware, "Accelerator", Asked)
+    monkeypatch.delenv("MPS", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for there, wanted, on_cpu in [(True, "", True), (True, "1", False), (False, "", True)]:
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=there: there)
+        monkeypatch.setenv("MPS", wanted)
+        hardware.accelerator()
+        assert asked.pop() is on_cpu
+    monkeypatch.setenv("MPS", "1")
+    with pytest.raises(RuntimeError, match=r"MPS=1 asks for a Mac's GPU, and PyTorch finds none"):
+        hardware.accelerator()
+
+
+def test_a_mac_s_gpu_has_no_bfloat16_no_decoders_and_no_other_layout():
+    mac = torch.device("mps")
+    assert not hardware.uses_bf16("auto", mac) and hardware.decoders(mac) == 0
+    assert hardware.layout(mac) == torch.contiguous_format
+    assert {hardware.layout(torch.device(d)) for d in ("cpu", "cuda")} == {torch.channels_last}
+    images = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    assert hardware.resident(images, mac) is images, "drawn on the CPU, where they are"
+
+
 def cudnn():
     backends = torch.backends
     return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, backends.cudnn.benchmark

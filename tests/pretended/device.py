@@ -6,7 +6,7 @@
 
 It finds what runs on a CPU and stops on a GPU: a tensor that stayed behind, a generator of the
 other device, `numpy()` of what was not brought back. `float64=False` makes it a Mac, whose MPS has
-none.
+none, and whose generator nobody is to ask: the library draws on the CPU there.
 
 It cannot see what CUDA does beside a program: streams and what is not yet done, pinned memory and
 copies that do not block, memory that runs out, TF32 and bfloat16, other random numbers, sums in
@@ -108,6 +108,8 @@ class Generator(_Generator):
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.pretended = torch.device(device)
+        if self.pretended == DEVICE and not has_float64:
+            raise TypeError("a generator of a Mac's GPU; expected one of `float64_on(device)`")
         (self.there.add if self.pretended == DEVICE else self.there.discard)(self._cdata)
 
     def __del__(self) -> None:
@@ -190,6 +192,7 @@ def entered(float64: bool = True) -> Iterator[torch.device]:
     for GPU kernels of attention.
     """
     from cinv_lib.machine import hardware
+    from cinv_lib.operators import functional
 
     tensor, casts = torch.tensor, torch.is_autocast_enabled
 
@@ -206,6 +209,7 @@ def entered(float64: bool = True) -> Iterator[torch.device]:
     fused = optimizers._get_fused_kernels_supported_devices
     with pytest.MonkeyPatch.context() as patch, Mode():
         patch.setattr(sys.modules[__name__], "has_float64", float64)
+        patch.setattr(functional, "NO_FLOAT64", ("mps", *([] if float64 else [DEVICE.type])))
         patch.setattr(hardware, "accelerator", lambda: place)
         patch.setattr(hardware, "decoders", lambda device: 0)
         patch.setattr(torch, "autocast", Autocast)

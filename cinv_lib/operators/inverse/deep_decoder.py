@@ -23,8 +23,8 @@ from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
 
 from cinv_lib.machine.checks import expect
-from cinv_lib.machine.hardware import uses_bf16
-from cinv_lib.operators.base import Operator
+from cinv_lib.machine.hardware import borrowed, uses_bf16
+from cinv_lib.operators.base import Operator, applied
 from cinv_lib.operators.basic import RandomMask
 
 Keep = Bool[Tensor, "B 1 H W"]  # True at the pixels that are known
@@ -158,7 +158,7 @@ def masked(
     if not isinstance(op, RandomMask):
         raise ValueError(f"{op} has no mask; expected a RandomMask, as parse('mask:0.9')")
     with_ones = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
-    y = op.apply(with_ones, op.draw(len(x), generator, x.device), generator)
+    y = applied(op, with_ones, generator)
     return y[:, :3], y[:, 3:] > 0
 
 
@@ -191,14 +191,15 @@ def fit(
     """
     keep = torch.ones_like(y[:, :1], dtype=torch.bool) if keep is None else keep
     _check(y, keep, recipe, at_once, precision)
-    y = y.where(keep, 0)
+    home, there = y.device, borrowed(y.device, min(y.shape[-2:]))
+    y, keep = y.where(keep, 0).to(there), keep.to(there)
     seeds = torch.randint(2**62, (len(y),), generator=generator, device=generator.device).tolist()
     parts = [slice(first, first + at_once) for first in range(0, len(y), at_once)]
     total, bf16 = len(parts) * recipe.iterations, uses_bf16(precision, y.device)
     with tqdm(total=total, desc="deep decoder", leave=False, disable=not progress) as bar:
         found = [_fit(y[part], keep[part], recipe, seeds[part], bf16, bar) for part in parts]
     pictures, histories = zip(*found, strict=True)
-    return torch.cat(pictures), torch.cat(histories, dim=1)
+    return torch.cat(pictures).to(home), torch.cat(histories, dim=1).to(home)
 
 
 def _fit(

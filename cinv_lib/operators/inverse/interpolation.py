@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cinv_lib.operators.functional import float64_on
 from cinv_lib.operators.inverse.nonlocal_means import psnr
 
 Keep = Bool[Tensor, "B 1 H W"]
@@ -25,12 +26,14 @@ def interpolated(y: Float[Tensor, "B 3 H W"], keep: Keep, width: float) -> Float
 
 
 def _interpolated(y: Tensor, keep: Tensor, width: float) -> Tensor:
-    known = keep.double()
-    rows, columns = (_weights(n, width, y.device) for n in y.shape[-2:])
+    here = float64_on(y.device)
+    known, keep, seen = keep.to(here).double(), keep.to(here), y.to(here)
+    rows, columns = (_weights(n, width, here) for n in y.shape[-2:])
     weights = rows @ known @ columns
     # far from every known pixel the weights are too small for a float64: black
     tiny = torch.finfo(weights.dtype).tiny
-    return (rows @ (y.where(keep, 0) * known) @ columns / weights.clamp(min=tiny)).to(y)
+    filled = rows @ (seen.where(keep, 0) * known) @ columns / weights.clamp(min=tiny)
+    return filled.to(y.dtype).to(y.device)
 
 
 def best_width(x: Float[Tensor, "B 3 H W"], y: Float[Tensor, "B 3 H W"], keep: Keep) -> float:
