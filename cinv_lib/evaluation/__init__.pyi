@@ -14,6 +14,8 @@ from .draws import draw_blocks as draw_blocks
 from .draws import embeddings as embeddings
 from .draws import realised as realised
 from .draws import realised_by as realised_by
+from .draws import realised_each as realised_each
+from .draws import repeated as repeated
 from .draws import reseed as reseed
 from .probe import Probe as Probe
 from .probe import ProbeRecipe as ProbeRecipe

@@ -21,12 +21,14 @@ from cinv_lib.encoders import inference
 from cinv_lib.encoders.inference import device_of, preprocess_of, side_of
 from cinv_lib.machine.hardware import decoders, resident
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.functional import float64_on
 
 BLOCK = 64  # images drawn from one generator; another number means other draws
 # The same seed must not give a probe's training views the draws that it is later scored on.
 STREAMS = {"evaluation": 0, "views": 1}
 Chunks = Iterator[tuple[int, UInt8[Tensor, "b 3 H W"]]]  # number of the first image, images
 Draw = Callable[[Float[Tensor, "b 3 H W"], torch.Generator], Float[Tensor, "b 3 H W"]]
+Asked = Sequence[tuple[Draw, int]]  # what is drawn, and the number of the realisation
 
 
 def reseed(generator: torch.Generator, stream: str, seed: int, realisation: int, block: int):
@@ -53,15 +55,21 @@ def draw_blocks(
     """
     if first % BLOCK:
         raise ValueError(f"first image {first}: expected a multiple of {BLOCK}, a block's start")
-    generator = torch.Generator(x.device) if generator is None else generator
+    generator = torch.Generator(float64_on(x.device)) if generator is None else generator
     for number, block in enumerate(x.split(BLOCK), start=first // BLOCK):
         yield draw(block, reseed(generator, stream, seed, realisation, number))
 
 
+def repeated(draw: Draw, realisations: int) -> Asked:
+    """So many realisations of one. Raises ValueError for less than one."""
+    if realisations < 1:
+        raise ValueError(f"realisations {realisations}: expected 1 or more")
+    return [(draw, r) for r in range(realisations)]
+
+
 def batches(
-    draw: Draw,
+    asked: Asked,
     images: Pictures,
-    realisations: int,
     seed: int,
     stream: str,
     batch_size: int,
@@ -69,33 +77,40 @@ def batches(
     side: int | None = None,
     crop: tuple[float, float] = (1.0, 1.0),
 ) -> Iterator[tuple[int, int, Float[Tensor, "b 3 H W"]]]:
-    """(realisation, number of the first image, batch) for every realisation of every image.
+    """(place in `asked`, number of the first image, batch) for all that is asked of every image.
 
-    Images are decoded once for all realisations. A batch is overwritten by a later one: the
+    Images are decoded once for all of it. A batch is overwritten by a later one: the
     system need not find new memory for each, which would take longer than the copy.
 
     Args:
         side: pixels a side of what `draw` gets; None for the images' own.
         crop: of files, the share of the area that a random crop keeps. It is another one in each
-            realisation, so they are then decoded for each, and realisations come one by one.
+            realisation, so they are then decoded for each number, and these come one by one.
     """
-    generator, chunk = torch.Generator(device), BLOCK * max(1, batch_size // BLOCK)
+    here = float64_on(device)  # pictures of a Mac's GPU are drawn on the CPU
+    generator, chunk = torch.Generator(here), BLOCK * max(1, batch_size // BLOCK)
     rounds: Iterable[tuple[Iterable[int], Chunks]] = [
-        (range(realisations), _chunks(images, chunk, device))
+        (range(len(asked)), _chunks(images, chunk, here))
     ]
     if isinstance(images, ImageFiles) and crop != (1.0, 1.0):
+        numbers = [r for _, r in asked]
         rounds = (
-            ([r], _cropped(images, chunk, seed, r, side, crop, device)) for r in range(realisations)
+            (
+                [k for k, number in enumerate(numbers) if number == r],
+                _cropped(images, chunk, seed, r, side, crop, here),
+            )
+            for r in dict.fromkeys(numbers)
         )
-    for numbers, chunks in rounds:
+    for places, chunks in rounds:
         for first, pixels in chunks:
-            clean = resized(to_float(pixels.to(device, non_blocking=True)), side)
+            clean = resized(to_float(pixels.to(here, non_blocking=True)), side)
             joined = torch.empty_like(clean)
-            for r in numbers:
+            for k in places:
+                draw, r = asked[k]
                 blocks = list(draw_blocks(draw, clean, first, seed, r, stream, generator))
                 x = blocks[0] if len(blocks) == 1 else torch.cat(blocks, out=joined)
                 for at, batch in enumerate(x.split(batch_size)):
-                    yield r, first + at * batch_size, batch
+                    yield k, first + at * batch_size, batch.to(device)
 
 
 def _chunks(images: Pictures, size: int, device: torch.device) -> Chunks:
@@ -157,8 +172,7 @@ def corrupted(
 def embeddings(
     encoders: Sequence[Callable],
     images: Pictures,
-    draw: Draw,
-    realisations: int,
+    asked: Asked,
     seed: int = 0,
     stream: str = "evaluation",
     crop: tuple[float, float] = (1.0, 1.0),
@@ -166,7 +180,7 @@ def embeddings(
     precision: str = "auto",
     device: torch.device | str | None = None,
 ) -> Generator[tuple[int, int, list[Float[Tensor, "b d"]]], None, None]:
-    """(realisation, number of the first image, embeddings by each encoder) for every batch.
+    """(place in `asked`, number of the first image, embeddings by each encoder) for every batch.
 
     Scores, probes and ablations all get their embeddings here: on the first encoder's device (or on
     `device`), of pictures of the size that the encoder takes (own files as its `preprocess_cfg`
@@ -174,19 +188,17 @@ def embeddings(
     See `batches` and `inference.forward`.
 
     Raises:
-        ValueError: no images, `realisations` or `batch_size` below 1, an unknown precision.
+        ValueError: no images, nothing asked, `batch_size` below 1, an unknown precision.
     """
     if len(images) == 0:
         raise ValueError(f"{images.name} is empty: it has no picture to embed")
-    if realisations < 1 or batch_size < 1:
-        raise ValueError(
-            f"realisations {realisations}, batch_size {batch_size}: expected 1 or more"
-        )
+    if not asked or batch_size < 1:
+        raise ValueError(f"{len(asked)} draws, batch_size {batch_size}: expected 1 or more")
     if precision not in ("auto", "bf16", "fp32"):
         raise ValueError(f"precision {precision!r}: expected auto, bf16 or fp32")
     device = device_of(encoders) if device is None else torch.device(device)
     side, images = side_of(encoders), images.seen_as(preprocess_of(encoders))
-    drawn = batches(draw, images, realisations, seed, stream, batch_size, device, side, crop)
+    drawn = batches(asked, images, seed, stream, batch_size, device, side, crop)
     return inference.forward(encoders, drawn, device, precision)
 
 
@@ -207,12 +219,20 @@ def realised_by(
 ) -> list[Float[Tensor, "R N _"]]:
     """`realised` of several encoders that take the same pictures, decoded and drawn once for all:
     the same numbers. All are in memory together."""
+    return realised_each(encoders, images, repeated(draw, realisations), seed, **settings)
+
+
+def realised_each(
+    encoders: Sequence[Callable], images: Pictures, asked: Asked, seed: int = 0, **settings
+) -> list[Float[Tensor, "A N _"]]:
+    """The same of whatever is asked, in its order: of several operators, pictures are decoded once
+    for all."""
     made: list[Tensor] = []  # until the first batch shows how long embeddings are
-    with closing(embeddings(encoders, images, draw, realisations, seed, **settings)) as found:
-        for r, first, by_encoder in found:
+    with closing(embeddings(encoders, images, asked, seed, **settings)) as found:
+        for k, first, by_encoder in found:
             made = made or [
-                rows.new_empty(realisations, len(images), rows.shape[1]) for rows in by_encoder
+                rows.new_empty(len(asked), len(images), rows.shape[1]) for rows in by_encoder
             ]
             for whole, rows in zip(made, by_encoder, strict=True):
-                whole[r, first : first + len(rows)] = rows
+                whole[k, first : first + len(rows)] = rows
     return made

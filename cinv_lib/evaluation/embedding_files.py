@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from cinv_lib.data.image_files import ImageFiles, Pictures
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import preprocess_of
-from cinv_lib.evaluation.draws import embeddings
+from cinv_lib.evaluation.draws import embeddings, repeated
 from cinv_lib.machine.files import whole
 from cinv_lib.operators.basic import Identity
 
@@ -30,7 +30,7 @@ def write(
     made = torch.empty(len(images), encoder.dim, device="cpu")
     folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is found before the work
     found: Any = embeddings(
-        [encoder], images, Identity(), 1, batch_size=batch_size, precision="fp32"
+        [encoder], images, repeated(Identity(), 1), batch_size=batch_size, precision="fp32"
     )
     bar = tqdm(total=len(images), desc="embed", unit=" images", leave=False, disable=not progress)
     with bar, closing(found):

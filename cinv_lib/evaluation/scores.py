@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.inference import device_of, looking, preprocess_of
-from cinv_lib.evaluation.draws import embeddings
+from cinv_lib.evaluation.draws import embeddings, repeated
 from cinv_lib.evaluation.metrics import auc, top_k
 from cinv_lib.operators.base import Operator
 
@@ -25,7 +25,6 @@ Group = tuple[Callable, Mapping[str, Head]]  # an encoder, and its heads by name
 Contestant = tuple[Callable, Callable]  # an encoder and its head
 
 
-@torch.no_grad()  # of the heads
 def evaluate_heads(
     groups: Sequence[Group],
     images: Pictures,
@@ -69,44 +68,10 @@ def evaluate_heads(
     >>> scores.columns.tolist(), len(scores)
     (['model', 'realisation', 'top1', 'top5'], 3)
     """
-    encoders = [encoder for encoder, _ in groups]
-    heads = [(i, name, head) for i, (_, named) in enumerate(groups) for name, head in named.items()]
-    names = [name for _, name, _ in heads]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"models {names}: expected at least one, and each name once")
-    images.expect_classes("score models")
-    images = images.readable(preprocess_of(encoders), progress)
-    modules = [*encoders, *(head for *_, head in heads)]
-    device = torch.device(device) if device is not None else device_of(modules)
-    draws = realisations if op.is_random else min(realisations, 1)
-    found = embeddings(
-        encoders, images, op, draws, seed,
-        batch_size=batch_size, precision=precision, device=device,
-    )  # fmt: skip
-    logits: dict[str, Tensor] = {}  # by model: (draws, N, K)
-    bar = tqdm(
-        total=draws * len(images),
-        desc=f"evaluate, {op}",
-        unit=" images",
-        mininterval=0.5,
-        leave=False,
-        disable=not progress,
+    (frame,) = _evaluated(
+        groups, images, [op], realisations, seed, batch_size, progress, precision, device
     )
-    with bar, looking(modules), closing(found):
-        for r, first, by_encoder in found:
-            for i, name, head in heads:
-                made = head(by_encoder[i])
-                if name not in logits:
-                    logits[name] = torch.empty(draws, len(images), made.shape[1], device=device)
-                logits[name][r, first : first + len(made)] = made
-            bar.update(len(made))
-
-    labels = images.labels.to(device)
-    return pd.DataFrame(
-        {"model": name, "realisation": r} | _score(name, logits[name][r], labels)
-        for name in names
-        for r in range(draws)
-    )
+    return frame
 
 
 def sweep(
@@ -117,11 +82,71 @@ def sweep(
     **arguments,
 ) -> pd.DataFrame:
     """`evaluate_heads` at each severity, `op.at(severity)`, with the same draws: one more column,
-    severity, in front. The arguments are those of `evaluate_heads`."""
-    frames = [evaluate_heads(groups, images, op.at(s), **arguments) for s in severities]
+    severity, in front. The arguments are those of `evaluate_heads`; files are decoded once."""
+    frames = _evaluated(groups, images, [op.at(s) for s in severities], **arguments)
     for severity, frame in zip(severities, frames, strict=True):
         frame.insert(0, "severity", float(severity))
     return pd.concat(frames, ignore_index=True)
+
+
+@torch.no_grad()  # of the heads
+def _evaluated(
+    groups: Sequence[Group],
+    images: Pictures,
+    ops: Sequence[Operator],
+    realisations: int = 10,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: bool = True,
+    precision: str = "auto",
+    device: torch.device | str | None = None,
+) -> list[pd.DataFrame]:
+    """The scores under each of several operators, from one look at the pictures."""
+    encoders = [encoder for encoder, _ in groups]
+    heads = [(i, name, head) for i, (_, named) in enumerate(groups) for name, head in named.items()]
+    names = [name for _, name, _ in heads]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"models {names}: expected at least one, and each name once")
+    images.expect_classes("score models")
+    images = images.readable(preprocess_of(encoders), progress)
+    modules = [*encoders, *(head for *_, head in heads)]
+    device = torch.device(device) if device is not None else device_of(modules)
+    by_op = [repeated(op, realisations if op.is_random else min(realisations, 1)) for op in ops]
+    asked = [one for of_op in by_op for one in of_op]
+    found = embeddings(
+        encoders, images, asked, seed,
+        batch_size=batch_size, precision=precision, device=device,
+    )  # fmt: skip
+    logits: dict[str, Tensor] = {}  # by model: (asked, N, K)
+    bar = tqdm(
+        total=len(asked) * len(images),
+        desc="evaluate, " + " to ".join(dict.fromkeys(map(str, (ops[0], ops[-1])))),
+        unit=" images",
+        mininterval=0.5,
+        leave=False,
+        disable=not progress,
+    )
+    with bar, looking(modules), closing(found):
+        for k, first, by_encoder in found:
+            for i, name, head in heads:
+                made = head(by_encoder[i])
+                if name not in logits:
+                    shape = len(asked), len(images), made.shape[1]
+                    logits[name] = torch.empty(shape, device=device)
+                logits[name][k, first : first + len(made)] = made
+            bar.update(len(made))
+
+    labels = images.labels.to(device)
+    frames, before = [], 0
+    for of_op in by_op:
+        rows = [
+            {"model": name, "realisation": r} | _score(name, logits[name][before + r], labels)
+            for name in names
+            for _, r in of_op
+        ]
+        frames.append(pd.DataFrame(rows))
+        before += len(of_op)
+    return frames
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:

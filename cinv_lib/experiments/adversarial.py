@@ -24,13 +24,14 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, looking, side_of
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.attack import Model, noise, pgd, slope
-from cinv_lib.evaluation.draws import batches
+from cinv_lib.evaluation.draws import batches, repeated
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import labels
 from cinv_lib.machine import hardware
+from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training.baseline import Classifier
 
@@ -139,7 +140,7 @@ def _rows(
 
 
 def _joined(encoder: Callable, head: Callable) -> Model:
-    return lambda x: head(encoder(x.contiguous(memory_format=torch.channels_last)))
+    return lambda x: head(encoder(x.contiguous(memory_format=hardware.layout(x.device))))
 
 
 def checks(scores: pd.DataFrame) -> pd.DataFrame:
@@ -224,12 +225,13 @@ class Adversarial(AskedInWords):
         op, seed, budgets = parse(task.operator), task.seed, self.protocol.budgets
         encoders, val = [e for e, _ in groups.values()], val.per_class(self.protocol.per_class)
         device, side = device_of(encoders), side_of(encoders)
-        clean, seen = (
-            torch.cat(
-                [x.clone() for *_, x in batches(o, val, 1, seed, "evaluation", 64, device, side)]
-            )
-            for o in (Identity(), op.at(self.protocol.severity))
-        )
+
+        def drawn(op: Operator) -> Tensor:
+            once = repeated(op, 1)
+            found = batches(once, val, seed, "evaluation", 64, device, side)
+            return torch.cat([x.clone() for *_, x in found])
+
+        clean, seen = drawn(Identity()), drawn(op.at(self.protocol.severity))
         shown = {name: clean if name == "clip_zero_shot" else seen for name in METHODS}
         everywhere = torch.ones_like(seen[:, :1], dtype=torch.bool)
         rows, bounded = [], [b for b in budgets if 0 < b < UNBOUNDED]

@@ -22,6 +22,7 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import device_of, side_of
 from cinv_lib.evaluation import probe as probes
 from cinv_lib.evaluation import statistics
+from cinv_lib.evaluation.draws import realised_each
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.scores import Contestant
 from cinv_lib.evaluation.sentence import count, lead, sentence
@@ -113,12 +114,11 @@ def fit_router(
     It is fitted to one corruption of every training picture by each operator. side: of the pictures
     in pixels, None for their own.
     """
-    signs = Signs(side)
-    views = (
-        probes.features(signs, train, parse(op), 1, seed, precision="fp32", device=device)
-        for op in names
+    signs, ops = Signs(side), [(parse(op), 0) for op in names]
+    (views,) = realised_each(
+        [signs], train, ops, seed, stream="views", precision="fp32", device=device
     )
-    x = torch.cat([v[0] for v in views])
+    x = views.flatten(0, 1)
     of = torch.arange(len(names), device="cpu").repeat_interleave(len(train))
     mean, std = x.mean(dim=0), x.std(dim=0) + 1e-6  # of one scale for the fit; undone after it
     head = probes.fit(((x - mean) / std)[None], of, len(names), RECIPE, seed)

@@ -18,7 +18,7 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation import probe
-from cinv_lib.evaluation.draws import realised
+from cinv_lib.evaluation.draws import Draw, realised_each, repeated
 from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe, ProbeRecipe, train_each
 from cinv_lib.evaluation.scores import Head
@@ -45,7 +45,7 @@ class Where:
         seed: of these draws.
     """
 
-    val: ImageSet
+    val: Pictures
     op: Operator
     severities: Sequence[float]
     realisations: int
@@ -71,15 +71,18 @@ def measure(
     """
     labels = where.val.labels.to(R.device)
     same = labels[:, None] == labels
-    rows = []
+    asked: list[tuple[float, tuple[Draw, int]]] = []
     for severity in where.severities:
         A = where.op.at(severity)
         draws = where.realisations if A.is_random else 1
-        for r, S in enumerate(realised(encoder, where.val, A, draws, where.seed)):
-            row = {"severity": float(severity), "realisation": r}
-            row |= {name: top_k(head(S), labels, 1) for name, head in heads.items()}
-            matched = F.cosine_similarity(S, R if own is None else own).mean().item()
-            rows.append(row | geometry(S, R, same) | {"matched": matched})
+        asked += [(float(severity), one) for one in repeated(A, draws)]
+    (seen,) = realised_each([encoder], where.val, [one for _, one in asked], where.seed)
+    rows = []
+    for (severity, (_, r)), S in zip(asked, seen, strict=True):
+        row = {"severity": severity, "realisation": r}
+        row |= {name: top_k(head(S), labels, 1) for name, head in heads.items()}
+        matched = F.cosine_similarity(S, R if own is None else own).mean().item()
+        rows.append(row | geometry(S, R, same) | {"matched": matched})
     return pd.DataFrame(rows)
 
 
@@ -108,7 +111,15 @@ def found(scores: pd.DataFrame, severity: float) -> str:
 
 def clean(encoder: Encoder, images: Pictures) -> Float[Tensor, "N d"]:
     """Embeddings of the pictures as they are."""
-    return probe.features(encoder, images, Identity(), views=1, seed=0)[0]
+    return clean_each([encoder], images)[0]
+
+
+def clean_each(encoders: Sequence[Encoder], images: Pictures) -> list[Float[Tensor, "N d"]]:
+    """The same of several encoders, which look at once: files are decoded once for all."""
+    every = list({id(encoder): encoder for encoder in encoders}.values())
+    made = probe.features_of(every, images, Identity(), views=1, seed=0)
+    by_encoder = {id(encoder): seen[0] for encoder, seen in zip(every, made, strict=True)}
+    return [by_encoder[id(encoder)] for encoder in encoders]
 
 
 def keys_first(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.base import Task
-from cinv_lib.experiments.loss_bias import Compared, Where, clean, keys_first, measure
+from cinv_lib.experiments.loss_bias import Compared, Where, clean_each, keys_first, measure
 from cinv_lib.training.tuned_teacher import turn
 
 ARMS = {"tuned": "tuned teacher", "anchored": "anchored teacher"}
@@ -72,14 +72,19 @@ class TunedTeacher(Compared):
         """
         fit, where = self.fit(task, student, probe, train), self.where(task, val)
         words = self.words(teacher, train)
-        R, R_train = clean(teacher, where.val), clean(teacher, train)
         intact = Where(where.val, where.op.at(0.0), (0.0,), 1, where.seed)
         frames = []
         arms = {"frozen": (student, teacher), "tuned": tuned, "anchored": anchored}
         students, teachers = zip(*arms.values(), strict=True)
+        (R, *by_T), (R_train, *by_T_train) = (
+            clean_each([teacher, *teachers], pictures) for pictures in (where.val, train)
+        )
         of_S, of_T = fit(students, where.op), fit(teachers, intact.op)
-        for (method, (S, T)), *probes in zip(arms.items(), of_S, of_T, strict=True):
-            seen_by_T, Q = clean(T, where.val), turn(clean(T, train), R_train)
+        clean_by_T = zip(by_T, by_T_train, strict=True)
+        for (method, (S, T)), (seen_by_T, on_train), *probes in zip(
+            arms.items(), clean_by_T, of_S, of_T, strict=True
+        ):
+            Q = turn(on_train, R_train)
             turned = Probe(words.weight.detach() @ Q.T, words.bias.detach(), normalise=True)
             looked = (("student", S, where), ("teacher", T, intact))
             for (model, encoder, seen), head in zip(looked, probes, strict=True):

@@ -51,7 +51,7 @@ def test_files_are_seen_as_the_encoders_configuration_says(tmp_path, rule):
     want = torch.stack([of_open_clip(painted(size), 48, rule, "bicubic") for size in ODD])
     seen = files.seen_as(preprocess_of([encoder]))
     assert torch.equal(seen.decode(), want) and torch.equal(seen.images[1:3], want[1:3])
-    (_, _, (rows,)) = next(draws.embeddings([encoder], files, Identity(), 1))
+    (_, _, (rows,)) = next(draws.embeddings([encoder], files, [(Identity(), 0)]))
     torch.testing.assert_close(rows.view(-1, 3, 48, 48) * 255, want.float(), atol=1e-4, rtol=0)
     (batch,) = seen.views(torch.arange(5), 5, 0, 0, 48, (1.0, 1.0))
     assert torch.equal(batch, want)

@@ -7,7 +7,7 @@ from torchvision.models import resnet
 
 from cinv_lib.data.image_set import ImageSet, to_float
 from cinv_lib.encoders.inference import embedded
-from cinv_lib.evaluation.draws import corrupted, embeddings, realised
+from cinv_lib.evaluation.draws import corrupted, embeddings, realised, repeated
 from cinv_lib.operators.basic import Identity, parse
 
 
@@ -34,7 +34,7 @@ def test_embeddings_are_plain_forwards_of_the_same_draws(batch_size):
     images, op, pair = image_set(), parse("noise:0.3"), [tower(0), tower(1)]
     together = [torch.empty(2, 150, 5) for _ in pair]
     for r, first, both in embeddings(
-        pair, images, op, 2, 4, batch_size=batch_size, precision="fp32"
+        pair, images, repeated(op, 2), 4, batch_size=batch_size, precision="fp32"
     ):
         for made, rows in zip(together, both, strict=True):
             made[r, first : first + len(rows)] = rows
@@ -75,13 +75,13 @@ def test_an_error_between_two_batches_puts_the_encoder_back():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"realisations": 0}, "realisations 0"),
+        ({"asked": []}, "0 draws"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"precision": "fp8"}, "precision 'fp8': expected auto, bf16 or fp32"),
         ({"images": image_set().subset(torch.arange(0))}, "noise is empty"),
     ],
 )
 def test_bad_settings_are_named_before_the_first_batch(change, words):
-    settings = {"images": image_set(), "draw": Identity(), "realisations": 1} | change
+    settings = {"images": image_set(), "asked": repeated(Identity(), 1)} | change
     with pytest.raises(ValueError, match=words):
         embeddings([tower()], **settings)

@@ -284,7 +284,7 @@ def fails(x):
 def test_pictures_are_drawn_where_the_first_weights_are(encoder, head, where, monkeypatch):
     drawn = []
 
-    def batches(op, images, draws, seed, stream, batch_size, device, side, crop):
+    def batches(asked, images, seed, stream, batch_size, device, side, crop):
         drawn.append(device.type)
         raise InterruptedError
 

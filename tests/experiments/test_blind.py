@@ -40,7 +40,7 @@ def test_signs_are_what_they_say(generator):
     assert torch.equal(blind.Signs()(clipped), found), "a file could not hold more"
 
 
-def test_the_router_tells_the_operators_apart_on_other_pictures(lab):
+def test_the_router_tells_the_operators_apart_on_other_pictures(lab, monkeypatch):
     router = blind.fit_router(lab.train, NAMES, seed=0)
     for k, name in enumerate(NAMES):
         op, generator = operators.parse(name), torch.Generator().manual_seed(5)
@@ -48,6 +48,12 @@ def test_the_router_tells_the_operators_apart_on_other_pictures(lab):
         assert (router(seen).argmax(dim=1) == k).float().mean() > 0.95, name
     again = blind.fit_router(lab.train, NAMES, seed=0)
     assert torch.equal(router(seen), again(seen))
+    alone = [
+        probe.features(blind.Signs(), lab.train, operators.parse(name), 1, 0, precision="fp32")[0]
+        for name in NAMES
+    ]
+    monkeypatch.setattr(blind, "realised_each", lambda *_, **__: [torch.stack(alone)])
+    assert torch.equal(router(seen), blind.fit_router(lab.train, NAMES, seed=0)(seen))
     assert not any(p.requires_grad for p in router.parameters())
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from types import SimpleNamespace
 
+import pandas as pd
 import processes
 import pytest
 import torch
@@ -23,10 +24,11 @@ from cinv_lib import (
 from cinv_lib import (
     training as supervised,
 )
-from cinv_lib.data import catalogue, decoding
+from cinv_lib.data import catalogue, decoding, image_files
 from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.evaluation import probe
+from cinv_lib.experiments import blind, loss_bias
 from cinv_lib.machine import hardware
 from cinv_lib.training import feed, tuned_teacher
 from cinv_lib.training.recipe import Recipe
@@ -295,6 +297,42 @@ def test_files_are_decoded_once_for_all_encoders(files, monkeypatch):
     assert sorted(decoded) == sorted(4 * files.paths)
     for tower, head in zip(towers, heads, strict=True):
         assert torch.equal(head.weight, probe.train(tower, files, MASK, views, 7).weight)
+
+
+def test_files_are_decoded_once_for_all_operators(files, monkeypatch):
+    """Severities of a sweep, those of lesson 14, and what a router is fitted to."""
+    tower, names = processes.small_encoder(), ("mask:0.5", "noise:0.3", "blur:1")
+    head, severities = {"any": lambda e: e[:, :2]}, (0.0, 0.5, 0.9)
+    groups, settings = [(tower, head)], {"realisations": 2, "progress": False}
+    alone = [
+        evaluation.evaluate_heads(groups, files, MASK.at(s), **settings).assign(severity=s)
+        for s in severities
+    ]
+    asked = [(operators.parse(name), 0) for name in names]
+    of_each = [probe.features(tower, files, op, 1, 7)[0] for op, _ in asked]
+    decoded, real = [], decoding.open_rgb
+    monkeypatch.setattr(image_files, "open_rgb", lambda path: decoded.append(path) or real(path))
+    monkeypatch.setattr(decoding, "open_rgb", image_files.open_rgb)
+
+    def once():
+        assert sorted(decoded) == sorted(files.paths)
+        decoded.clear()
+
+    together = evaluation.sweep(groups, files, MASK, severities, **settings)
+    once()
+    assert together[alone[0].columns].equals(pd.concat(alone, ignore_index=True))
+    (made,) = evaluation.realised_each([tower], files, asked, 7, stream="views")
+    once()
+    assert torch.equal(made, torch.stack(of_each))
+    blind.fit_router(files, names, 7, side=16)
+    once()
+    where = loss_bias.Where(files, MASK, severities, 2, 7)
+    looked = loss_bias.measure(tower, {}, torch.rand(len(files), tower.dim), where)
+    once()
+    assert looked.severity.tolist() == [0.0, 0.5, 0.5, 0.9, 0.9]
+    crop = {"crop": (0.1, 0.4)}  # a crop is of a number, whatever the operator
+    evaluation.realised_each([tower], files, [(MASK, 1), (MASK, 0), (MASK.at(0.9), 1)], **crop)
+    assert sorted(decoded) == sorted(2 * files.paths)
 
 
 def test_the_bench_of_imagenet100_runs():
