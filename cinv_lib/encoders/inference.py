@@ -5,9 +5,11 @@ convolution's own weights: a fifth of the time of a ResNet's forward on a CPU is
 drawing the corruptions costs.
 """
 
+import copy
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -20,6 +22,8 @@ from cinv_lib.data.image_set import to_float
 from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import resized
 from cinv_lib.machine import hardware
+
+Looks = TypeVar("Looks", bound=nn.Module)
 
 # Their `forward` puts bn1 after conv1, and so on; other classes may use the names otherwise.
 KNOWN = (
@@ -48,12 +52,33 @@ def looking(callables: Sequence[Callable]) -> Iterator[None]:
             restore.callback(setattr, part, "training", part.training)
             part.training = False
         for parent, conv, bn in [pair for part in modules for pair in _pairs(part)]:
-            folded = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, bn))
             for name in (conv, bn):
                 restore.callback(setattr, parent, name, getattr(parent, name))
-            setattr(parent, conv, folded.to(memory_format=torch.channels_last))
-            setattr(parent, bn, nn.Identity())
+            _fold(parent, conv, bn)
         yield
+
+
+def folded(encoder: Looks) -> Looks:
+    """A copy that only looks, for as long as it lives: in eval mode, folded and frozen. What it
+    gives is what the encoder gives in eval mode, to 1e-4 of it in float32.
+
+    >>> tower = resnet.resnet18().eval()
+    >>> x = torch.rand(2, 3, 64, 64)
+    >>> torch.allclose(folded(tower)(x), tower(x), rtol=1e-4, atol=1e-4)
+    True
+    """
+    made = copy.deepcopy(encoder).eval()  # as fusing asks for
+    for pair in [pair for part in made.modules() for pair in _pairs(part)]:
+        _fold(*pair)
+    return made.eval().requires_grad_(False)  # what took the batch norms' places, too
+
+
+def _fold(parent: nn.Module, conv: str, bn: str) -> None:
+    """A batch norm becomes part of the convolution before it."""
+    both = fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, bn))
+    how = hardware.layout(both.weight.device)
+    setattr(parent, conv, both.to(memory_format=how))
+    setattr(parent, bn, nn.Identity())
 
 
 def _pairs(block: nn.Module) -> list[tuple[nn.Module, str, str]]:
@@ -116,23 +141,49 @@ def forward(
         precision: "fp32", "bf16" or "auto", of the encoders. Where it is "fp32" a GPU does not
             round what it multiplies to TF32 either.
 
+    On the CPU of a job that was given a GPU, large pictures are looked at there (see
+    `hardware.borrowed`): the encoders are moved for as long, and what comes back is on `device`.
+
     Yields:
         What came before the pictures, and a list with the embeddings (b, d) of each encoder, in
         float32. The encoders stay folded until the last batch, or until the generator is closed: a
         caller that may fail in between uses `contextlib.closing`.
     """
-    bf16, exact = hardware.uses_bf16(precision, device), precision == "fp32"
-    with looking(encoders):
+    there = _where(encoders, device)
+    bf16, exact = hardware.uses_bf16(precision, there), precision == "fp32"
+    with looking(encoders), moved(encoders, device, there):
         for *which, x in batches:
             # Exact only while they look: what the caller does between two batches is its own.
             # Not inference_mode: a model may keep what it makes here, and train on.
             with (
                 hardware.convolutions(exact),
                 torch.no_grad(),
-                torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+                torch.autocast(there.type, torch.bfloat16, enabled=bf16),
             ):
-                embeddings = [encoder(x) for encoder in encoders]
-            yield *which, [rows.float() for rows in embeddings]
+                embeddings = [encoder(x.to(there)) for encoder in encoders]
+            yield *which, [rows.float().to(device) for rows in embeddings]
+
+
+def _where(encoders: Sequence[Callable], device: torch.device) -> torch.device:
+    """A GPU that may be borrowed, for modules: nobody knows what a function holds."""
+    modules = all(isinstance(encoder, nn.Module) for encoder in encoders)
+    return hardware.borrowed(device, side_of(encoders)) if modules else device
+
+
+@contextmanager
+def moved(encoders: Sequence[Callable], home: torch.device, there: torch.device) -> Iterator[None]:
+    """Modules on another device within the block; afterwards they are at home."""
+
+    def go(to: torch.device) -> None:
+        with torch.inference_mode(False):  # its weights could not be trained afterwards
+            for module in encoders if there != home else ():
+                module.to(to)  # type: ignore[attr-defined]  # see `_where`
+
+    try:
+        go(there)
+        yield
+    finally:
+        go(home)
 
 
 def embedded(

@@ -15,9 +15,11 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.pairs import Pairs, ruined_alone
 from cinv_lib.data.shards import Shards
 from cinv_lib.encoders.encoder import Encoder, student_of
+from cinv_lib.encoders.inference import folded
 from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
+from cinv_lib.operators.functional import float64_on
 from cinv_lib.training import feed, loop
 from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
@@ -70,7 +72,8 @@ def distill(
         x = source.view(indices, generator)
         r = R(indices, x[:, :3])
         ruined = isinstance(images, Pairs)
-        s = student(x[:, 3:] if ruined else source.ruined(op, x, indices, generator))
+        y = x[:, 3:] if ruined else source.ruined(op, x, indices, generator)
+        s = student(y.to(device))
         with torch.autocast(device.type, enabled=False):
             return loss(gathered(s.float()), gathered(r.float()))
 
@@ -89,15 +92,18 @@ def frozen(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """R as a training asks it: from the image numbers of a batch, and its view, to embeddings.
 
-    It is a frozen copy of `teacher` in eval mode, or what `fixed_targets` has of it.
+    It is a frozen copy of `teacher` in eval mode, or what `fixed_targets` has of it. On a GPU its
+    batch norms are folded: there their memory takes the time, and no digit is promised. On a CPU
+    they are as they were, so that what was trained before is trained again to the bit.
     """
-    R = copy.deepcopy(teacher).to(device).to(memory_format=torch.channels_last)
-    R.eval().requires_grad_(False)
+    on_cpu = device.type == "cpu"
+    R = copy.deepcopy(teacher).eval().requires_grad_(False) if on_cpu else folded(teacher)
+    R = R.to(device).to(memory_format=hardware.layout(device))
     targets = fixed_targets(R, source, recipe, device)
 
     @torch.no_grad()
     def embedded(indices: Tensor, x: Tensor) -> Tensor:
-        return R(x) if targets is None else targets[indices.to(device)]
+        return R(x.to(device)) if targets is None else targets[indices.to(device)]
 
     return embedded
 
@@ -126,10 +132,11 @@ def fixed_targets(
     """
     if recipe.crop != (1.0, 1.0) or recipe.flip or source.ahead is not None:
         return None
-    bf16, nobody = hardware.uses_bf16(recipe.precision, device), torch.Generator(device)
+    bf16 = hardware.uses_bf16(recipe.precision, device)
+    nobody = torch.Generator(float64_on(device))
     parts = []
     for indices in torch.arange(len(source.pool), device="cpu").split(recipe.batch_size):
         x = source.view(indices, nobody)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            parts.append(teacher(x[:, :3]).float())
+            parts.append(teacher(x[:, :3].to(device)).float())
     return torch.cat(parts)

@@ -124,6 +124,20 @@ def test_our_encoders_have_nothing_left_to_fold(name):
         torch.testing.assert_close(encoder(pictures(side=64)), expected, rtol=1e-4, atol=1e-6)
 
 
+@torch.no_grad()
+def test_a_folded_copy_only_looks_for_good(tower):
+    x, before = pictures(), norms(tower)
+    expected = copy.deepcopy(tower).eval()(x)
+    made = inference.folded(tower)
+    assert norms(made) == 0 and norms(tower) == before > 0 and tower.training
+    assert not any(part.training for part in made.modules())
+    assert not any(p.requires_grad for p in made.parameters())
+    assert (made(x) - expected).norm() < 1e-4 * expected.norm()
+    hooked = resnet18(num_classes=7).eval()
+    hooked.bn1.register_forward_hook(lambda *_: None)
+    assert norms(inference.folded(hooked)) == 1, "somebody listens to it"
+
+
 def test_device_of():
     assert device_of([len, nn.Identity(), nn.Linear(1, 1, device="meta")]).type == "meta"
     assert device_of([nn.BatchNorm1d(2, affine=False, device="meta")]).type == "meta"

@@ -1,4 +1,5 @@
-"""Lessons on the pretended GPU, each cell that is run here trains, measures or draws there.
+"""Lessons on the pretended GPU: what a cell trains or measures is made there, and what it embeds
+borrows it, whatever the size of the pictures.
 
 A lesson takes a minute or more of a core so, and all take twenty. By default none is run:
 
@@ -16,8 +17,11 @@ from test_notebooks import NOTEBOOKS, OTHER, execute, kernel, parameters_of  # n
 
 WANTED = os.environ.get("PRETENDED_LESSONS", "")
 CHOSEN = [p for p in NOTEBOOKS if WANTED == "all" or p.stem[:2] in WANTED.split()]
-ENTER = f"""import sys
+ENTER = f"""import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+os.environ["CUDA_VISIBLE_DEVICES"] = "0"
+from cinv_lib.machine import hardware
+hardware.LARGE = 1
 from pretended import device
 entered = device.entered()
 entered.__enter__()"""

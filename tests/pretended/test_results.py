@@ -1,7 +1,9 @@
 """Every kind of result of a profile is made on the pretended GPU, from very few pictures."""
 
+import copy
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from cinv_lib.experiments import blind
 from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import SMOKE
+from cinv_lib.training import student
 
 MASK, NOISE, RANGE = "mask:0.9", "noise:0.5", SMOKE.slider
 BLIND = f"{MASK}|{NOISE}"
@@ -59,8 +62,8 @@ def tasks(kind):
     return [entry.task(operator, 0, loss) for operator in operators for loss in losses]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_result_is_made_there(kind, lab):
+def made_there(lab, kind):
+    """Make all of a kind, on the device that is entered; what files hold is read on a CPU."""
     for task in tasks(kind):
         folder = lab.folder(task)
         made = [folder / f"{name}.csv" for name in getattr(SMALL[kind], "tables", ())]
@@ -70,6 +73,28 @@ def test_every_kind_of_result_is_made_there(kind, lab):
         parts = model if isinstance(model, tuple) else (model,)
         assert {p.device.type for part in parts for p in part.parameters()} == {"cpu"}
     assert lab.working().teacher.mean.device == device.DEVICE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_result_is_made_there(kind, lab):
+    made_there(lab, kind)
+
+
+def test_the_teacher_of_a_training_is_folded_there_alone(lab, monkeypatch):
+    """On a CPU what was trained before is trained again to the bit."""
+    asked, real = [], torch.nn.BatchNorm2d.forward
+    count = lambda norm, x: asked.append(norm) or real(norm, x)  # noqa: E731
+    monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", count)
+    source, recipe = SimpleNamespace(ahead=True), SMALL["student"].recipe
+    teacher = copy.deepcopy(lab.teacher).train()
+    x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    want = student.frozen(teacher, source, recipe, torch.device("cpu"))(None, x)
+    assert asked and teacher.training and next(teacher.parameters()).requires_grad is False
+    asked.clear()
+    found = student.frozen(teacher, source, recipe, device.DEVICE)(None, x)
+    assert not asked and found.device == device.DEVICE
+    torch.testing.assert_close(found.cpu(), want, atol=1e-4, rtol=1e-4)
+    assert not torch.equal(found.cpu(), want)
 
 
 def test_what_is_left_behind_is_found(lab, monkeypatch, tmp_path):
