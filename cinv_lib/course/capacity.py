@@ -12,11 +12,10 @@ from cinv_lib.lab.profiles.record import side_of
 from cinv_lib.machine import gpus, hardware, host
 from cinv_lib.machine.finding import Finding
 from cinv_lib.machine.host import GIB
-from cinv_lib.training.light import MARGIN
+from cinv_lib.training.light import MARGIN, MEGABYTES
 
-# Megabytes that a step keeps of each picture of 224 pixels until the backward pass, in bfloat16, if
-# it is plain and if it is light (see `training.light`); counted by saved_tensors_hooks.
-CLIP, RESNET, VIT = (70.4, 32.6), (64.2, 29.6), (19.0, 2.9)
+# Megabytes that a step keeps of each picture, if it is plain and if it is light.
+CLIP, RESNET, VIT = MEGABYTES.values()
 KEPT = {
     "student": CLIP, "baseline": RESNET, "vit_student": VIT,
     "tuned": (2 * CLIP[0], 2 * CLIP[1]), "anchored": (2 * CLIP[0], 2 * CLIP[1]),

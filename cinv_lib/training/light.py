@@ -34,6 +34,13 @@ BLOCKS = (
     *("Bottleneck", "BasicBlock"),  # of ResNets, CLIP's among them
     *("ResidualAttentionBlock", "CustomResidualAttentionBlock", "EncoderBlock", "Block"),  # of ViTs
 )
+# Megabytes that a plain step and a light one keep of each picture of 224 pixels until the backward
+# pass, in bfloat16, as `per_picture` counts them; by open_clip's and torchvision's names.
+MEGABYTES = {
+    "RN101-quickgelu": (70.4, 25.8),
+    "resnet101": (64.2, 23.2),
+    "ViT-B-32-quickgelu": (19.0, 2.9),
+}
 # What a step needs besides what is kept: gradients of activations, what cuDNN works in, weights and
 # Adam's averages. Assumed, and on the safe side: RN101 at 256 pictures asks for 27 GB.
 MARGIN = 1.5

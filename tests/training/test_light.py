@@ -109,6 +109,16 @@ def test_it_keeps_at_most_half(name):
     assert light.per_picture(student, "fp32", CPU) == plain
 
 
+@pytest.mark.parametrize("name", light.MEGABYTES)
+def test_what_the_doctor_expects_is_what_is_kept(name):
+    student = encoders.student_of(encoders.fresh(name, seed=0))
+    assert student.image_size == 224
+    for k, megabytes in enumerate(light.MEGABYTES[name]):
+        with light.lighter(student, light=bool(k), recipe=recipe(), device=CPU):
+            found = light.per_picture(student, "bf16", CPU)
+        assert found / 1e6 == pytest.approx(megabytes, rel=0.02)
+
+
 def test_a_tower_is_left_as_it_was_and_its_own_forward_stays():
     student = encoders.student_of(encoder("rn"))
     first, *_ = light.blocks(student.tower)
