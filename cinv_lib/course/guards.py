@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cinv_lib.course import capacity
 from cinv_lib.course.requested import Run, asked
-from cinv_lib.lab import bill, missing
+from cinv_lib.lab import missing
+from cinv_lib.lab.costs import RATES
 from cinv_lib.machine import folders, gpus, host, preflight
 from cinv_lib.machine.finding import Finding, report
 from cinv_lib.machine.host import GIB
@@ -118,8 +119,8 @@ def gpu(run: Run) -> Finding:
 
 def _cost(run: Run) -> str:
     """What it would take: hours of a GPU, and years of this machine."""
-    cores, (slow, usual) = host.cores(), (1.0, bill.RATES["clip trained"][1])
-    here = {what: rate[1] * slow * cores / usual for what, rate in bill.RATES.items()}
+    cores, (slow, usual) = host.cores(), (1.0, RATES["clip trained"][1])
+    here = {what: rate[1] * slow * cores / usual for what, rate in RATES.items()}
     there, by_hand = run.billed(), run.billed(cores, here)
     if there is None or by_hand is None:
         return f"{run.p.name} trains {run.p.teacher}, and PyTorch finds no GPU here"

@@ -11,7 +11,7 @@ import torch
 from cinv_lib.course.excerpt import of_profile, wanted
 from cinv_lib.experiments.base import Task
 from cinv_lib.experiments.trainings import Trained
-from cinv_lib.lab import bill, plan
+from cinv_lib.lab import bill, costs, plan
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.machine import folders, gpus, host
@@ -49,9 +49,9 @@ class Run:
         """Trainings at once: one on each GPU."""
         return max(1, torch.cuda.device_count()) if gpus.available() else 1
 
-    def billed(self, cores: int = CORES, rates: bill.Rates | None = None) -> pd.DataFrame | None:
+    def billed(self, cores: int = CORES, rates: costs.Rates | None = None) -> pd.DataFrame | None:
         """What it costs; None for a profile that has no bill."""
-        known = self.p.data in bill.SIZES and self.tasks
+        known = self.p.data in costs.SIZES and self.tasks
         return bill.bill(self.p, self.seeds, cores, rates, self.lessons) if known else None
 
     def batch(self, task: Task) -> int:

@@ -18,11 +18,13 @@ from tqdm.auto import tqdm
 from cinv_lib import evaluation, operators
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import device_of
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import count, points, sentence
 from cinv_lib.experiments.base import AskedInWords, Needs, Task
 from cinv_lib.experiments.methods import full
+from cinv_lib.machine import hardware
 from cinv_lib.operators.basic import Identity
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES, corrupt_set
 from cinv_lib.training.baseline import Classifier
@@ -59,12 +61,14 @@ def score(
         where = {"corruption": corruption, "family": family, "severity": severity}
         return found.rename(columns={"model": "method"}).assign(**where)
 
+    # Beside a GPU the drawing would take most of the time, on one core.
+    workers = hardware.decoders(device_of([encoder for encoder, _ in groups]))
     frames = [row(val, CLEAN, "clean", 0)]
     types = [(family, name) for family, names in FAMILIES.items() for name in names]
     for family, name in tqdm(types, desc="common corruptions", unit=" types", leave=False):
         for severity in severities:
-            seen = replace(val, images=corrupt_set(val.images, name, severity, seed))
-            frames.append(row(seen, name, family, severity))
+            images = corrupt_set(val.images, name, severity, seed, workers=workers)
+            frames.append(row(replace(val, images=images), name, family, severity))
     columns = ["method", "corruption", "family", "severity", "top1", "top5"]
     return pd.concat(frames, ignore_index=True)[columns]
 

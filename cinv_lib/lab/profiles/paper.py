@@ -103,6 +103,7 @@ IMAGENET100 = Profile(
             # Code: its MSE compares embeddings that are not of length one. Eq. 1 is followed.
             **COMPARED,
             taus=(0.2, 1.0),  # ours: the paper searched [.1, 1] and shows .1
+            several=("st:0.2", "st:1"),
             val_per_class=50,
             realisations=10,
         ),
@@ -123,7 +124,7 @@ IMAGENET100 = Profile(
             severities=(1, 2, 3, 4, 5),
             val_per_class=50,
         ),
-        ex.LossBias(losses=REMEDIES, **OPEN),
+        ex.LossBias(losses=REMEDIES, several=("st:0.1,weight=0.75",), **OPEN),
         ex.TunedTeacher(recipe=PROBE, **OPEN),
         ex.OtherTower(recipe=PROBE, **OPEN),
         ex.Blind(operators={BLIND: None}, realisations=10),

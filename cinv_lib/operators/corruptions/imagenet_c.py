@@ -12,10 +12,13 @@ Everything is as published, to a grey level, except frost, whose photographs are
 (`textures` draws others). Pictures that are not square, and other sides, are our addition.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from cinv_lib.operators.corruptions import blur, digital, noise, weather
 from cinv_lib.operators.corruptions.published import parameters
@@ -28,6 +31,7 @@ FAMILIES = {
 }
 NAMES = tuple(name for names in FAMILIES.values() for name in names)
 EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")  # a family of its own in Table 14
+BATCH = 64  # pictures that a process hands over at once
 SMALLEST = 16  # pixels; no set is published below 32
 ROOMS = {"noise": noise, "blur": blur, "weather": weather, "digital": digital}
 FUNCTIONS = {name: getattr(ROOMS[room], name) for room in ROOMS for name in FAMILIES[room]}
@@ -76,11 +80,13 @@ def corrupt_set(
     first: int = 0,
     side: int | None = None,
     published: bool = False,
+    workers: int = 0,
 ) -> UInt8[Tensor, "N 3 H W"]:
     """Pictures, uint8 (N, 3, H, W), each corrupted as by `corrupt`.
 
     Picture i draws from a generator of its own, a function of (seed, name, severity, first + i),
-    so it is the same in whatever batch. first: the number of the first picture.
+    so it is the same in whatever batch. first: the number of the first picture. workers: processes
+    that share the work, none for this one alone.
     Raises ValueError as `corrupt` does, and for a negative seed or first.
 
     >>> from dataclasses import replace
@@ -95,12 +101,35 @@ def corrupt_set(
     _strength(name, severity, min(images.shape[2:]))
     pictures = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
-    def one(i: int) -> np.ndarray:
-        generator = np.random.default_rng([seed, NAMES.index(name), severity, first + i])
-        return corrupt(pictures[i], name, severity, generator, side=side, published=published)
+    each = Corrupted(pictures, name, severity, seed, first, side, published)
+    # In threads it takes as long: too much GIL. A loader's processes are what decodes files, too.
+    loader = DataLoader(each, BATCH, num_workers=workers, generator=torch.Generator())
+    with torch.device("cpu"):
+        corrupted = torch.cat(list(loader))
+    return corrupted.permute(0, 3, 1, 2).contiguous()
 
-    corrupted = [one(i) for i in range(len(pictures))]  # in threads it takes as long: too much GIL
-    return torch.from_numpy(np.stack(corrupted)).permute(0, 3, 1, 2).contiguous()
+
+@dataclass(frozen=True)
+class Corrupted(Dataset):
+    """The pictures of `corrupt_set`, each made when one asks for it, in whatever process."""
+
+    pictures: UInt8[np.ndarray, "N H W 3"]
+    name: str
+    severity: int
+    seed: int
+    first: int
+    side: int | None
+    published: bool
+
+    def __getitem__(self, i: int) -> UInt8[Tensor, "H W 3"]:
+        key = [self.seed, NAMES.index(self.name), self.severity, self.first + i]
+        x, generator = self.pictures[i], np.random.default_rng(key)
+        side, published = self.side, self.published
+        y = corrupt(x, self.name, self.severity, generator, side=side, published=published)
+        return torch.from_numpy(y)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
 
 def _strength(name: str, severity: int, side: int) -> dict[str, float | int]:
