@@ -61,11 +61,15 @@ class OtherTower(Compared):
             clean pictures.
         """
         fit, where = self.fit(task, student, probe, train), self.where(task, val)
+        pairs = {"resnet": [teacher, student], "vit": [vit, vit_student]}
+        alike = teacher.image_size == vit.image_size  # and see the same pictures, decoded once
+        groups = [pairs["resnet"] + pairs["vit"]] if alike else [*pairs.values()]
+        fitted = iter([head for group in groups for head in fit(group, where.op)])
         frames = []
-        for tower, (R, S) in {"resnet": (teacher, student), "vit": (vit, vit_student)}.items():
+        for tower, (R, S) in pairs.items():
             seen_by_R, words = clean(R, where.val), self.words(R, train)
-            probes = fit([R, S], where.op)
-            for model, encoder, head in zip(("clip", "student"), (R, S), probes, strict=True):
+            for model, encoder in (("clip", R), ("student", S)):
+                head = next(fitted)
                 heads = {"probe": head, "words": words}
                 frame = measure(encoder, heads, seen_by_R, where)
                 frames.append(frame.assign(tower=tower, model=model))

@@ -126,7 +126,7 @@ def parts(p: Profile, task: Task) -> list[Part]:
             Part({"clip": 3 * n}, files(p.data, n)),
             *looked(2 * at_each()),
         ],
-        "other_tower": lambda: probes(clip=1) + probes(vit=2) + looked(4 * at_each()),
+        "other_tower": lambda: probes(clip=1, vit=2) + looked(4 * at_each()),
         "blind": lambda: [Part(decodes=files(p.data, n)), *looked(22.5 * v * draws)],
         "adversarial": lambda: looked(750 * entry.protocol.per_class * 100, "float32 step"),
     }
