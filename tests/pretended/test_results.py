@@ -2,8 +2,8 @@
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from cinv_lib.experiments import blind
 from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import SMOKE
-from cinv_lib.training import student
+from cinv_lib.training import feed, student
 
 MASK, NOISE, RANGE = "mask:0.9", "noise:0.5", SMOKE.slider
 BLIND = f"{MASK}|{NOISE}"
@@ -85,13 +85,14 @@ def test_the_teacher_of_a_training_is_folded_there_alone(lab, monkeypatch):
     asked, real = [], torch.nn.BatchNorm2d.forward
     count = lambda norm, x: asked.append(norm) or real(norm, x)  # noqa: E731
     monkeypatch.setattr(torch.nn.BatchNorm2d, "forward", count)
-    source, recipe = SimpleNamespace(ahead=True), SMALL["student"].recipe
-    teacher = copy.deepcopy(lab.teacher).train()
+    teacher, cpu = copy.deepcopy(lab.teacher).train(), torch.device("cpu")
+    recipe = replace(SMALL["student"].recipe, flip=True)  # so that R looks in every step
+    source, rows = feed.of(lab.train, teacher.image_size, recipe, 0, cpu), torch.arange(3)
     x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    want = student.frozen(teacher, source, recipe, torch.device("cpu"))(None, x)
+    want = student.frozen(teacher, source, recipe, cpu)(rows, x)
     assert asked and teacher.training and next(teacher.parameters()).requires_grad is False
     asked.clear()
-    found = student.frozen(teacher, source, recipe, device.DEVICE)(None, x)
+    found = student.frozen(teacher, source, recipe, device.DEVICE)(rows, x)
     assert not asked and found.device == device.DEVICE
     torch.testing.assert_close(found.cpu(), want, atol=1e-4, rtol=1e-4)
     assert not torch.equal(found.cpu(), want)
