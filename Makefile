@@ -92,7 +92,8 @@ CHECK = $(ASK) check $(foreach name,$1,$(name)=$(call quoted,$(strip $($(name)))
 course: $(READY)
 	@$(call CHECK,SEEDS JOBS)
 	@$(PREPARED) $(if $(filter smoke stickers,$(PROFILE))$(CINV_REHEARSAL),,python -m cinv_lib.course.guards $(CONFIG) &&) \
-	  python -m cinv_lib.course.monitor $(call quoted,$(RUN)) $(SNAKEMAKE) --quiet host rules reason $(CONFIG)
+	  { set -o pipefail; $(SNAKEMAKE) --quiet host rules reason $(CONFIG) 2>&1 | \
+	  python -m cinv_lib.course.monitor $(call quoted,$(RUN)); }
 	@echo 'The course: '$(call quoted,$(RUN)/site/index.html)
 
 graph: $(READY)

@@ -1,8 +1,8 @@
 """`make course` as one line: what is done, what runs where and how fast, how long it will take.
 
-    python -m cinv_lib.course.monitor RUN COMMAND ...
+    snakemake ... 2>&1 | python -m cinv_lib.course.monitor RUN
 
-COMMAND is Snakemake; all that it says is kept in RUN/logs/snakemake.log. Shown are the ends of jobs
+All that Snakemake says is kept in RUN/logs/snakemake.log. Shown are the ends of jobs
 and what goes wrong, and on a terminal below them the line. Standard library alone: it starts at
 once, and is there as long as the course runs.
 """
@@ -12,7 +12,6 @@ import queue
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TextIO
 
 BEGUN = re.compile(r"begun (?P<name>.+?)(?: on GPU (?P<gpu>\S+))?\n")
 DONE = re.compile(r"(?P<name>.+): done in (?P<minutes>\d+) min (?P<seconds>\d+) s\n")
@@ -111,24 +111,15 @@ def duration(seconds: float | int) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def follow(run: Path, command: list[str]) -> int:
-    """Run the command, show its course; returns what it returns."""
+def follow(run: Path, runner: TextIO) -> None:
+    """Show the course that a runner's words tell of, to their end."""
     logs = run / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     course, terminal, shown_at = Course(logs), sys.stdout.isatty(), 0.0
-    # A key pressed to stop reaches the command too, which ends its jobs and says so.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
-    )
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    # A key pressed to stop reaches the runner too, which ends its jobs and says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=read, args=(child, lines), daemon=True).start()
+    threading.Thread(target=read, args=(runner, lines), daemon=True).start()
     with (logs / "snakemake.log").open("a", encoding="utf-8") as log:
         while (line := said(lines)) is not None:
             log.write(line)
@@ -141,12 +132,11 @@ def follow(run: Path, command: list[str]) -> int:
                 print(clear(True) + course.line()[:width], end="", flush=True)
                 shown_at = time.monotonic()
     print(clear(terminal), end="", flush=True)
-    return child.wait()
 
 
-def read(child: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:
-    """Put the lines of a process into a queue, and None at their end."""
-    for line in child.stdout or ():
+def read(runner: TextIO, lines: "queue.Queue[str | None]") -> None:
+    """Put what a runner says into a queue, a line at a time, and None at its end."""
+    for line in runner:
         lines.put(line)
     lines.put(None)
 
@@ -165,4 +155,5 @@ def clear(terminal: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(follow(Path(sys.argv[1]), sys.argv[2:]))
+    with open(0, encoding="utf-8", errors="replace") as piped:  # whatever the locale is
+        follow(Path(sys.argv[1]), piped)
