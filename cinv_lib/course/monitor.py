@@ -46,12 +46,14 @@ class Course:
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # s, by kind
     done: int = 0
     all: int = 0
+    at_once: int = 1  # the most jobs that were seen to run together
     began: float = field(default_factory=time.monotonic)
 
     def hear(self, line: str) -> bool:
         """Take in a line of Snakemake's; whether it is to be shown."""
         if match := BEGUN.fullmatch(line):
             self.running[match["name"]] = (match["gpu"] or "", time.monotonic())
+            self.at_once = max(self.at_once, len(self.running))
             return False
         if match := STEPS.fullmatch(line):
             self.done, self.all = int(match["done"]), int(match["all"])
@@ -66,7 +68,7 @@ class Course:
 
     def left(self) -> float | None:
         """Seconds to come: as many jobs as are left, each as long as the median of its kind where
-        that is running, and else of all, shared by as many as run at once. None before three jobs
+        that is running, and else of all, shared by as many as have run at once. None before three jobs
         have ended, which says too little."""
         known = [seconds for times in self.took.values() for seconds in times]
         if len(known) < 3 or not self.all:
@@ -77,7 +79,8 @@ class Course:
             for name, (_, since) in self.running.items()
         ]
         waiting = max(0, self.all - self.done - len(self.running))
-        return (sum(under_way) + waiting * sum(known) / len(known)) / max(1, len(self.running))
+        # Where a job has just ended, and the next has not begun, fewer run than soon will.
+        return (sum(under_way) + waiting * sum(known) / len(known)) / self.at_once
 
     def line(self) -> str:
         """What is done, what runs, and how long it will take, in a line."""

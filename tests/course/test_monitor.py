@@ -66,6 +66,8 @@ def test_the_time_left_is_that_of_jobs_of_a_kind(tmp_path, monkeypatch):
     # d and e each have 6 minutes left, and two more take 10: 32 minutes, on two
     assert course.left() == pytest.approx((2 * 360 + 2 * 600) / 2)
     assert course.line().endswith("about 16 min left")
+    heard(course, "student-d: done in 10 min 0 s\n4 of 7 steps (57%) done\n")
+    assert course.left() == pytest.approx((360 + 2 * 600) / 2), "there will be two again"
     assert monitor.duration(3 * 3600 + 60) == "3 h 1 min"
 
 
