@@ -68,8 +68,8 @@ class Course:
 
     def left(self) -> float | None:
         """Seconds to come: as many jobs as are left, each as long as the median of its kind where
-        that is running, and else of all, shared by as many as have run at once. None before three jobs
-        have ended, which says too little."""
+        that is running, and else of all, shared by as many as have run at once. None before three
+        jobs have ended, which says too little."""
         known = [seconds for times in self.took.values() for seconds in times]
         if len(known) < 3 or not self.all:
             return None

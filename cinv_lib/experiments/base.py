@@ -93,7 +93,7 @@ class Entry:
         losses: of the students that lessons ask for; the first is the profile's. () without
             students.
         several: operators or losses of these that a run of one seed leaves out: side issues, of
-            which one training each decides nothing.
+            which one training each decides nothing. Lessons show them from the recorded run.
     """
 
     operators: Mapping[str, Any] = field(default_factory=dict)
