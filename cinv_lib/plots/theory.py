@@ -148,8 +148,9 @@ def counted_curves(
 
     def said(place: int) -> str:
         low, high = (f"{value:.0f}" for value in every[:, place].aminmax())
-        return f"{low if low == high else f'{low} to {high}'} of {of}"
+        return low if low == high else f"{low} to {high}"
 
     near = int((taus.log() - math.log(tau)).abs().argmin())
-    title = f"Teachers that count: {said(near)} at τ = {tau:g}, {said(-1)} at τ = {taus[-1]:g}"
-    return finished(fig, ax, title, xlabel="temperature τ", ylabel="teachers that count, exp H")
+    there = f"{said(near)} count at τ = {tau:g} and {said(-1)} at τ = {taus[-1]:g}"
+    title = f"Of {of} teachers {there}"
+    return finished(fig, ax, title, xlabel="temperature τ", ylabel="teachers that count")

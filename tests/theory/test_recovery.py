@@ -465,7 +465,7 @@ def test_curves_show_what_they_are_given_and_titles_say_it():
     assert fig.axes[1].collections[0].get_offsets().tolist() == [[0.2, 0.6]]
     counts = {"cat": torch.tensor([1.0, 2.0, 8.0]), "hand": torch.tensor([1.0, 5.0, 8.0])}
     fig = plots.counted_curves(torch.tensor([0.01, 0.1, 10.0]), counts, 8, 0.1)
-    assert title(fig) == "Teachers that count: 2 to 5 of 8 at τ = 0.1, 8 of 8 at τ = 10"
+    assert title(fig) == "Of 8 teachers 2 to 5 count at τ = 0.1 and 8 at τ = 10"
     assert fig.axes[0].get_xscale() == "log" and len(fig.axes[0].lines) == 2
 
 
