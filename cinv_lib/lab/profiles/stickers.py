@@ -35,13 +35,13 @@ PROBE = ProbeRecipe(epochs=10, lr=1e-3, batch_size=128)
 REALISATIONS = 10  # the paper's;
 FEWER = 5  # where errors over seeds are still two to four times as large
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)  # 1, 2, 5, 10 and 20 labelled pictures per class
-# Of the open problems: where students of the slider's range are looked at, how often.
 # Side issues that a run of one seed shows from the recorded run, as one training each decides
 # nothing: `make course` shall take 40 minutes on two cores.
 LEFT_OUT = {
     "ablation": ("ss:0.1", "sb:0.1", "st:0.1,centred", "st:1"),
     "loss_bias": ("st:0.1,centred", "st:0.1,weight=0.75"),
 }
+# Of the open problems: where students of the slider's range are looked at, how often.
 OPEN = {
     "operators": {SLIDER: None},
     "severities": (0.5, 0.9, 0.95),
