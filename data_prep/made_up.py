@@ -100,7 +100,8 @@ def downloaded(name: str) -> None:
         side = SIDES[name]
         pictures = torch.from_numpy(draw.integers(0, 256, (n, 3, side, side), dtype=np.uint8))
         labels = torch.arange(n, device="cpu") % k
-        prepared.write(name, split, pictures, labels, tuple(f"class {i}" for i in range(k)), NOTE)
+        # Sentences say "class" themselves.
+        prepared.write(name, split, pictures, labels, tuple(f"made-up {i}" for i in range(k)), NOTE)
         print(f"OK  {name}/{split}: {n:,} pictures of {side} px, made up")
 
 

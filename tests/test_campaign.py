@@ -3,8 +3,10 @@ store and a parser that are broken on purpose."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,18 @@ def test_a_sabotaged_store_loses(campaigns):
     outcomes = [line["outcome"] for line in lines(folder / "sabotaged.jsonl")]
     assert outcomes.count("lost") > 0
     assert "sabotaged: 1" in printed
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="trials are forked")
+def test_a_call_that_is_killed_at_once_has_printed_nothing():
+    """The kill may come before the call has opened its streams."""
+    from tests.campaign.forked import Running
+
+    for _ in range(20):
+        running = Running(lambda: time.sleep(60))
+        running.signal(signal.SIGKILL)
+        ended = running.wait(longest=10)
+        assert (ended.killed, ended.printed, ended.error) == (signal.SIGKILL, "", "")
 
 
 def test_words_are_clear_only_with_the_thing_and_the_fix():

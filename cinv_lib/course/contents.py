@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from cinv_lib.course.excerpt import CORE
+from cinv_lib.course.excerpt import CORE, read_minutes
 from cinv_lib.course.workbook import exercise as book
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.folders import ROOT
@@ -33,7 +33,7 @@ def table(folder: Path = ROOT / "notebooks") -> str:
                 f"[{title}](notebooks/{path.name})",
                 course["about"],
                 course["paper"],
-                f"{course['read_minutes']} min",
+                f"{read_minutes(notebook)} min",
                 f"{course['run_seconds']} s",
                 f"{len(exercises)} ({minutes} min)" if exercises else "",
             )
@@ -71,7 +71,7 @@ def _road(name: str, lessons: str, numbers: list[str], folder: Path) -> Road:
     read = 0
     for number in numbers:
         (path,) = folder.glob(f"{number}_*.ipynb")
-        read += json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]["read_minutes"]
+        read += read_minutes(json.loads(path.read_text(encoding="utf-8")))
     tasks = [exercise.minutes for number in numbers for exercise in book.of_lesson(number)]
     return Road(name, lessons, read, sum(tasks))
 

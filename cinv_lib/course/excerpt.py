@@ -40,6 +40,11 @@ NOTHING = {
 }
 
 
+def read_minutes(notebook: Mapping[str, Any]) -> int:
+    """Minutes to read a lesson, as its metadata have them; 0 where they have none."""
+    return notebook["metadata"].get("course", {}).get("read_minutes", 0)
+
+
 def wanted(lessons: str, names: Mapping[str, str]) -> list[str]:
     """Names of the notebooks of "all", of "core", or of numbers: "00 05", "0,5".
 

@@ -1,8 +1,8 @@
 """`make course` as one line: what is done, what runs where and how fast, how long it will take.
 
-    python -m cinv_lib.course.monitor RUN COMMAND ...
+    snakemake ... 2>&1 | python -m cinv_lib.course.monitor RUN
 
-COMMAND is Snakemake; all that it says is kept in RUN/logs/snakemake.log. Shown are the ends of jobs
+All that Snakemake says is kept in RUN/logs/snakemake.log. Shown are the ends of jobs
 and what goes wrong, and on a terminal below them the line. Standard library alone: it starts at
 once, and is there as long as the course runs.
 """
@@ -12,7 +12,6 @@ import queue
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TextIO
 
 BEGUN = re.compile(r"begun (?P<name>.+?)(?: on GPU (?P<gpu>\S+))?\n")
 DONE = re.compile(r"(?P<name>.+): done in (?P<minutes>\d+) min (?P<seconds>\d+) s\n")
@@ -46,12 +46,14 @@ class Course:
     took: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # s, by kind
     done: int = 0
     all: int = 0
+    at_once: int = 1  # the most jobs that were seen to run together
     began: float = field(default_factory=time.monotonic)
 
     def hear(self, line: str) -> bool:
         """Take in a line of Snakemake's; whether it is to be shown."""
         if match := BEGUN.fullmatch(line):
             self.running[match["name"]] = (match["gpu"] or "", time.monotonic())
+            self.at_once = max(self.at_once, len(self.running))
             return False
         if match := STEPS.fullmatch(line):
             self.done, self.all = int(match["done"]), int(match["all"])
@@ -66,8 +68,8 @@ class Course:
 
     def left(self) -> float | None:
         """Seconds to come: as many jobs as are left, each as long as the median of its kind where
-        that is running, and else of all, shared by as many as run at once. None before three jobs
-        have ended, which says too little."""
+        that is running, and else of all, shared by as many as have run at once. None before three
+        jobs have ended, which says too little."""
         known = [seconds for times in self.took.values() for seconds in times]
         if len(known) < 3 or not self.all:
             return None
@@ -77,7 +79,8 @@ class Course:
             for name, (_, since) in self.running.items()
         ]
         waiting = max(0, self.all - self.done - len(self.running))
-        return (sum(under_way) + waiting * sum(known) / len(known)) / max(1, len(self.running))
+        # Where a job has just ended, and the next has not begun, fewer run than soon will.
+        return (sum(under_way) + waiting * sum(known) / len(known)) / self.at_once
 
     def line(self) -> str:
         """What is done, what runs, and how long it will take, in a line."""
@@ -111,24 +114,15 @@ def duration(seconds: float | int) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def follow(run: Path, command: list[str]) -> int:
-    """Run the command, show its course; returns what it returns."""
+def follow(run: Path, runner: TextIO) -> None:
+    """Show the course that a runner's words tell of, to their end."""
     logs = run / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     course, terminal, shown_at = Course(logs), sys.stdout.isatty(), 0.0
-    # A key pressed to stop reaches the command too, which ends its jobs and says so.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
-    )
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    # A key pressed to stop reaches the runner too, which ends its jobs and says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=read, args=(child, lines), daemon=True).start()
+    threading.Thread(target=read, args=(runner, lines), daemon=True).start()
     with (logs / "snakemake.log").open("a", encoding="utf-8") as log:
         while (line := said(lines)) is not None:
             log.write(line)
@@ -141,12 +135,11 @@ def follow(run: Path, command: list[str]) -> int:
                 print(clear(True) + course.line()[:width], end="", flush=True)
                 shown_at = time.monotonic()
     print(clear(terminal), end="", flush=True)
-    return child.wait()
 
 
-def read(child: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:
-    """Put the lines of a process into a queue, and None at their end."""
-    for line in child.stdout or ():
+def read(runner: TextIO, lines: "queue.Queue[str | None]") -> None:
+    """Put what a runner says into a queue, a line at a time, and None at its end."""
+    for line in runner:
         lines.put(line)
     lines.put(None)
 
@@ -165,4 +158,5 @@ def clear(terminal: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(follow(Path(sys.argv[1]), sys.argv[2:]))
+    with open(0, encoding="utf-8", errors="replace") as piped:  # whatever the locale is
+        follow(Path(sys.argv[1]), piped)

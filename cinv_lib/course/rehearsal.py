@@ -32,6 +32,7 @@ from cinv_lib.lab.profiles import own, rehearsed
 from cinv_lib.lab.profiles.names import PROFILES, profile
 from cinv_lib.lab.profiles.record import ENCODERS, Profile
 from cinv_lib.machine import folders
+from cinv_lib.plots.panels import frames
 
 OFFERED = ("imagenet100", "stl10")
 NAME, PAGE = "rehearsal", "site/index.html"
@@ -40,7 +41,7 @@ NAME, PAGE = "rehearsal", "site/index.html"
 def environment(out: Path) -> dict[str, str]:
     """What makes a process part of the rehearsal that is kept in `out`."""
     kept = {"CINV_HOME": out / "data", "CINV_RUNS": out, "CINV_PROGRESS": out / "progress.json"}
-    flags = {rehearsed.VARIABLE: "1", "CPU": "1", "HF_HUB_OFFLINE": "1"}
+    flags = {rehearsed.VARIABLE: "1", "CPU": "1", "HF_HUB_OFFLINE": "1", frames.FEWER: "4"}
     return {**os.environ, **{name: str(path) for name, path in kept.items()}, **flags}
 
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from cinv_lib.course import api, site_html, site_index
 from cinv_lib.course.bare import bare
-from cinv_lib.course.excerpt import fault
+from cinv_lib.course.excerpt import fault, read_minutes
 from cinv_lib.course.site_panels import TEMPLATES, Moving, Picture, placed, write
 from cinv_lib.machine.folders import ROOT
 from cinv_lib.paper.export import results
@@ -33,12 +33,13 @@ COPIED = {"results": "*.json", "trainings": "*.ipynb", "logs": "*.failed.ipynb"}
 class Lesson:
     """An executed lesson as a page of the site.
 
-    question: "" where it asks none; sentence: the answer that it shows, else "". minutes: to read.
+    question: "" where it asks none; sentence: the answer that it shows, else "". minutes: to read,
+    0 where it does not say.
     """
 
     name: str
     title: str
-    minutes: float | int | None = None
+    minutes: int = 0
     question: str = ""
     sentence: str = ""
     pictures: tuple[Picture, ...] = ()
@@ -102,7 +103,7 @@ def lesson(run: Path, site: Path, name: str, notebook: nbformat.NotebookNode) ->
     return Lesson(
         name,
         title(notebook, name),
-        notebook.metadata.get("course", {}).get("read_minutes"),
+        read_minutes(notebook),
         question(notebook),
         sentence(notebook),
         tuple(pictures),

@@ -16,6 +16,7 @@ from cinv_lib.course.excerpt import CORE
 from cinv_lib.course.site_panels import TEMPLATES, Picture, write
 from cinv_lib.machine.folders import ROOT
 from cinv_lib.machine.provenance import commit
+from cinv_lib.paper import reading
 
 HEADLINES = 6  # rows of the ledger
 TEXTS = {
@@ -75,11 +76,11 @@ def diagram(site: Path) -> Picture:
     return Picture("figures/method.png", alt, width, height)
 
 
-def roads(lessons: Sequence[Any]) -> list[tuple[str, list[Any], float | int]]:
+def roads(lessons: Sequence[Any]) -> list[tuple[str, list[Any], int]]:
     """The short and the long way through the lessons: a name, its lessons, minutes of reading."""
     short = [lesson for lesson in lessons if lesson.name[:2] in CORE.split()]
     ways = [("An evening", short), ("Everything", list(lessons))]
-    return [(name, way, sum(one.minutes or 0 for one in way)) for name, way in ways if way]
+    return [(name, way, sum(one.minutes for one in way)) for name, way in ways if way]
 
 
 def ledger(run: Path, site: Path) -> dict[str, Any]:
@@ -105,7 +106,10 @@ def ledger(run: Path, site: Path) -> dict[str, Any]:
     return {
         "whose": whose,
         "counts": sorted(counts.items(), key=lambda pair: -pair[1]),
-        "rows": [first[claim] for claim in sorted(first)][:HEADLINES],
+        "rows": [
+            row | {"place": reading.place(row["operator"], row["where"])}
+            for _, row in sorted(first.items())[:HEADLINES]
+        ],
         "total": len(rows),
         "trainings": max(row["seeds"] for row in rows),
     }

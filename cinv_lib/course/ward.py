@@ -5,7 +5,6 @@ trained (`experiments.patients`). What its loop does to a picture is done again 
 """
 
 import copy
-import itertools
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,11 +17,13 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import to_float
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.statistics import compare
+from cinv_lib.experiments.base import training_seeds
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import names as profiles
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
+from cinv_lib.paper import replication
 from cinv_lib.paper.numbers import discrepancies
 from cinv_lib.training import faults
 
@@ -117,24 +118,17 @@ class Patient:
         return self.loop.source()
 
 
-def lab_of(profile: str) -> Lab:
-    """The lab that has patients: of this profile or, where it has none, of the recorded run of
-    `stickers`."""
-    there = "patients" in profiles.profile(profile)
-    return Lab(profile) if there else Lab("stickers", recorded=True)
+def lab_of(profile: str, seeds: int) -> tuple[Lab, list[int]]:
+    """The lab that has patients, and the training seeds to show: of this profile or, where it has
+    none or does not train any, of the recorded run (`replication.shown`)."""
+    if "patients" in profiles.profile(profile):
+        lab, which = replication.shown(Lab(profile), "patients", seeds)
+        return lab, training_seeds(which)
+    print(f"The profile {profile} has no patients. These are the recorded ones of `stickers`.")
+    return replication.recorded(Lab("stickers"))
 
 
-def seeds_of(lab: Lab, profile: str, seeds: int) -> int:
-    """How many trainings to ask for: of another profile's patients no more than are recorded."""
-    archive = lab.archive
-    if lab.profile.name == profile or archive is None:
-        return seeds
-    (op,) = lab.profile["patients"].operators
-    there = (archive.finished(**lab.place(lab.task("patients", op, s))) for s in range(seeds))
-    return sum(itertools.takewhile(bool, there)) or seeds
-
-
-def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:
+def ward(lab: Lab, seed: int) -> dict[str, Patient]:
     """The patients of one training seed, by their letters."""
     (op,) = lab.profile["patients"].operators
     steps, looks = (lab.table(name, seeds=[seed]) for name in ("patients_steps", "patients"))
@@ -151,7 +145,7 @@ def ward(lab: Lab, seed: int = 0) -> dict[str, Patient]:
     }  # fmt: skip
 
 
-def harms(lab: Lab, seeds: int) -> pd.DataFrame:
+def harms(lab: Lab, seeds: list[int]) -> pd.DataFrame:
     """What each fault costs.
 
     Returns:

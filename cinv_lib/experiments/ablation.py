@@ -80,7 +80,7 @@ class Ablation(Experiment):
     tables = MappingProxyType({"ablation": "%.5f"})
     asks = Experiment.asks | {"taus"}
 
-    def asked_taus(self, seeds: int) -> list[float]:
+    def asked_taus(self, seeds: int | list[int]) -> list[float]:
         """The further temperatures that a run with this number of seeds asks for."""
         out = self.several if seeds == 1 else ()
         return [tau for tau in self.taus if f"st:{tau:g}" not in out]

@@ -93,7 +93,7 @@ class Entry:
         losses: of the students that lessons ask for; the first is the profile's. () without
             students.
         several: operators or losses of these that a run of one seed leaves out: side issues, of
-            which one training each decides nothing.
+            which one training each decides nothing. Lessons show them from the recorded run.
     """
 
     operators: Mapping[str, Any] = field(default_factory=dict)
@@ -114,8 +114,8 @@ class Entry:
         kept = {str(basic.parse(op)): here for op, here in self.operators.items()}
         object.__setattr__(self, "operators", kept)
 
-    def asked(self, seeds: int) -> tuple[list[str], list[str]]:
-        """The operators and the losses that a run of so many seeds asks for."""
+    def asked(self, seeds: int | list[int]) -> tuple[list[str], list[str]]:
+        """The operators and the losses that a run of so many seeds, or of these, asks for."""
         out = self.several if seeds == 1 else ()
         return (
             [op for op in self.operators if op not in out],

@@ -40,14 +40,18 @@ def title(op: str) -> str:
 
 
 def corruption(op: str) -> str:
-    """An operator of one severity in a sentence; the text of one that has no kind, or a range.
+    """An operator in a sentence, with its severity or its range; the text of one without a kind.
 
     >>> corruption("mask:0.9"), corruption("blur:2.57"), corruption("jpeg:10")
     ('90 % missing', 'blur of σ 2.57', 'jpeg:10')
+    >>> corruption("mask:0.5..0.95"), corruption("noise:0.1..0.3")
+    ('50 to 95 % missing', 'noise of σ 0.1 to 0.3')
     """
-    if kind(op) == op or len({*parse(op).bounds}) > 1:
+    if kind(op) == op:
         return op
-    there = at(op, parse(op).bounds[1])
+    first, last = (at(op, severity) for severity in parse(op).bounds)
+    number = first.removesuffix(" % missing")
+    there = last if first == last else f"{number} to {last.removeprefix('σ ')}"
     return there if kind(op) == "masks" else f"{kind(op)} of {there}"
 
 

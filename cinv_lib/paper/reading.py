@@ -115,6 +115,23 @@ def show(found: Sequence[Read], paper: pd.Series) -> None:
     display({"text/html": table(found, paper), "text/plain": plain}, raw=True)
 
 
+def shown(found: pd.DataFrame) -> pd.DataFrame:
+    """A ledger to read, indexed by claim and place: the difference ± the half-width of
+    its 95 % interval over trainings, margin, unit, trainings, verdict, and "also by Holm"."""
+    text = [verdicts.number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
+    columns = {
+        "difference": text,
+        "margin": [f"{margin:g}" for margin in found.margin],
+        "unit": found.unit,
+        "trainings": found.seeds,
+        "verdict": found.verdict,
+        "": found.surely.map({True: "also by Holm", False: ""}),
+    }
+    where = [place(row.operator, row.where) for row in found.itertuples()]
+    index = pd.MultiIndex.from_arrays([found.claim, where], names=["claim", "where"])
+    return pd.DataFrame(columns).set_axis(index)
+
+
 def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:
     """Of the rows for which the paper prints numbers, in how many the two have the same sign."""
     rows = ledger.set_index(KEYS).difference

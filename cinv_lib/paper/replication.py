@@ -32,6 +32,22 @@ def recorded(lab: Lab) -> tuple[Lab, list[int]]:
     return record, sorted({spec["seed"] for spec in scored.spec})
 
 
+def shown(lab: Lab, table: str, seeds: int) -> tuple[Lab, int | list[int]]:
+    """Which lab's table a lesson shows, of which training seeds: what was asked for. Where a run of
+    one seed leaves something of the table out (`Entry.several`), the recorded run and its seeds,
+    and a line that says so."""
+    entry = lab.profile.making(table)
+    if lab.archive is not None or entry.asked(seeds) == entry.asked(2):
+        return lab, seeds  # without a look through the record
+    record, there = recorded(lab)
+    if not there:
+        return lab, seeds
+    print(
+        f"A run of one seed does not train all of this. The recorded run is shown, seeds {there}."
+    )
+    return record, there
+
+
 def own(lab: Lab) -> Lab:
     """A lab that has what was made on this machine and nothing else."""
     mine = copy.copy(lab)

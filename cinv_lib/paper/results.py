@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.evaluation import statistics
-from cinv_lib.experiments import learning_rates
+from cinv_lib.experiments import learning_rates, spoken
 from cinv_lib.experiments.known_operator import METHODS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.paper import numbers
@@ -110,13 +110,13 @@ def best_rate(rates: Float[Tensor, " n"], top1: Float[Tensor, " n"]) -> tuple[fl
 
 
 def layout(frame: pd.DataFrame, paper_rows: pd.DataFrame) -> pd.DataFrame:
-    """A table to read: a row a method, two columns an operator, "here" and "paper"."""
+    """A table to read: a row for each method, "here" and "paper" for each operator."""
     methods = [m for m in METHODS if m in set(frame.method)]
     columns = {}
     for op in dict.fromkeys(frame.operator):
         for where, rows in (("here", frame), ("paper", paper_rows)):
             mine = rows[rows.operator == op].set_index("method")
-            columns[op, where] = [
+            columns[spoken.title(op), where] = [
                 number(*mine.loc[m, ["value", "error"]]) if m in mine.index else "" for m in methods
             ]
     return pd.DataFrame(columns, index=[METHODS[m] for m in methods])

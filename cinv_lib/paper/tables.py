@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from cinv_lib import operators
+from cinv_lib.experiments import common_corruptions, spoken
 from cinv_lib.experiments.transfer import STANDS_FOR, THE_PAPERS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.record import Profile
@@ -35,8 +36,8 @@ Cell = tuple[int, str, str, str, str, pd.DataFrame]  # KEYS, the metric, its row
 
 
 def tables(lab: Lab, seeds: int = 1) -> dict[int, pd.DataFrame]:
-    """By the number of the table: a row an operator (and set of pictures), for each method ours and
-    the paper's. What a lab has not finished is not measured for it.
+    """By the number of the table: a row for each operator (and set of pictures), by its name; for
+    each method ours and the paper's. What a lab has not finished is not measured for it.
 
     Ours have the half-width of the 95 % interval over trainings, the paper's the standard error
     over draws. In percent; of Table 6 the area under the curve, times 100.
@@ -54,12 +55,13 @@ def table(number: int, ours: pd.Series, label: str) -> pd.DataFrame:
     several, scale = quoted.dataset.nunique() > 1, 100 if number == 6 else 1
     columns: dict[tuple[str, str], dict[str, str]] = {}
     for row in quoted.itertuples():
-        place = f"{row.operator}, {row.dataset}" if several else row.operator
+        name = common_corruptions.words(spoken.title(row.operator))
+        place = f"{name}, {row.dataset}" if several else name
         here = ours.get((number, row.operator, row.dataset, row.method), "")
-        name = numbers.METHODS[row.method]
-        columns.setdefault((name, f"here, {label}"), {})[place] = here
+        method = numbers.METHODS[row.method]
+        columns.setdefault((method, f"here, {label}"), {})[place] = here
         text = results.number(scale * row.value, scale * row.se)
-        columns.setdefault((name, "paper, quoted"), {})[place] = text
+        columns.setdefault((method, "paper, quoted"), {})[place] = text
     return pd.DataFrame(columns).fillna("")
 
 

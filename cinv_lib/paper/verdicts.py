@@ -101,22 +101,6 @@ def ledger(
     return verdicts(finished(lab, seeds), operators(lab.profile), claims)
 
 
-def shown(found: pd.DataFrame) -> pd.DataFrame:
-    """A ledger to read, indexed by claim, operator and where: the difference ± the half-width of
-    its 95 % interval over trainings, margin, unit, trainings, verdict, and "also by Holm"."""
-    text = [number(row.difference, row.half_width, row.unit) for row in found.itertuples()]
-    columns = {
-        "difference": text,
-        "margin": [f"{margin:g}" for margin in found.margin],
-        "unit": found.unit,
-        "trainings": found.seeds,
-        "verdict": found.verdict,
-        "": found.surely.map({True: "also by Holm", False: ""}),
-    }
-    index = pd.MultiIndex.from_frame(found[["claim", "operator", "where"]])
-    return pd.DataFrame(columns).set_axis(index)
-
-
 def number(value: float, half_width: float, unit: str) -> str:
     """A difference with its interval, with the digits of its unit; "" where there is none."""
     if math.isnan(value):

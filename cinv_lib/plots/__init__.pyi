@@ -37,6 +37,7 @@ from .style import show as show
 from .style import single as single
 from .theory import bias_curves as bias_curves
 from .theory import circle_and_bounds as circle_and_bounds
+from .theory import counted_curves as counted_curves
 from .theory import height_curve as height_curve
 from .theory import recovery_bars as recovery_bars
 from .theory import remedy_bars as remedy_bars

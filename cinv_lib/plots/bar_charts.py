@@ -54,9 +54,9 @@ def grouped(
     return places
 
 
-def bars(frame: pd.DataFrame, *, ylabel: str) -> Figure:
-    """A group of bars for each row of `frame`, with a bar for each column (lessons 02, 04, 14)."""
+def bars(frame: pd.DataFrame, *, ylabel: str, title: str) -> Figure:
+    """A group of bars for each row of `frame`, with a bar for each column (lesson 02)."""
     fig, ax = single(6.0, 3.2)
     grouped(ax, frame, hatches=("", "//", "..", "xx"), edge=None, group=0.8, share=1.0)
     ax.axhline(0, color="black", lw=0.8)
-    return finished(fig, ax, ylabel=ylabel)
+    return finished(fig, ax, title, ylabel=ylabel)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from cinv_lib.plots.style import OKABE_ITO, colour, finished, single
 
-_MANY_MARKERS = "osDv^PX*"
 _MARKERS = "osD^vP"
 
 
@@ -31,18 +30,24 @@ def log_ticks(ax: Axes, places: Sequence[Any]) -> None:
     ax.minorticks_off()
 
 
-def training_curves(
-    histories: Mapping[str, pd.DataFrame], column: str = "loss", *, title: str = ""
-) -> Figure:
-    """`column` of each training history over its steps (lessons 05, 07). Single steps are faint,
-    means of epochs are not."""
+def fall(history: pd.DataFrame, column: str = "loss", ends: int = 10) -> str:
+    """Where a training went, as a title: the mean of `column` over its first steps and its last.
+
+    >>> fall(pd.DataFrame({"loss": [3.0, 2.0, 1.0, 0.5]}), ends=1)
+    'In 4 steps the loss goes from 3.0 to 0.5'
+    """
+    first, last = history[column].iloc[:ends].mean(), history[column].iloc[-ends:].mean()
+    return f"In {len(history):,} steps the {column} goes from {first:.1f} to {last:.1f}"
+
+
+def training_curves(name: str, history: pd.DataFrame, column: str = "loss") -> Figure:
+    """`column` of a training history over its steps (lessons 05, 07, 18). Single steps are faint,
+    means of epochs are not; the title is `fall`."""
     fig, ax = single(5.5, 3.2)
-    for k, (name, history) in enumerate(histories.items()):
-        ax.plot(history["step"], history[column], color=colour(name, k), alpha=0.25, lw=0.8)
-        mean = history.groupby("epoch")[["step", column]].mean()
-        marker = _MANY_MARKERS[k % len(_MANY_MARKERS)]
-        ax.plot(mean["step"], mean[column], color=colour(name, k), marker=marker, ms=4, label=name)
-    return finished(fig, ax, title, xlabel="step", ylabel=column)
+    ax.plot(history["step"], history[column], color=colour(name), alpha=0.25, lw=0.8)
+    mean = history.groupby("epoch")[["step", column]].mean()
+    ax.plot(mean["step"], mean[column], "o-", color=colour(name), ms=4, label=name)
+    return finished(fig, ax, fall(history, column), xlabel="step", ylabel=column)
 
 
 def severity_curves(

@@ -12,6 +12,7 @@ from cinv_lib.plots.style import OKABE_ITO, colour, headed, tidied
 
 WIDTH = 7.84  # inches: the width of a page
 GREY = "#666666"
+LINE = 0.066  # of the height of axes of 2.4 inches: a line of text of 9 points
 SMALL: dict[str, Any] = {"fontsize": 8, "va": "center"}
 
 
@@ -46,16 +47,22 @@ def key(fig: Figure, ax: Axes, *, verdicts: str = "", quoted: bool = False) -> N
         fig.legend(loc="outside lower right", ncols=4, fontsize=8, frameon=False)
 
 
-def line_names(ax: Axes, ends: Mapping[str, tuple[float, str]], gap: float) -> None:
-    """Names of lines at the right of the axes, at the height of their ends, at least `gap` apart.
+def line_names(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
+    """Names of lines at the right of the axes, at the height of their ends, but a line of text
+    apart, and not above the axes. The axes have their limits by now.
 
     ends: name -> (height, colour).
     """
-    below = -math.inf
-    for name, (value, ink) in sorted(ends.items(), key=lambda end: end[1][0]):
-        below = max(value, below + gap)
+    low, top = ax.get_ylim()
+    gap, named = LINE * (top - low), sorted(ends.items(), key=lambda end: end[1][0])
+    heights = [value for _, (value, _) in named]
+    for k in range(1, len(heights)):
+        heights[k] = max(heights[k], heights[k - 1] + gap)
+    for k in reversed(range(len(heights))):
+        heights[k] = min(heights[k], top - gap * (len(heights) - 1 - k))
+    for (name, (_, ink)), height in zip(named, heights, strict=True):
         look: dict[str, Any] = {"color": ink, "fontsize": 9, "va": "center"}
-        ax.annotate(name, (1.02, below), xycoords=("axes fraction", "data"), **look)
+        ax.annotate(name, (1.02, height), xycoords=("axes fraction", "data"), **look)
 
 
 def hollow(ax: Axes, x: float, y: float) -> None:

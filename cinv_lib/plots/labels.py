@@ -46,7 +46,7 @@ def label_curves(
         ax.set(title=name, xlabel="labelled pictures per class", ylim=(-3, 103))
         ax.title.set_fontsize(9)
         if ax is axes[-1]:
-            line_names(ax, ends, gap=6.5)
+            line_names(ax, ends)
     axes[0].set_ylabel("top-1 accuracy (%)")
     key(fig, axes[0], quoted=bool(quoted))
     return headed(fig, title)

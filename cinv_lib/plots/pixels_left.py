@@ -15,8 +15,10 @@ from matplotlib.figure import Figure
 from cinv_lib.experiments.spoken import kind
 from cinv_lib.operators.basic import parse
 from cinv_lib.plots.curves import log_ticks
-from cinv_lib.plots.dots import GREY, key, line_names, panelled
+from cinv_lib.plots.dots import GREY, LINE, key, line_names, panelled
 from cinv_lib.plots.style import OKABE_ITO, colour, headed
+
+APART = 0.09  # tick labels, at least, in widths of the axis
 
 
 def left(severity: float | int, side: int) -> int:
@@ -33,9 +35,8 @@ def places(op: str, severities: Sequence[float], side: int) -> list[float]:
     return [float(left(s, side) if kind(op) == "masks" else s) for s in severities]
 
 
-def _axis(ax: Axes, op: str, severities: Sequence[float], side: int, spacing: float) -> list[float]:
-    """An axis for the severities of an operator, the hardest at the left; their places on it.
-    spacing: the least distance of two tick labels, in widths of the axis."""
+def _axis(ax: Axes, op: str, severities: Sequence[float], side: int) -> list[float]:
+    """An axis for the severities of an operator, the hardest at the left; their places on it."""
     at, masks = places(op, severities, side), kind(op) == "masks"
     if masks:
         ax.set_xscale("log")
@@ -48,7 +49,7 @@ def _axis(ax: Axes, op: str, severities: Sequence[float], side: int, spacing: fl
     shown: list[int] = []
     for k in reversed(range(len(at))):  # the hardest first
         apart = [abs(scaled[k] - scaled[other]) for other in shown]
-        if not apart or min(apart) > spacing * float(np.ptp(scaled)):
+        if not apart or min(apart) > APART * float(np.ptp(scaled)):
             shown.append(k)
     ax.set_xticks([at[k] for k in shown], [words[k] for k in shown], fontsize=7)
     ax.minorticks_off()
@@ -58,8 +59,11 @@ def _axis(ax: Axes, op: str, severities: Sequence[float], side: int, spacing: fl
     return at
 
 
-def _shaded(ax: Axes, at: Sequence[float], rows: Sequence[bool], words: str, ink: str) -> None:
-    """Shade where `rows` are true, half way to the next place; nothing where none is."""
+def _shaded(
+    ax: Axes, at: Sequence[float], rows: Sequence[bool], words: str, ink: str, line: int = 0
+) -> None:
+    """Shade where `rows` are true, half way to the next place; nothing where none is. line: of the
+    words, from the top."""
     inside = [k for k, row in enumerate(rows) if row]
     if not inside:
         return
@@ -74,7 +78,7 @@ def _shaded(ax: Axes, at: Sequence[float], rows: Sequence[bool], words: str, ink
     end = ends[1] if last == len(at) - 1 else mean(at[last], at[last + 1])
     ax.axvspan(begin, end, color=ink, alpha=0.18, lw=0, zorder=0)
     look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "color": GREY}
-    ax.text(mean(begin, end), 0.99, words, transform=ax.get_xaxis_transform(), **look)
+    ax.text(mean(begin, end), 0.99 - LINE * line, words, transform=ax.get_xaxis_transform(), **look)
 
 
 def lead_curves(
@@ -99,7 +103,7 @@ def lead_curves(
     fig, axes = panelled(len(panels), 3.5)
     for ax, (op, table) in zip(axes, panels.items(), strict=True):
         low, high = parse(op).bounds
-        at = _axis(ax, op, list(table.index), side, 0.075)
+        at = _axis(ax, op, list(table.index), side)
         ink, half = OKABE_ITO["blue"], table.half_width.fillna(0)
         ax.errorbar(at, table.difference, half, fmt="-", color=ink, capsize=2)
         for place, row in zip(at, table.itertuples(), strict=True):
@@ -112,7 +116,10 @@ def lead_curves(
         ax.set_xlim(ax.get_xlim())
         trained = [low <= s <= high for s in table.index]
         _shaded(ax, at, trained, "trained on", OKABE_ITO["sky"])
-        _shaded(ax, at, list(table.guess), "both\nguess", GREY)
+        if table.guess[trained].any():  # the two lie over one another, and so would their words
+            _shaded(ax, at, list(table.guess), "both guess", GREY, line=1)
+        else:
+            _shaded(ax, at, list(table.guess), "both\nguess", GREY)
     key(fig, axes[0], verdicts=OKABE_ITO["blue"], quoted=quoted is not None)
     axes[0].set_ylabel(ylabel)
     return headed(fig, title)
@@ -142,7 +149,7 @@ def score_curves(
     for ax, (name, table) in zip(axes, panels.items(), strict=True):
         at = list(table.index)
         if side is not None:
-            at = _axis(ax, name, at, side, 0.09)
+            at = _axis(ax, name, at, side)
         elif logarithmic:
             log_ticks(ax, at)
             ax.invert_xaxis()
@@ -163,6 +170,6 @@ def score_curves(
                 names.get(method, method): (table[method].iloc[k], colour(method, place))
                 for place, method in enumerate(table)
             }
-            line_names(ax, ends, gap=0.06 * (float(np.ptp(table.to_numpy())) or 1.0))
+            line_names(ax, ends)
     axes[0].set_ylabel(ylabel)
     return headed(fig, title)

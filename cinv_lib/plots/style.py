@@ -53,7 +53,8 @@ def colour(name: str, position: int = 0) -> str:
 
 
 def show(fig: Figure, alt: str) -> None:
-    """Display `fig` in a notebook, with its alt text: kind, axes and finding, in one line.
+    """Display `fig` in a notebook, with its alt text: kind, axes and finding, in one line. One that
+    ends with a colon is completed by the title of the figure, which says the finding.
 
     The picture has twice the pixels that it takes on the page, for sharp screens. Replay compares
     neither picture nor alt text, so `alt` may hold measured numbers.
@@ -67,6 +68,8 @@ def show(fig: Figure, alt: str) -> None:
         raise ValueError(f"alt text {alt!r}: say in one line what the figure shows")
     picture = png(fig)
     width, height = (edge // SHARP for edge in Image.open(BytesIO(picture)).size)
+    if alt.endswith(":"):
+        alt = f"{alt} {' '.join(fig.get_suptitle().split())}"
     data = {"image/png": base64.b64encode(picture).decode(), "text/plain": "Figure"}
     metadata = {"image/png": {"alt": alt, "width": width, "height": height}}
     display(data, metadata=metadata, raw=True)

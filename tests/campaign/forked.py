@@ -44,6 +44,7 @@ class Running:
 
     def __init__(self, call: Callable[[], Any]):
         self.notes = Path(tempfile.mkdtemp(prefix="call-"))
+        (self.notes / "printed.txt").touch()  # a call may be killed before it opens it
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()

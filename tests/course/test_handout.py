@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from cinv_lib.course.excerpt import read_minutes
 from cinv_lib.course.handout import __main__ as command
 from cinv_lib.course.handout import folder, misconceptions, notes, plans
 from cinv_lib.course.workbook import commands, withheld
@@ -82,7 +83,7 @@ def test_each_lesson_has_an_aim_a_demo_and_its_own_minutes(lesson):
     said = notes.teaching()["lesson"][lesson]
     assert len(said["aim"].split()) >= 10 and len(said["demo"].split()) >= 20
     parts = notes.sections(lesson, LESSONS[lesson])
-    assert sum(part.read for part in parts) == LESSONS[lesson].metadata["course"]["read_minutes"]
+    assert sum(part.read for part in parts) == read_minutes(LESSONS[lesson])
     exercises = book.of_lesson(lesson)
     assert sum(part.exercises for part in parts) == sum(one.minutes for one in exercises)
     assert all(part.read >= 0 for part in parts)

@@ -97,7 +97,9 @@ def test_made_up_pictures_become_the_sets(there, monkeypatch):
     made_up.make("covid", there / "made-up")
     assert [len(linked.load("covid", split)) for split in ("train", "val")] == [5286, 624]
     made_up.make("cifar100", there / "made-up")
-    assert prepared.read("cifar100", "val").images.shape[1:] == (3, 32, 32)
+    hundred = prepared.read("cifar100", "val")
+    assert hundred.images.shape[1:] == (3, 32, 32)
+    assert hundred.class_names[2] == "made-up 2", 'a sentence would say "the class class 2"'
     with pytest.raises(ValueError, match="cannot be made up"):
         made_up.make("imagenet100c", there / "made-up")
 

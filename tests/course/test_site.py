@@ -279,10 +279,24 @@ def test_one_training_lets_the_recorded_ones_speak(run, monkeypatch):
     text = text_of(run, "index.html")
     assert "Of 1 statements that the recorded run has measured, 1 hold." in text
     assert "decided by 5 trainings" in text and "−3.2 ± 0.5" in text
+    assert "<td>90 % missing</td>" in text, "a name, not a key"
     for seed in (1, 2):
         add_scores(run, "mask:0.9", seed)
     site.build(run)
     assert "that this run has measured" in text_of(run, "index.html")
+
+
+def test_the_quiz_that_the_landing_page_opens_with_has_ten_pictures():
+    """As lesson 00 shows it: the page plays what the lesson's kernel drew."""
+    (path,) = site.TEXTS.glob("00_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    alts = [
+        output.metadata.get("image/png", {}).get("alt", "")
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if "metadata" in output
+    ]
+    assert sum(alt.startswith("Question 1 of 10: ") for alt in alts) == 1
 
 
 def test_too_large_a_site_is_said(run, monkeypatch, capsys):

@@ -21,7 +21,7 @@ def lab():
 
 @pytest.fixture(scope="module")
 def patients(lab):
-    return ward.ward(lab)
+    return ward.ward(lab, 0)
 
 
 def with_cause(cause):
@@ -78,9 +78,11 @@ def test_to_read_the_source_counts_as_a_hint(patients, tmp_path, monkeypatch):
 
 
 def test_a_profile_without_patients_shows_the_recorded_ones():
-    assert ward.lab_of("smoke").profile.name == "smoke"
-    other = ward.lab_of("stl10")
+    own, seeds = ward.lab_of("smoke", 2)
+    assert own.profile.name == "smoke" and seeds == [0, 1]
+    other, there = ward.lab_of("stl10", 1)
     assert other.profile.name == "stickers" and other.archive is not None
+    assert len(there) > 1
 
 
 def test_harms_are_differences_to_the_sound_one_of_the_same_draws(monkeypatch, lab):
@@ -92,7 +94,7 @@ def test_harms_are_differences_to_the_sound_one_of_the_same_draws(monkeypatch, l
         for d in range(2)
     ]
     monkeypatch.setattr(lab, "table", lambda name, seeds: pd.DataFrame(rows))
-    cost = ward.harms(lab, 3)
+    cost = ward.harms(lab, [0, 1, 2])
     expected = {n: -2.0 * k for k, n in enumerate(LOOPS) if n != sound}
     assert cost.difference.to_dict() == pytest.approx(expected)
     assert cost.cause.to_dict() == ward.causes()
@@ -124,7 +126,6 @@ def test_a_test_that_gives_no_truth_value_is_told_so():
 
 def test_a_profile_without_patients_has_those_that_are_recorded(monkeypatch):
     monkeypatch.setenv(rehearsed.VARIABLE, "1")  # it shortens others alone
-    lab = ward.lab_of("stl10")
-    assert lab.profile is STICKERS
-    assert ward.seeds_of(lab, "stl10", 1) == 1 and ward.seeds_of(lab, "stl10", 99) < 20
-    assert ward.seeds_of(lab, "stickers", 99) == 99  # its own are made
+    lab, seeds = ward.lab_of("stl10", 1)
+    assert lab.profile is STICKERS and len(ward.ward(lab, seeds[-1])) == 5
+    assert ward.lab_of("stickers", 99)[1] == [*range(99)]  # its own are made

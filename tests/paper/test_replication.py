@@ -74,3 +74,20 @@ def test_the_recorded_run_and_the_own_one_are_apart(home):
     assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0]))
     assert record.store.root != lab.archive.root  # nothing is ever made in the record
     assert replication.recorded(Lab("smoke"))[1] == []
+
+
+def test_what_a_run_of_one_seed_leaves_out_is_shown_from_the_record(home, monkeypatch, capsys):
+    """Only where nothing is read from the record anyway, as under `make course`."""
+    reads = Lab("stickers")
+    assert replication.shown(reads, "tuned_teacher", 1) == (reads, 1)
+    monkeypatch.setenv("CINV_RECORDED", "0")
+    lab = Lab("stickers")
+    assert replication.shown(lab, "tuned_teacher", 2) == (lab, 2)
+    assert replication.shown(lab, "blind", 1) == (lab, 1)
+    assert not capsys.readouterr().out
+    for table in ("tuned_teacher", "ablation", "fit_by_picture"):  # wholly, in part, a second table
+        record, seeds = replication.shown(lab, table, 1)
+        assert f"recorded run is shown, seeds {seeds}" in capsys.readouterr().out
+        assert set(record.table(table, seeds=seeds).seed) == set(seeds) and len(seeds) > 1
+    smoke = Lab("smoke")  # it has no recorded run
+    assert replication.shown(smoke, "tuned_teacher", 1) == (smoke, 1)

@@ -70,45 +70,51 @@ def ours(tables, number: int) -> set[tuple[str, str]]:
 def test_every_cell_of_ours_is_where_it_belongs(tables):
     name = {key: paper.METHODS[key] for key in paper.METHODS}
     three = {name["baseline"], name["student"], name["student_10"]}
-    ours_1 = {(op, m) for op in ("mask:0.9", "blur:9") for m in three}
+    ours_1 = {(op, m) for op in ("masks, 90 % missing", "blur, σ 9") for m in three}
     assert ours(tables, 1) == ours(tables, 4) == ours_1
     assert ours(tables, 2) == {
-        ("noise:0.1..0.3, CIFAR-10", "Ours"),
-        ("noise:0.1..0.3, COVID X-ray", "Ours"),
+        ("noise, CIFAR-10", "Ours"),
+        ("noise, COVID X-ray", "Ours"),
     }
-    assert ours(tables, 5) == {("noise:0.1..0.3, CIFAR-10", "Ours")}  # no top-5 of two classes
-    assert ours(tables, 6) == {("noise:0.1..0.3", "Ours")}
-    assert ours(tables, 7) == {("noise:0.5", "Ours"), ("noise:0.5", name["denoising"])}
-    assert ours(tables, 8) == {("mask:0.9", "Ours"), ("mask:0.9", name["inpainting"])}
+    assert ours(tables, 5) == {("noise, CIFAR-10", "Ours")}  # no top-5 of two classes
+    assert ours(tables, 6) == {("noise", "Ours")}
+    assert ours(tables, 7) == {("noise, σ 0.5", "Ours"), ("noise, σ 0.5", name["denoising"])}
+    assert ours(tables, 8) == {
+        ("masks, 90 % missing", "Ours"),
+        ("masks, 90 % missing", name["inpainting"]),
+    }
     both = {name["clean_classifier"], "Ours"}
-    assert ours(tables, 9) == {(op, m) for op in ("mask:0.9", "blur:9") for m in both}
-    assert ours(tables, 10) == {("mask:0.3", "Ours"), ("mask:0.3", name["baseline"])}
+    assert ours(tables, 9) == {(op, m) for op in ("masks, 90 % missing", "blur, σ 9") for m in both}
+    assert ours(tables, 10) == {
+        ("masks, 30 % missing", "Ours"),
+        ("masks, 30 % missing", name["baseline"]),
+    }
     narrow = name["baseline_imagenet100"]
     assert ours(tables, 11) == {
-        ("noise:0.5", narrow),
-        ("mask:0.9", name["baseline"]),
-        ("blur:9", name["baseline"]),
+        ("noise, σ 0.5", narrow),
+        ("masks, 90 % missing", name["baseline"]),
+        ("blur, σ 9", name["baseline"]),
     }
     assert ours(tables, 12) == {
-        ("mask:0.96", narrow),
-        ("mask:0.99", narrow),
-        ("mask:0.96", name["baseline"]),
+        ("masks, 96 % missing", narrow),
+        ("masks, 99 % missing", narrow),
+        ("masks, 96 % missing", name["baseline"]),
     }
     assert ours(tables, 13) == {
-        ("mask:0.9", name["clip"]),
-        ("blur:9", name["clip"]),
-        ("mask:0.9", name["resnet"]),
+        ("masks, 90 % missing", name["clip"]),
+        ("blur, σ 9", name["clip"]),
+        ("masks, 90 % missing", name["resnet"]),
     }
     assert ours(tables, 14) == {("fog", "Ours")}
 
 
 def test_ours_have_the_interval_over_trainings_and_the_paper_s_are_as_printed(tables):
     table = tables[1]["Ours"]
-    assert table["here, reduced scale"]["mask:0.9"] == "61.0 ± 2.5"  # 4.303 / sqrt(3)
-    assert table["paper, quoted"]["mask:0.9"] == "83.0 ± 0.1"
-    assert tables[4]["Ours"]["here, reduced scale"]["mask:0.9"] == "81.0 ± 2.5"
-    assert tables[6]["Ours"]["here, reduced scale"]["noise:0.1..0.3"] == "90.0"
-    assert tables[6]["Ours"]["paper, quoted"]["noise:0.1..0.3"] == "89.6 ± 0.1"
+    assert table["here, reduced scale"]["masks, 90 % missing"] == "61.0 ± 2.5"  # 4.303 / sqrt(3)
+    assert table["paper, quoted"]["masks, 90 % missing"] == "83.0 ± 0.1"
+    assert tables[4]["Ours"]["here, reduced scale"]["masks, 90 % missing"] == "81.0 ± 2.5"
+    assert tables[6]["Ours"]["here, reduced scale"]["noise"] == "90.0"
+    assert tables[6]["Ours"]["paper, quoted"]["noise"] == "89.6 ± 0.1"
 
 
 def test_every_printed_number_is_there_with_its_label(tables):

@@ -16,7 +16,7 @@ from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.names import PROFILES
 from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES
-from cinv_lib.paper import export, verdict
+from cinv_lib.paper import export, reading, verdict
 from cinv_lib.paper import verdicts as ledger
 from cinv_lib.paper.claims import known, losses, shifted
 
@@ -412,9 +412,11 @@ def test_one_training_decides_nothing_however_many_draws():
 
 
 def test_a_ledger_to_read_has_digits_by_its_unit():
-    rows = verdict.measured(BY_NUMBER[1], {"known_operator": scores(3.0, "student", "baseline")})
+    found = {"known_operator": scores(3.0, "student", "baseline")}
+    rows = verdict.measured(BY_NUMBER[1], found, "mask:0.9")
     rows += verdict.measured(BY_NUMBER[28], {}) + verdict.measured(BY_NUMBER[29], {})
-    shown = ledger.shown(verdict.judged(rows))
+    shown = reading.shown(verdict.judged(rows))
+    assert [*shown.index.names] == ["claim", "where"] and shown.index[0][1] == "90 % missing"
     assert shown.difference.str.match(r"3\.\d ± 0\.\d$").iloc[0]
     assert shown.difference.iloc[1] == "0 (to rounding)" and shown.margin.iloc[1] == "-1e-06"
     assert shown.difference.iloc[2].startswith("-0.055") and shown.verdict.iloc[2] == FAILS

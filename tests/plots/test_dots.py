@@ -1,6 +1,7 @@
 """Figures of dots and of curves over pixels left: what they draw is read back from their axes."""
 
 import doctest
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,36 @@ def test_severities_of_masks_are_pixels_left_on_a_logarithmic_axis():
     )
     assert guess[1] == pytest.approx((41 * 164) ** 0.5)
     assert trained == pytest.approx([(164 * 205) ** 0.5, (2048 * 4096) ** 0.5])
+
+
+def overprinted(fig):
+    """Pairs of texts of a figure's axes that lie on one another."""
+    fig.draw_without_rendering()
+    found = []
+    for ax in fig.axes:
+        boxes = [(text.get_text(), text.get_window_extent()) for text in ax.texts]
+        pairs = itertools.combinations(boxes, 2)
+        found += [(a, b) for (a, one), (b, other) in pairs if one.overlaps(other)]
+    return found
+
+
+@pytest.mark.parametrize("guess", [(-1,), (2, 3), (0, 1, 2, 3)])
+def test_where_all_guess_no_words_are_overprinted(guess):
+    table = leads([1.0, 0.5, 0.2, 0.1]).set_axis([0.3, 0.5, 0.95, 0.99])
+    table["guess"] = [k in {g % 4 for g in guess} for k in range(4)]
+    noise = table.set_axis([0.05, 0.1, 0.3, 0.5])
+    panels = {"mask:0.5..0.95": table, "noise:0.1..0.3": noise}
+    assert not overprinted(plots.lead_curves(panels, 64, title="t"))
+    names = {f"m{k}": f"method {k}" for k in range(5)}
+    level, wide = (pd.DataFrame(dict.fromkeys(names, y), index=table.index) for y in (
+        [1.0, 1.0, 1.1, 1.2], [90.0, 50.0, 20.0, 1.0],
+    ))  # fmt: skip
+    for last in (level, wide, 100 - wide):  # the axis of a flat panel may be that of a steep one
+        both = {"mask:0.5..0.95": wide, "noise:0.1..0.3": last.set_axis(noise.index)}
+        fig = plots.score_curves(both, 64, title="t", names=names)
+        assert not overprinted(fig)
+        at = [text.xy[1] for text in fig.axes[1].texts if text.get_text() in names.values()]
+        assert max(at) <= fig.axes[1].get_ylim()[1]
 
 
 def test_curves_have_their_names_at_their_ends_and_apart():

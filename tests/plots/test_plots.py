@@ -1,6 +1,7 @@
 """Figures: what they draw is read back from their axes, and their files as pictures."""
 
 import base64
+import doctest
 import io
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.container import BarContainer
 from PIL import Image, ImageColor
 
 from cinv_lib import paper, plots
+from cinv_lib.plots import curves
 from cinv_lib.plots.style import OKABE_ITO, single
 
 
@@ -77,6 +79,10 @@ def test_show_gives_a_sharp_picture_and_its_alt_text(images, monkeypatch, capsys
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert of_png["alt"] == "one picture" and picture.format == "PNG"
     assert picture.size == (2 * of_png["width"], 2 * of_png["height"])
+    fig = plots.training_curves("S", pd.DataFrame({"epoch": [0], "step": [0], "loss": [2.0]}))
+    plots.show(fig, "a line:")
+    said = shown.pop()[1]["metadata"]["image/png"]["alt"]
+    assert said == "a line: In 1 steps the loss goes from 2.0 to 2.0"
     for alt in ("", "  ", "two\nlines"):
         with pytest.raises(ValueError, match="one line"):
             plots.show(plots.image_grid(images[:1]), alt)
@@ -126,9 +132,9 @@ def test_severity_strip_grows_one_corruption(images):
 
 
 def test_a_heading_stands_above_the_axes_and_the_legend_below():
-    curves = {"CLIP R": [1.0, 0.2], "student S": [0.8, 0.7]}
+    lines = {"CLIP R": [1.0, 0.2], "student S": [0.8, 0.7]}
     names = {"xlabel": "share missing", "ylabel": "cosine"}
-    fig = plots.severity_curves([0.0, 0.9], curves, **names, title="It falls")
+    fig = plots.severity_curves([0.0, 0.9], lines, **names, title="It falls")
     fig.draw_without_rendering()
     assert fig.get_suptitle() == "It falls"
     (legend,), (ax,) = fig.legends, fig.axes
@@ -137,9 +143,11 @@ def test_a_heading_stands_above_the_axes_and_the_legend_below():
 
 def test_training_curves_mean_each_epoch():
     history = pd.DataFrame({"epoch": [0, 0, 1, 1], "step": [0, 1, 2, 3], "loss": [4.0, 2, 2, 0]})
-    fig = plots.training_curves({"student": history, "baseline": history})
+    fig = plots.training_curves("student", history)
     (ax,) = fig.axes
-    assert len(ax.lines) == 4
+    assert len(ax.lines) == 2
     assert ax.lines[0].get_ydata().tolist() == [4, 2, 2, 0]
     assert ax.lines[1].get_xydata().tolist() == [[0.5, 3], [2.5, 1]]
-    assert [t.get_text() for t in fig.legends[0].get_texts()] == ["student", "baseline"]
+    assert [t.get_text() for t in fig.legends[0].get_texts()] == ["student"]
+    assert fig.get_suptitle() == "In 4 steps the loss goes from 2.0 to 2.0", "fewer than ten"
+    assert doctest.testmod(curves).failed == 0

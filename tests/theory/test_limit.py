@@ -1,5 +1,7 @@
 """The best that any student can say: against definitions and the solver of another library."""
 
+import doctest
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize
 
 from cinv_lib import losses, plots
+from cinv_lib.plots import limit as figures
 from cinv_lib.plots import panels
 from cinv_lib.theory import limit
 
@@ -221,6 +224,9 @@ def test_the_panel_says_more_pictures_with_more_noise_or_fewer_pixels(world):
 def test_the_figures_show_what_they_are_given():
     fig = plots.limit_curves((0.2, 0.4), {"a": [1.0, 0.9], "b": [0.8, 0.7]}, "cosine")
     assert [list(line.get_ydata()) for line in fig.axes[0].lines] == [[1, 0.9], [0.8, 0.7]]
+    assert fig.get_suptitle() == "B is below a at 2 of 2 σ, by 0.20 to 0.20"
+    assert doctest.testmod(figures).failed == 0
     fig = plots.split_bars({"a": {"x": 0.1, "y": 0.2}, "b": {"x": 0.3, "y": 0.0}})
+    assert fig.get_suptitle() == "Largest part: y (0.20) for the a and x (0.30) for the b"
     bars = [(bar.get_x(), bar.get_width()) for bar in fig.axes[0].patches]
     assert np.allclose(bars, [(0, 0.1), (0, 0.3), (0.1, 0.2), (0.3, 0)])

@@ -437,23 +437,36 @@ def test_bars_show_the_table():
     assert heights[1] == [2.0, 2.5, 2.0, 2.5]
     assert heights[3] == [3.0, 3.5, 2.0, 2.5]
     assert fig.axes[0].patches[2].get_hatch() and not fig.axes[0].patches[0].get_hatch()
+    assert title(fig).endswith("3.50° at minimisers of U and 2.50° at minimisers of E")
 
 
-def test_curves_show_what_they_are_given():
-    fig = plots.bias_curves((0.1, 1.0), {"a": [3.0, 4.0]}, {"exact": 2.0})
+def title(fig):
+    return " ".join(fig.get_suptitle().split())
+
+
+def test_curves_show_what_they_are_given_and_titles_say_it():
+    fig = plots.bias_curves((0.1, 1.0), {"a": [3.0, 4.0]}, {"exact": 2.0}, tau=1.0)
+    assert title(fig) == "Mean angle at τ = 1: a 4°"
     curve, level = fig.axes[0].lines
     assert list(curve.get_ydata()) == [3, 4] and list(level.get_ydata()) == [2, 2]
     fig = plots.height_curve([0.1, 0.2], [5.0, 6.0], {"U is least": 0.15})
+    assert title(fig) == "Largest angle: 5.50° where U is least"
     curve, mark = fig.axes[0].lines
     assert list(curve.get_ydata()) == [5, 6] and list(mark.get_xdata()) == [0.15, 0.15]
     fig = plots.remedy_bars(pd.DataFrame({"old": [1.0, 2.0], "new": [0.0, 1.0]}, ["a", "b"]))
     assert [bar.get_height() for bar in fig.axes[0].patches] == [1, 2, 0, 1]
+    assert title(fig) == "b: 2° (old), 1° (new)"
     deltas = torch.linspace(0, 1, 5).double()
     R, S = configurations.orthoplex(2), torch.tensor([0.8, 0.6]).double()
     fig = plots.circle_and_bounds(R, S, 0, deltas, {"line": deltas}, (0.2, 0.6))
+    assert title(fig) == "The square reaches 0.60. Allowed are 0.20 by line"
     assert {text.get_text() for text in fig.axes[0].texts} >= {"S", "R1", "R2", "R3", "R4"}
     assert np.array_equal(fig.axes[1].lines[0].get_ydata(), deltas)
     assert fig.axes[1].collections[0].get_offsets().tolist() == [[0.2, 0.6]]
+    counts = {"cat": torch.tensor([1.0, 2.0, 8.0]), "hand": torch.tensor([1.0, 5.0, 8.0])}
+    fig = plots.counted_curves(torch.tensor([0.01, 0.1, 10.0]), counts, 8, 0.1)
+    assert title(fig) == "Of 8 teachers 2 to 5 count at τ = 0.1 and 8 at τ = 10"
+    assert fig.axes[0].get_xscale() == "log" and len(fig.axes[0].lines) == 2
 
 
 # -- the panel ---------------------------------------------------------------------------------

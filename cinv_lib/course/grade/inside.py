@@ -89,14 +89,21 @@ def verdict(exercise: Exercise, answer: Any, seed: int) -> dict[str, Any]:
 
 
 class Watched:
-    """An answer that remembers which functions of the library it has called itself."""
+    """An answer that remembers which functions of the library it has called itself.
+
+    Only its first calls are looked into, as that makes a call many times as slow.
+    """
 
     def __init__(self, answer: Callable) -> None:
         self.answer = answer
+        self.left = 3
         self.calls: set[Any] = set()
         self.__code__ = getattr(answer, "__code__", None)  # the judge quotes the line that failed
 
     def __call__(self, *arguments: Any) -> Any:
+        if not self.left:
+            return self.answer(*arguments)
+        self.left -= 1
         depth = 0
 
         def note(frame: Any, event: str, _: Any) -> None:

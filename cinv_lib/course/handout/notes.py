@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 
+from cinv_lib.course.excerpt import read_minutes
 from cinv_lib.course.handout import misconceptions
 from cinv_lib.course.workbook import exercise as book
 
@@ -74,7 +75,7 @@ def sections(lesson: str, notebook: nbformat.NotebookNode) -> list[Section]:
             minutes[-1] += cells[cell.source].minutes
         else:
             weights[-1] += _weight(cell)
-    read = shared(notebook.metadata["course"]["read_minutes"], weights)
+    read = shared(read_minutes(notebook), weights)
     return [Section(*one) for one in zip(names, read, minutes, strict=True) if any(one[1:])]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import nbformat
 
+from cinv_lib.course.excerpt import read_minutes
 from cinv_lib.course.handout.notes import teaching, title
 from cinv_lib.course.workbook import exercise as book
 from cinv_lib.course.workbook.exercise import Exercise
@@ -33,7 +34,7 @@ def session(said: Mapping[str, Any], lessons: Mapping[str, nbformat.NotebookNode
     """A session of the data, with as many exercises as fit, the easier ones first."""
     numbers = [one for one in said["lessons"] if one in lessons]
     most = said.get("at_most", {})
-    minutes = {one: lessons[one].metadata["course"]["read_minutes"] for one in numbers}
+    minutes = {one: read_minutes(lessons[one]) for one in numbers}
     read = tuple((one, min(minutes[one], most.get(one, minutes[one]))) for one in numbers)
     left = said["minutes"] - TALK - sum(count for _, count in read)
     offered = [exercise for one in numbers for exercise in book.of_lesson(one)]

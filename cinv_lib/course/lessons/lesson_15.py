@@ -267,10 +267,10 @@ LABELS = Exercise(
     stub="""
     # Each number carries one label: "reproduced", "reduced scale" or "quoted".
     my_labels = {
-        "a": TODO,  # in the table above, the student on mask:0.9, under "here"
+        "a": TODO,  # in the table above, the student on masks, under "here"
         "b": TODO,  # 83.0, beside it under "paper"
         "c": TODO,  # 62.3, the student asked in words: the authors' result files, not in the paper
-        "d": TODO,  # what the student has over the baseline on noise:0.5, where claim 1 holds
+        "d": TODO,  # what the student has over the baseline on noise, where claim 1 holds
         "e": TODO,  # your own run on ImageNet-100 at 224 pixels, 25 epochs, one training seed
     }
     """,

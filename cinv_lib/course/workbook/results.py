@@ -5,6 +5,8 @@ import html
 import pandas as pd
 from IPython.display import display
 
+NAMES = {"half_width": "± (95 %)"}
+
 
 def result(sentence: str) -> None:
     """Display the sentence that answers the lesson's question.
@@ -18,6 +20,8 @@ def result(sentence: str) -> None:
 
 
 def folded(table: pd.DataFrame, summary: str) -> None:
-    """Display a table that the reader opens by a click on `summary`, as "All 14 rows"."""
-    page = f"<details><summary>{html.escape(summary)}</summary>{table.to_html()}</details>"
+    """Display a table that the reader opens by a click on `summary`, as "All 14 rows". Keys of its
+    columns have the names of `NAMES`."""
+    rows = table.rename(columns=NAMES).to_html()
+    page = f"<details><summary>{html.escape(summary)}</summary>{rows}</details>"
     display({"text/html": page, "text/plain": f"{summary} (folded)"}, raw=True)

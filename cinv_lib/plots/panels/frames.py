@@ -12,6 +12,7 @@ counts). Without that it has sensible stops.
 import hashlib
 import io
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from PIL import Image
 from cinv_lib.machine.files import whole
 from cinv_lib.plots import style
 
-FOLDER = "CINV_FRAMES"
+FOLDER, FEWER = "CINV_FRAMES", "CINV_FRAMES_MOST"
 MIME = "application/vnd.cinv.frames+json"
 MOST, WEIGHT = 120, 5_000_000  # frames and bytes of a panel
 LONGEST, SHORT = 31, 5  # stops of the first slider and of others, where none are named
@@ -157,7 +158,8 @@ def states(controls: Sequence[Part], chosen: tuple[int, ...] = ()) -> Iterator[t
 def film(render: Render, controls: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Draw every state into `folder`; what a page needs to show them (see `panels.js`).
 
-    Where the frames weigh more than `WEIGHT` bytes, the longest slider keeps half of its stops.
+    Where the frames weigh more than `WEIGHT` bytes, the longest slider keeps half of its stops; and
+    where they are more than the number in `CINV_FRAMES_MOST`, which a rehearsal sets.
 
     Raises what `parts` and `render` do.
     """
@@ -172,13 +174,16 @@ def film(render: Render, controls: Mapping[str, Any], folder: Path) -> dict[str,
             drawn[at] = [*saved, text], size
         return drawn[at]
 
-    made = parts(controls)
+    made, most = parts(controls), int(os.environ.get(FEWER, MOST))
     while True:
-        frames = {"-".join(map(str, key)): frame(key) for key in states(made)}
-        weight = sum({row[0]: size for row, size in frames.values()}.values())
+        keys = list(states(made))
         long = max(range(len(made)), key=lambda k: 0 if made[k].menu else len(made[k].stops))
-        if weight <= WEIGHT or made[long].menu or len(made[long].stops) < 2:
-            break
+        last = made[long].menu or len(made[long].stops) < 2
+        if last or len(keys) <= most:
+            frames = {"-".join(map(str, key)): frame(key) for key in keys}
+            weight = sum({row[0]: size for row, size in frames.values()}.values())
+            if last or weight <= WEIGHT:
+                break
         made[long] = made[long].thinner()
     shown = [
         {"label": p.label, "menu": p.menu, "stops": p.words, "at": p.at, "when": p.when}

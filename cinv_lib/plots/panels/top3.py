@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from cinv_lib.data.image_set import ImageSet, to_float
+from cinv_lib.experiments import spoken
 from cinv_lib.operators.base import Operator
 from cinv_lib.plots.panels import canvas
 from cinv_lib.plots.panels.operators import seen, severities, severity_panel
@@ -64,7 +65,8 @@ def render_top3(
     Raises:
         ValueError: a model whose logits are not as many as `names`, or no such severity.
     """
-    at, corrupted = seen(picture, operator, severity, draw)
+    made, corrupted = seen(picture, operator, severity, draw)
+    at = spoken.at(str(made), severity)
     columns, said = [canvas.grid({f"A(x), {at}": [corrupted]})], []
     for k, (model, classify) in enumerate(models.items()):
         guesses = best(classify, corrupted, names)

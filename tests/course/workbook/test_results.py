@@ -25,4 +25,6 @@ def test_a_folded_table_shows_its_summary_and_no_row_as_plain_text(shown):
     module.folded(pd.DataFrame({"value": [7.25]}, index=["S"]), "All rows")
     assert shown[0]["text/plain"] == "All rows (folded)"
     assert shown[0]["text/html"].startswith("<details><summary>All rows</summary>")
+    module.folded(pd.DataFrame({"half_width": [1.0]}), "All rows")
+    assert "half_width" not in shown[1]["text/html"] and "± (95 %)" in shown[1]["text/html"]
     assert "7.25" in shown[0]["text/html"] and shown[0]["text/html"].endswith("</details>")

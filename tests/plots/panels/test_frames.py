@@ -151,6 +151,15 @@ def test_heavy_frames_leave_every_second_stop_out(tmp_path, monkeypatch):
     assert control["stops"][control["at"]] == "7"
 
 
+def test_a_rehearsal_draws_few_frames(tmp_path, monkeypatch):
+    controls = {"size": panels.slider("s", 0, 30, 7, 1)}
+    monkeypatch.setenv(frames.FEWER, "4")
+    film = panels.Panel(drawn, controls).film(tmp_path)
+    (control,) = film["controls"]
+    assert len(film["frames"]) == len(list(tmp_path.iterdir())) == 3
+    assert control["stops"][control["at"]] == "7"
+
+
 def test_frames_are_drawn_where_a_folder_is_named_and_nowhere_else(tmp_path, monkeypatch):
     monkeypatch.delenv(frames.FOLDER, raising=False)
     panel = panels.Panel(drawn, {"size": panels.slider("s", 0, 3, 0, 1)})

@@ -73,7 +73,9 @@ def test_the_slider_takes_the_picture_away_from_end_to_end(pictures):
         control.value = severity
         sure, other = percents(panel.text)
         seen.append(sure)
-        assert panel.text.startswith(f"mask:{severity:g}, thing 2. student S: thing 2, {sure} % (r")
+        assert panel.text.startswith(
+            f"{100 * severity:g} % missing, thing 2. student S: thing 2, {sure} %"
+        )
         assert panel.text.endswith(f"baseline: thing 1, {other} % (wrong).")
     assert seen == sorted(seen, reverse=True) and len(set(seen)) == len(seen)
     assert seen[0] == round(100 * torch.tensor([6.0, 0, 0, 0, 0]).softmax(0)[0].item())
@@ -98,4 +100,4 @@ def test_noise_has_its_own_slider(pictures):
     assert control.max == 1.0 and control.value == pytest.approx(0.2)
     for end in (0.0, 1.0):
         control.value = end
-        assert panel.text.startswith(f"noise:{end:g}, thing 2. a: thing 1")
+        assert panel.text.startswith(f"σ {end:g}, thing 2. a: thing 1")
