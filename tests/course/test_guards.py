@@ -81,7 +81,7 @@ def test_a_paper_profile_without_a_gpu_is_refused_with_what_it_would_take(
 ):
     refused = found("profile=imagenet100")["gpu"]
     assert refused.status == "FAIL"
-    assert "35 trainings" in refused.detail and "hours of an H100" in refused.detail
+    assert "32 trainings" in refused.detail and "hours of an H100" in refused.detail
     assert "years of the 2 cores here" in refused.detail
     assert refused.fix.endswith("make course PROFILE=imagenet100 CPU=1")
     assert guards.main(["profile=imagenet100"]) == 1
@@ -124,7 +124,7 @@ def test_shared_memory_of_a_container(large, home, gib, status):
 @pytest.mark.parametrize(
     ("free", "lesson", "status"),
     [(79, "05", "OK"), (79, "14", "OK"), (23.5, "05", "WARN"), (23.5, "14", "WARN"),
-     (39, "14", "WARN"), (8.5, "05", "WARN"), (7, "05", "FAIL"), (7, "01", "OK")],
+     (39, "14", "WARN"), (8.5, "05", "WARN"), (6, "05", "FAIL"), (6, "01", "OK")],
 )  # fmt: skip
 def test_memory_of_the_card(large, home, free, lesson, status):
     large(free=float(free))

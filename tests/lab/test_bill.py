@@ -28,7 +28,7 @@ def test_hours_are_those_of_the_rates():
     table = bill.bill(IMAGENET100, 1)
     one = 3_167_225 * (1 / 1850 + 0.9 / 5500) / 3600  # the network is slower than eight cores
     assert table.middle["student"] == pytest.approx(18 * one)
-    assert table[table.training].middle.sum() == pytest.approx(20, abs=0.5)
+    assert table[table.training].middle.sum() == pytest.approx(17.9, abs=0.2)
     assert table[table.training]["M decodes"].sum() == pytest.approx(32 * 3.167225)
     starved = bill.bill(IMAGENET100, 1, cores=1)  # at 3 ms a picture, and 333 of them a second
     assert starved.middle["student"] == pytest.approx(18 * 3_167_225 * 0.003 / 3600)
@@ -84,7 +84,7 @@ def test_the_bill_of_a_stream_is_that_of_as_many_pictures_of_files(monkeypatch, 
     one = 1e8 * (1 / 1850 + 0.9 / 5500) / 3600
     said = bill.streamed(100_000_000, 8, 16)
     assert f"GPU-hours: {one:.3g}; " in said and "390,625 steps of 256" in said
-    assert "core-hours of decoding: 83.3; a GPU is kept busy by 4.2 cores" in said
+    assert "core-hours of decoding: 83.3; a GPU is kept busy by 4.3 cores" in said
     assert f"wall time on 8 GPUs: {one / 8:.3g} hours" in said
     assert f"network: 11 TB at 110 KB a picture, {8 * 1.1e7 / one / 3600:.0f} MB/s" in said
     starved = bill.streamed(100_000_000, 1, 1)
