@@ -13,6 +13,7 @@ GPUS    ?= $(eval GPUS := $$(shell $$(ASK) gpus))$(GPUS)
 JOBS    ?= $(eval JOBS := $$(if $$(SLURM),32,$$(shell $$(ASK) jobs $$(call quoted,$$(NAMES)))))$(JOBS)
 SLURM   ?=
 REAL    ?=
+MPS     ?=
 PORT    ?= 8888
 PYTHON  ?=
 TORCH   ?= $(shell sed -n 's/^torch=//p' .venv/.ready 2>/dev/null)

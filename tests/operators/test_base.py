@@ -142,23 +142,18 @@ def test_what_has_parts_is_no_part():
     assert "severity" not in repr(choice).replace("(severity", "")
 
 
-def unchecked_parse(given: object) -> Operator:
-    """What a reader meets, without the type checks of the tests."""
-    return basic._object.__wrapped__(given)
-
-
 def test_a_function_is_refused_with_the_class_to_write():
     with pytest.raises(
         ValueError, match=r"<lambda> at .* is no operator; expected a text"
     ) as error:
-        unchecked_parse(lambda x: x / 2)
+        basic._object(lambda x: x / 2)
     shown = re.search(r"such as\n(    class Rows.*?)\nand then", str(error.value), re.S)[1]
     cell = "\n".join(line[4:] for line in shown.split("\n"))
     assert len(cell.split("\n")) == 5
     Rows = run(cell.replace("ci.", ""))  # what it shows works as it stands
-    assert parse("rows:0.3") == Rows(0.3) and unchecked_parse(Rows(0.3)) == Rows(0.3)
+    assert parse("rows:0.3") == Rows(0.3) and basic._object(Rows(0.3)) == Rows(0.3)
     with pytest.raises(ValueError, match=r"<class .*Rows'> is no operator"):
-        unchecked_parse(Rows)  # the class in place of an object of it
+        basic._object(Rows)  # the class in place of an object of it
 
 
 def test_an_edited_operator_has_another_address_and_a_renamed_class_has_not():
