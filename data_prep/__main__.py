@@ -15,7 +15,7 @@ the paper's setting
   stl10         downloads STL-10 (2.6 GB)
   covid         links the CoronaHack chest X-rays: covid --coronahack DIR
   official      converts the authors' checkpoints: official --checkpoints DIR
-  made-up       pictures that stand for a set, to rehearse: made-up NAME --source DIR
+  made-up       pictures that stand for sets, to rehearse: made-up NAME ... --source DIR
 
 All go on where they were stopped, and do nothing that is done. `NAME --help` has the options.
 """
@@ -150,8 +150,8 @@ def parser() -> argparse.ArgumentParser:
     sized(xray)
     authors = add("official", lambda o: official.make(o.checkpoints))
     authors.add_argument("--checkpoints", type=Path, metavar="DIR", required=True)
-    stand_in = add("made-up", lambda o: made_up.make(o.set, o.source))
-    stand_in.add_argument("set", metavar="NAME")
+    stand_in = add("made-up", lambda o: made_up.every(o.sets, o.source))
+    stand_in.add_argument("sets", metavar="NAME", nargs="+")
     stand_in.add_argument("--source", type=Path, metavar="DIR", required=True, help="for files")
     return top
 

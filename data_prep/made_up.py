@@ -29,6 +29,16 @@ CLASSES = {"cifar10": 10, "cifar100": 100, "stl10": 10, "stl10-unlabelled": 1}
 NOTE = "made up to rehearse a run"
 
 
+def every(names: Iterable[str], source: Path) -> None:
+    """Make several sets; those that are linked to one ImageNet are made together, by the first."""
+    together = False
+    for name in names:
+        imagenet = name not in prepared.COMMAND and linked.command(name) == linked.IMAGENET
+        if not (imagenet and together):
+            make(name, source)
+        together |= imagenet
+
+
 def make(name: str, source: Path) -> None:
     """Make the set of that name from pictures that are made up, in `source` where it needs files.
 

@@ -52,16 +52,18 @@ def data(p: Profile, out: Path) -> Iterator[str]:
     yours = {name: folders.home() / name for name in names if missing.command(name) is None}
     made = environment(out)
     os.environ |= {name: made[name] for name in ("CINV_HOME", "CINV_RUNS")}
+    earlier = set(filter(there, names - {*yours}))
+    absent = sorted(names - {*yours} - earlier)
+    if absent:
+        command = [sys.executable, "-m", "data_prep", "made-up", *absent]
+        subprocess.run([*command, "--source", out / "made-up"], env=made, check=True)
     for name in sorted(names):
         if name in yours:
             real(name, p, yours[name])
             yield f"pictures {name}: yours, in {yours[name]}"
-        elif there(name):
-            yield f"pictures {name}: made up, in an earlier rehearsal"
         else:
-            command = [sys.executable, "-m", "data_prep", "made-up", name]
-            subprocess.run([*command, "--source", out / "made-up"], env=made, check=True)
-            yield f"pictures {name}: made up, as there are none"
+            why = "in an earlier rehearsal" if name in earlier else "as there are none"
+            yield f"pictures {name}: made up, {why}"
 
 
 def there(name: str) -> bool:

@@ -115,7 +115,7 @@ def show(found: Sequence[Read], paper: pd.Series) -> None:
     display({"text/html": table(found, paper), "text/plain": plain}, raw=True)
 
 
-def shown(found: pd.DataFrame) -> pd.DataFrame:
+def formatted(found: pd.DataFrame) -> pd.DataFrame:
     """A ledger to read, indexed by claim and place: the difference ± the half-width of
     its 95 % interval over trainings, margin, unit, trainings, verdict, and "also by Holm"."""
     text = [verdicts.number(row.difference, row.half_width, row.unit) for row in found.itertuples()]

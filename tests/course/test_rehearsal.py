@@ -47,7 +47,7 @@ def test_it_asks_for_the_same_tasks_in_shorter(p, there):
 
 
 def test_two_steps_are_a_training():
-    """500 pictures, or 5 of each of 100 classes, in batches of at most 256."""
+    """300 pictures, or 3 of each of 100 classes, in batches of at most 256."""
     for n in (rehearsed.UNLABELLED, 100 * rehearsed.TRAIN):
         assert -(-n // IMAGENET100["student"].recipe.batch_size) == 2
 

@@ -14,7 +14,7 @@ from data_prep import __main__ as command
 from data_prep import labelled, teacher
 from data_prep.teacher import TeacherRecipe, caption_loss
 
-SHORT = TeacherRecipe(images=128, batch_size=64, steps=60, horizon=120, cooldown=10)
+SHORT = TeacherRecipe(images=128, batch_size=64, steps=30, horizon=60, cooldown=5)
 
 
 def test_a_short_run_of_the_teacher_learns(tmp_path):

@@ -400,8 +400,8 @@ def test_all_rows_are_decided_together():
 
 
 def test_where_nothing_is_to_decide_holm_decides_nothing_in_95_of_100_ledgers():
-    wrong = [many([0.0] * 20, seed=k).surely.any() for k in range(200)]
-    assert np.mean(wrong) < 0.09
+    wrong = [many([0.0] * 20, seed=k).surely.any() for k in range(60)]
+    assert np.mean(wrong) < 0.1
 
 
 def test_one_training_decides_nothing_however_many_draws():
@@ -415,7 +415,7 @@ def test_a_ledger_to_read_has_digits_by_its_unit():
     found = {"known_operator": scores(3.0, "student", "baseline")}
     rows = verdict.measured(BY_NUMBER[1], found, "mask:0.9")
     rows += verdict.measured(BY_NUMBER[28], {}) + verdict.measured(BY_NUMBER[29], {})
-    shown = reading.shown(verdict.judged(rows))
+    shown = reading.formatted(verdict.judged(rows))
     assert [*shown.index.names] == ["claim", "where"] and shown.index[0][1] == "90 % missing"
     assert shown.difference.str.match(r"3\.\d ± 0\.\d$").iloc[0]
     assert shown.difference.iloc[1] == "0 (to rounding)" and shown.margin.iloc[1] == "-1e-06"

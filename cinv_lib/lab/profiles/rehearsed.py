@@ -1,8 +1,8 @@
 """A profile as it is rehearsed: its own shapes and tasks, little of everything else.
 
-`make rehearse` runs it (`course.rehearsal`). Pictures, batches and embeddings keep their sizes;
-towers are tiny and know nothing, a training has two steps, everything is drawn once or
-twice. Its numbers mean nothing; that all of it runs is what one wants to know.
+`make rehearse` runs it (`course.rehearsal`). Pictures and embeddings keep their sizes; towers are
+tiny and know nothing, a training has two steps of 150 pictures, everything is drawn once or twice.
+Its numbers mean nothing; that all of it runs is what one wants to know.
 """
 
 import os
@@ -22,7 +22,7 @@ from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.training.recipe import Recipe
 
 VARIABLE = "CINV_REHEARSAL"  # set for all that a rehearsal starts
-TRAIN, UNLABELLED, VAL = 5, 500, 2  # pictures: per class, in all, per class
+TRAIN, UNLABELLED, VAL = 3, 300, 2  # pictures: per class, in all, per class
 SHARE = 1 / TRAIN  # of the labels: one picture per class
 ENTRIES: dict[str, dict[str, Any]] = {  # settings that no rule below says
     "transfer": {"views": 1},
