@@ -177,7 +177,7 @@ class CommonCorruptions(AskedInWords):
 
     severities: tuple[int, ...]
     val_per_class: int
-    name, lessons = "common_corruptions", ("13",)
+    name, lessons, apart = "common_corruptions", ("13",), True
     tables = MappingProxyType({"common_corruptions": "%.4f"})
 
     def needs(self, task: Task) -> Needs:

@@ -133,7 +133,7 @@ class Transfer(Experiment):
     views: int
     probe: ProbeRecipe
     realisations: int
-    name, lessons = "transfer", ("09",)
+    name, lessons, apart = "transfer", ("09",), True
     tables = MappingProxyType({"transfer": "%.4f"})
 
     def loads(self) -> Iterable[str]:

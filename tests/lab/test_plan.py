@@ -43,9 +43,10 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     more = seeds > 1  # one seed alone has no side issues: see `Entry.several`
     of += 3 * seeds  # lesson 07: baselines from 100 classes
     of += 2 * 2 * seeds + seeds  # lesson 08: baselines, severity; a student that 11 has not
+    of += 2 * seeds  # lesson 09: transfer
     of += 2 * seeds + more  # lesson 11: students of two losses, and one at another temperature
     of += 2 * seeds  # lesson 12: pixels
-    of += 2 * seeds  # lesson 13: student and clean baseline of the mixture
+    of += 3 * seeds  # lesson 13: student and clean baseline of the mixture, and their scores
     of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
     of += seeds  # lesson 17: five patients together
     assert len(tasks) == of
