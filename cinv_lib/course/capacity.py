@@ -15,7 +15,9 @@ from cinv_lib.machine.host import GIB
 from cinv_lib.training.light import MARGIN, MEGABYTES
 
 # Megabytes that a step keeps of each picture, if it is plain and if it is light.
-CLIP, RESNET, VIT = MEGABYTES.values()
+CLIP, RESNET, VIT = (
+    MEGABYTES[name] for name in ("RN101-quickgelu", "resnet101", "ViT-B-32-quickgelu")
+)
 KEPT = {
     "student": CLIP, "baseline": RESNET, "vit_student": VIT,
     "tuned": (2 * CLIP[0], 2 * CLIP[1]), "anchored": (2 * CLIP[0], 2 * CLIP[1]),

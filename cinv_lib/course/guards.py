@@ -17,7 +17,7 @@ from cinv_lib.course import capacity
 from cinv_lib.course.requested import Run, asked
 from cinv_lib.lab import missing
 from cinv_lib.lab.costs import RATES
-from cinv_lib.machine import folders, gpus, host, preflight
+from cinv_lib.machine import folders, gpus, hardware, host, preflight
 from cinv_lib.machine.finding import Finding, report
 from cinv_lib.machine.host import GIB
 
@@ -106,6 +106,9 @@ def gpu(run: Run) -> Finding:
     found = gpus.computes()
     if gpus.available():
         return found
+    if hardware.accelerator().device.type == "mps":
+        said = f"a Mac's, as MPS=1 asks for it; nobody has trained {run.p.name} on one"
+        return Finding("WARN", "GPU", said, f"first make rehearse PROFILE={run.p.name} REAL=1")
     if not missing.needs_gpu(run.p) or not run.tasks:
         why = "CPU=1 is said" if os.environ.get("CPU") == "1" else "what is asked for needs none"
         return found if found.status == "WARN" else Finding("OK", "GPU", f"none, and {why}")

@@ -21,6 +21,7 @@ from torchvision.models import resnet
 from cinv_lib.data.image_set import to_float
 from cinv_lib.data.preprocess import Preprocess
 from cinv_lib.data.views import resized
+from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.machine import hardware
 
 Looks = TypeVar("Looks", bound=nn.Module)
@@ -151,6 +152,7 @@ def forward(
     """
     there = _where(encoders, device)
     bf16, exact = hardware.uses_bf16(precision, there), precision == "fp32"
+    # Folded first: the copies that take the batch norms' places move, the originals stay at home.
     with looking(encoders), moved(encoders, device, there):
         for *which, x in batches:
             # Exact only while they look: what the caller does between two batches is its own.
@@ -160,23 +162,29 @@ def forward(
                 torch.no_grad(),
                 torch.autocast(there.type, torch.bfloat16, enabled=bf16),
             ):
-                embeddings = [encoder(x.to(there)) for encoder in encoders]
+                seen = x.to(there)
+                embeddings = [encoder(seen) for encoder in encoders]
             yield *which, [rows.float().to(device) for rows in embeddings]
 
 
 def _where(encoders: Sequence[Callable], device: torch.device) -> torch.device:
-    """A GPU that may be borrowed, for modules: nobody knows what a function holds."""
-    modules = all(isinstance(encoder, nn.Module) for encoder in encoders)
-    return hardware.borrowed(device, side_of(encoders)) if modules else device
+    """A GPU that may be borrowed, for the library's own encoders: nobody knows what a function
+    holds, or who else holds a part of another module, such as its head."""
+    ours = all(isinstance(encoder, Encoder) for encoder in encoders)
+    return hardware.borrowed(device, side_of(encoders)) if ours else device
 
 
 @contextmanager
 def moved(encoders: Sequence[Callable], home: torch.device, there: torch.device) -> Iterator[None]:
-    """Modules on another device within the block; afterwards they are at home."""
+    """Modules on another device within the block; afterwards they are at home, and the device's
+    memory is free for others."""
+    if there == home:
+        yield
+        return
 
     def go(to: torch.device) -> None:
         with torch.inference_mode(False):  # its weights could not be trained afterwards
-            for module in encoders if there != home else ():
+            for module in encoders:
                 module.to(to)  # type: ignore[attr-defined]  # see `_where`
 
     try:
@@ -184,6 +192,7 @@ def moved(encoders: Sequence[Callable], home: torch.device, there: torch.device)
         yield
     finally:
         go(home)
+        hardware.give_back(there)
 
 
 def embedded(

@@ -8,6 +8,7 @@ import pandas as pd
 from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.encoders.inference import preprocess_of
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead, sentence
@@ -62,7 +63,8 @@ class OtherTower(Compared):
         """
         fit, where = self.fit(task, student, probe, train), self.where(task, val)
         pairs = {"resnet": [teacher, student], "vit": [vit, vit_student]}
-        alike = teacher.image_size == vit.image_size  # and see the same pictures, decoded once
+        # both see the same pictures, decoded once
+        alike = preprocess_of([teacher]) == preprocess_of([vit])
         groups = [pairs["resnet"] + pairs["vit"]] if alike else [*pairs.values()]
         fitted = iter([head for group in groups for head in fit(group, where.op)])
         frames = []

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cinv_lib.experiments.trainings import Trained
 from cinv_lib.lab import plan
-from cinv_lib.lab.costs import DECODE, KEPT, RATES, SIZES, Part, Rates, parts
+from cinv_lib.lab.costs import DECODE, KEPT, RATES, SIZES, Part, Rates, parts, speeds
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.machine import host
@@ -49,7 +49,7 @@ def bill(
         done = parts(p, task)
         row = {"training": isinstance(p[task.kind], Trained), "kind": task.kind, "tasks": 1}
         for k, which in enumerate(WHICH):
-            assumed = {what: rate[k] for what, rate in RATES.items()} | dict(rates or {})
+            assumed = speeds(k, rates)
             row[which] = sum(part.seconds(assumed, DECODE[k], cores) for part in done) / 3600
         row["core-hours"] = sum(part.decodes * DECODE[1] + part.cores for part in done) / 3600
         row["M images"] = sum(sum(part.images.values()) for part in done) / 1e6
@@ -99,7 +99,7 @@ def streamed(pictures: int, gpus: int, cores: int, rates: Rates | None = None) -
     looked = {"clip trained": pictures, "clip folded": pictures}
     hours = []
     for k, decode in enumerate(DECODE):
-        assumed = {what: rate[k] for what, rate in RATES.items()} | dict(rates or {})
+        assumed = speeds(k, rates)
         hours.append(Part(looked, pictures).seconds(assumed, decode, cores) / 3600)
         if WHICH[k] == "middle":
             alone = pictures / Part(looked).seconds(assumed, decode, cores)

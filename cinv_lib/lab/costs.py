@@ -61,6 +61,15 @@ class Part:
         return max(networks, self.decodes * decode / cores) + self.cores / min(self.threads, cores)
 
 
+def speeds(which: int, measured: Rates | None) -> dict[str, float | int]:
+    """Images a second: the low (0), middle (1) or high (2) assumption, and what was measured in
+    place of it. Who has measured a teacher as it is has measured a folded one, too."""
+    found = {what: rate[which] for what, rate in RATES.items()} | dict(measured or {})
+    if measured and "clip" in measured and "clip folded" not in measured:
+        found["clip folded"] = measured["clip"] / FOLDED
+    return found
+
+
 def parts(p: Profile, task: Task) -> list[Part]:
     """What one task does. Raises KeyError for a kind that is not billed."""
     entry: Any = p[task.kind]

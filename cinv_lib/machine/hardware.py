@@ -76,6 +76,12 @@ def borrowed(device: torch.device, side: int | None) -> torch.device:
     return accelerator().device
 
 
+def give_back(device: torch.device) -> None:
+    """Hand a borrowed GPU's memory back: PyTorch would keep it for this process until its end."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def convolutions(exact: bool, benchmark: bool = False) -> Iterator[None]:
     """How a GPU computes within the block; nothing changes on a CPU.

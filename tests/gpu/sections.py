@@ -1,5 +1,6 @@
 """The sections of the GPU check: what runs, and what it costs. See the package."""
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 
 from cinv_lib import encoders, evaluation, losses, operators, training
 from cinv_lib.data.image_files import ImageFiles
@@ -20,6 +22,7 @@ from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import IMAGENET100, SMOKE
 from cinv_lib.machine import hardware
+from cinv_lib.operators.corruptions.imagenet_c import corrupt_set
 from cinv_lib.operators.inverse import deep_decoder, interpolation
 from cinv_lib.training import feed
 from cinv_lib.training.light import lighter
@@ -243,6 +246,34 @@ def scores(folder: Path) -> Lines:
     yield f"four draws {4 * n / (time.perf_counter() - began):.0f} images/s, {peak()}"
 
 
+def looked(folder: Path) -> Lines:
+    """Networks that only look: folded in bf16, borrowed by a kernel, beside processes that draw."""
+    R, n = encoders.fresh(CLIP, 0).eval(), 256 if GPU else 2
+    x = torch.rand(n, 3, R.image_size, R.image_size, generator=torch.Generator().manual_seed(0))
+    here, y = copy.deepcopy(R).to(DEVICE), x.to(DEVICE)
+    with torch.no_grad(), torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+        near = F.cosine_similarity(inference.folded(here)(y).float(), here(y).float()).min()
+    yield f"folded and not, the same picture: cosine {near:.4f}"
+    assert near > 0.99, f"cosine {near:.4f}: expected .99"
+
+    want = copy.deepcopy(R.state_dict())
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        os.environ["CUDA_VISIBLE_DEVICES"] = given or "0"
+        rows = inference.embedded(R, x)
+    finally:
+        os.environ.pop("CUDA_VISIBLE_DEVICES")
+        os.environ |= {"CUDA_VISIBLE_DEVICES": given} if given else {}
+    assert rows.device.type == "cpu" and {p.device.type for p in R.parameters()} == {"cpu"}
+    assert all(torch.equal(found, want[name]) for name, found in R.state_dict().items())
+    yield f"a borrowed GPU: the same weights at home, {peak()}"
+
+    few = (255 * x[:8]).to(torch.uint8)
+    alone, shared = (corrupt_set(few, "fog", 3, 0, workers=k) for k in (0, 4 if GPU else 1))
+    assert torch.equal(alone, shared)
+    yield "ImageNet-C drawn by other processes: the same pictures"
+
+
 def decoder(folder: Path) -> Lines:
     """Deep Decoder at 224 px, the paper's of 256 channels."""
     recipe = replace(deep_decoder.PAPER, iterations=40)
@@ -277,6 +308,7 @@ SECTIONS: dict[str, tuple[Callable[[Path], Lines], int]] = {
     "baseline": (baseline, 25),
     "step": (step, 60),
     "scores": (scores, 30),
+    "looked": (looked, 20),
     "decoder": (decoder, 30),
     "interpolated": (interpolated, 15),
 }

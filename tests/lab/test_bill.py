@@ -32,7 +32,8 @@ def test_hours_are_those_of_the_rates():
     assert table[table.training]["M decodes"].sum() == pytest.approx(32 * 3.167225)
     starved = bill.bill(IMAGENET100, 1, cores=1)  # at 3 ms a picture, and 333 of them a second
     assert starved.middle["student"] == pytest.approx(18 * 3_167_225 * 0.003 / 3600)
-    measured = bill.bill(IMAGENET100, 1, rates={"clip trained": 3700, "clip folded": 11000})
+    measured = bill.bill(IMAGENET100, 1, rates={"clip trained": 3700, "clip": 9900})
+    assert costs.speeds(1, {"clip": 9900})["clip folded"] == pytest.approx(11000)
     assert measured.low["student"] == pytest.approx(18 * 3_167_225 * 0.007 / 8 / 3600)
     assert measured.high["student"] < table.high["student"]
 

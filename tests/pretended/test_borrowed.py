@@ -62,21 +62,10 @@ def test_much_is_looked_at_on_the_gpu_and_comes_back(tower, pictures, lent):
             torch.testing.assert_close(made, known, atol=1e-3, rtol=1e-3)
         assert same.equals(scores)
         assert {p.device.type for p in (*tower.parameters(), *tower.buffers())} == {"cpu"}
+        tower.forward = lambda x: 1 / int(x.device != tower.mean.device)
         with pytest.raises(ZeroDivisionError):
-            embedded(Failing(tower), pictures.images)
+            embedded(tower, pictures.images)
         assert {p.device.type for p in tower.parameters()} == {"cpu"}
-
-
-class Failing(torch.nn.Module):
-    image_size = 64
-
-    def __init__(self, tower):
-        super().__init__()
-        self.tower = tower
-
-    def forward(self, x):
-        assert x.device == self.tower.mean.device == device.DEVICE
-        return 1 / 0
 
 
 @pytest.mark.parametrize("given", ["", "-1", None, "0"])
@@ -89,6 +78,17 @@ def test_otherwise_the_cpu_is_the_place(given, tower, pictures, monkeypatch):
     monkeypatch.setattr(hardware, "LARGE", 128 if given == "0" else 64)
     with device.entered():
         assert looked(tower, pictures)[2] == {"cpu"}
+
+
+def test_a_head_that_two_share_is_asked_where_it_is(tower, pictures, lent):
+    """As a part of another module it would move with it, and its rows come back to the CPU."""
+    head = torch.nn.Linear(tower.dim, 2)
+    both = torch.nn.Sequential(tower, head)
+    both.image_size = 64
+    groups = [(tower, {"two": head}), (both, {"whole": torch.nn.Identity()})]
+    with device.entered():
+        scores = evaluate_heads(groups, pictures, MASK, 1, progress=False)
+    assert list(scores.model) == ["two", "whole"] and scores.top1.nunique() == 1
 
 
 def test_functions_stay_where_they_are(tower, pictures, lent):

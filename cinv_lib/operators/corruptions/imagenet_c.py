@@ -14,6 +14,7 @@ Everything is as published, to a grey level, except frost, whose photographs are
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -103,10 +104,19 @@ def corrupt_set(
 
     each = Corrupted(pictures, name, severity, seed, first, side, published)
     # In threads it takes as long: too much GIL. A loader's processes are what decodes files, too.
-    loader = DataLoader(each, BATCH, num_workers=workers, generator=torch.Generator())
-    with torch.device("cpu"):
-        corrupted = torch.cat(list(loader))
-    return corrupted.permute(0, 3, 1, 2).contiguous()
+    loader = DataLoader(
+        each, BATCH, num_workers=workers, generator=torch.Generator(), worker_init_fn=_one_thread
+    )
+    corrupted = torch.empty(images.shape, dtype=torch.uint8, device="cpu")
+    with torch.device("cpu"):  # copied as they come: what a process hands over lies in /dev/shm
+        for part, into in zip(loader, corrupted.split(BATCH), strict=True):
+            into.copy_(part.permute(0, 3, 1, 2))
+    return corrupted
+
+
+def _one_thread(worker: int) -> None:
+    """A process of several: OpenCV would use all cores in each, and its threads survive no fork."""
+    cv2.setNumThreads(0)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
 
 from cinv_lib.machine.checks import expect
-from cinv_lib.machine.hardware import borrowed, uses_bf16
+from cinv_lib.machine.hardware import borrowed, give_back, uses_bf16
 from cinv_lib.operators.base import Operator, applied
 from cinv_lib.operators.basic import RandomMask
 
@@ -199,7 +199,11 @@ def fit(
     with tqdm(total=total, desc="deep decoder", leave=False, disable=not progress) as bar:
         found = [_fit(y[part], keep[part], recipe, seeds[part], bf16, bar) for part in parts]
     pictures, histories = zip(*found, strict=True)
-    return torch.cat(pictures).to(home), torch.cat(histories, dim=1).to(home)
+    fitted, losses = torch.cat(pictures).to(home), torch.cat(histories, dim=1).to(home)
+    if there != home:
+        del found, pictures, histories, y, keep
+        give_back(there)
+    return fitted, losses
 
 
 def _fit(
