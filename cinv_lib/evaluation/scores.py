@@ -111,8 +111,11 @@ def _evaluated(
     images = images.readable(preprocess_of(encoders), progress)
     modules = [*encoders, *(head for *_, head in heads)]
     device = torch.device(device) if device is not None else device_of(modules)
-    by_op = [repeated(op, realisations if op.is_random else min(realisations, 1)) for op in ops]
-    asked = [one for of_op in by_op for one in of_op]
+    asked = [
+        one
+        for op in ops
+        for one in repeated(op, realisations if op.is_random else min(realisations, 1))
+    ]
     found = embeddings(
         encoders, images, asked, seed,
         batch_size=batch_size, precision=precision, device=device,
@@ -136,16 +139,15 @@ def _evaluated(
                 logits[name][k, first : first + len(made)] = made
             bar.update(len(made))
 
-    labels = images.labels.to(device)
-    frames, before = [], 0
-    for of_op in by_op:
+    labels, frames = images.labels.to(device), []
+    for op in ops:
         rows = [
-            {"model": name, "realisation": r} | _score(name, logits[name][before + r], labels)
+            {"model": name, "realisation": r} | _score(name, logits[name][k], labels)
             for name in names
-            for _, r in of_op
+            for k, (drawn, r) in enumerate(asked)
+            if drawn is op
         ]
         frames.append(pd.DataFrame(rows))
-        before += len(of_op)
     return frames
 
 
