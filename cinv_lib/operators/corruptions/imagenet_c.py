@@ -108,7 +108,7 @@ def corrupt_set(
         each, BATCH, num_workers=workers, generator=torch.Generator(), worker_init_fn=_one_thread
     )
     corrupted = torch.empty(images.shape, dtype=torch.uint8, device="cpu")
-    with torch.device("cpu"):  # copied as they come: what a process hands over lies in /dev/shm
+    with torch.device("cpu"):  # copied as they come, as shared memory is small
         for part, into in zip(loader, corrupted.split(BATCH), strict=True):
             into.copy_(part.permute(0, 3, 1, 2))
     return corrupted
