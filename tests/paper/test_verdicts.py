@@ -400,8 +400,8 @@ def test_all_rows_are_decided_together():
 
 
 def test_where_nothing_is_to_decide_holm_decides_nothing_in_95_of_100_ledgers():
-    wrong = [many([0.0] * 20, seed=k).surely.any() for k in range(60)]
-    assert np.mean(wrong) < 0.1
+    wrong = [many([0.0] * 20, seed=k).surely.any() for k in range(200)]
+    assert np.mean(wrong) < 0.09
 
 
 def test_one_training_decides_nothing_however_many_draws():

@@ -85,6 +85,10 @@ def test_frames_are_what_the_panel_shows(name, tmp_path, monkeypatch):
         panel.controls[part.name].value = part.stops[stop]
     assert row[3] == panel.text
     assert Image.open(tmp_path / row[0]).size == tuple(row[1:3])
+    weight = sum(
+        (tmp_path / file).stat().st_size for file in {r[0] for r in film["frames"].values()}
+    )
+    assert weight <= frames.WEIGHT
 
 
 def drawn(size):
