@@ -81,8 +81,7 @@ $(READY): requirements.lock $(shell { pwd -P; echo torch=$(call quoted,$(TORCH))
 	@$(if $(STARTS),,echo 'This course needs Python 3.11 or 3.12, and no Python on PATH starts.'; exit 1)
 	@$(PREPARED) $(ASK) install $(call quoted,$(PYTHON)) $(call quoted,$(TORCH))
 
-# --nolock: a killed run must not block the next; two runs at once share the trainings, which are
-# locked one by one.
+# --nolock: a killed run must not block the next. The Snakefile has a lock that ends with its process.
 WHERE = $(if $(SLURM),--executor slurm --jobs $(JOBS) --latency-wait 60 --default-resources $(SLURM),\
           --cores $(JOBS))
 SNAKEMAKE = python -m snakemake $(WHERE) --scheduler greedy --nolock --rerun-incomplete --keep-going

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from cinv_lib.course.excerpt import arguments, fingerprint, library, of_profile, tagged, wanted
-from cinv_lib.machine import folders, host
+from cinv_lib.machine import folders, host, locks
 
 
 def setting(name: str, default: str = "") -> str:
@@ -32,6 +32,9 @@ os.environ.update(folders.exported())  # jobs and lessons start in other folders
 RUN = folders.run_folder(PROFILE)
 if set(RUN) & set("{}\n"):
     raise ValueError(f"{RUN!r}: a run cannot be kept there, as snakemake reads {{ and }} in a path")
+# Of two courses of one run each would remove the notebooks that the other has made: one waits.
+if workflow.is_main_process and "--dry-run" not in sys.argv:
+    HELD = locks.locked(Path(RUN, ".course.lock"), f"the course in {RUN}")
 LOGS = os.path.abspath(f"{RUN}/logs")  # a lesson runs in another folder, notebooks
 NAMES = {path.stem[:2]: path.stem for path in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))}
 
@@ -61,7 +64,6 @@ LIBRARY = library("cinv_lib", "data_prep")
 TRAINING = {number for number, name in NAMES.items() if tagged(f"notebooks/{name}.ipynb", "training")}
 LESSONS = wanted(setting("lessons", "all"), of_profile(PROFILE, NAMES))
 PLAN = plan()
-# what it costs, beforehand
 if PROFILE in ("imagenet100", "stl10") and workflow.is_main_process and "CINV_REHEARSAL" not in os.environ:
     asked = f"{PROFILE} --seeds {SEEDS} --gpus {len(GPUS.split()) or 1} --lessons".split()
     subprocess.run([sys.executable, "-m", "cinv_lib.lab.bill", *asked, *(n[:2] for n in LESSONS)])

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("cinv_lib/course", "cinv_lib/lab", "cinv_lib/machine")
-MACHINE = ("cinv_lib/machine/host.py", "cinv_lib/machine/folders.py")
+MACHINE = tuple(f"cinv_lib/machine/{name}.py" for name in ("host", "folders", "locks"))
 SITE = """
 import pathlib, sys
 run = pathlib.Path(sys.argv[1])
@@ -351,3 +352,19 @@ def test_a_job_has_its_share_of_the_cores_that_the_course_may_use(course):
 def test_no_lesson_at_all_is_said_so(course):
     done, ran = make(course, lessons="")
     assert done.returncode != 0 and ran == [] and "no lesson ''" in done.stdout + done.stderr
+
+
+def test_a_course_that_is_typed_twice_waits_for_the_first(course):
+    """Each would remove the notebooks that the other has made, and one of them would fail."""
+    for name in ("00_start", "01_operators", "05_distill"):
+        write(course, name, "import time; time.sleep(1)")
+    with ThreadPoolExecutor() as both:
+        (one, _), (two, _) = both.map(lambda cores: make(course, cores=cores), (2, 2))
+    for done in (one, two):
+        assert done.returncode == 0, done.stdout + done.stderr
+    waited = [d for d in (one, two) if "the course in runs/stickers; waiting" in d.stdout]
+    assert len(waited) == 1
+    ran = (course / "ran").read_text().splitlines()
+    assert sorted(ran) == sorted(["00 stickers 1", "01 stickers 1", "05 stickers 1", STUDENT,
+                                  "baseline", "data", "scores"])  # fmt: skip
+    assert (course / "runs/stickers/site/index.html").exists()

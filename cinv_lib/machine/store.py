@@ -25,16 +25,15 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pandas as pd
 
 from cinv_lib.machine.files import LEFT_OVER, DiskFull, is_disk_full, read_json, write_text
+from cinv_lib.machine.locks import locked
 from cinv_lib.machine.provenance import describe
 
 NAME = re.compile(r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?")  # of a folder: address and state
@@ -145,7 +144,7 @@ class Store:
         partial = final.with_name(final.name + ".partial")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(final.with_name(f".{final.name}.lock"), f"{kind} {final.name}"):
+            with locked(final.with_name(f".{final.name}.lock"), f"{kind} {final.name}"):
                 wrong = flaw(final, plain)
                 if wrong is None:  # another process has built it while this one waited
                     return final
@@ -250,17 +249,6 @@ def _set_aside(folder: Path, flaw: str) -> None:
     aside = next(name for name in names if not name.exists())
     os.replace(folder, aside)
     warnings.warn(f"{folder} is damaged ({flaw}); kept as {aside.name}, built anew", stacklevel=3)
-
-
-def _locked(file: Path, what: str) -> AbstractContextManager:
-    """Holds an inter-process lock that the system frees when its holder dies, and says why the
-    reader waits for it."""
-    lock = filelock.FileLock(file)
-    try:
-        return lock.acquire(timeout=0)
-    except filelock.Timeout:
-        print(f"another process is building {what}; waiting for it", flush=True)
-        return lock.acquire()
 
 
 def _open_attempt(partial: Path) -> list[dict[str, float]]:

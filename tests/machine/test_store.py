@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cinv_lib.machine import files
+from cinv_lib.machine import files, locks
 from cinv_lib.machine import provenance as where
 from cinv_lib.machine import store as store_
 from cinv_lib.machine.files import DiskFull
@@ -476,7 +476,7 @@ def test_a_full_disk_in_the_store_itself(tmp_path, monkeypatch, place):
     where_it_fails = {
         "write_text": (Path, "write_text"),
         "mkdir": (Path, "mkdir"),
-        "lock": (store_.filelock.FileLock, "acquire"),
+        "lock": (locks.filelock.FileLock, "acquire"),
     }
     monkeypatch.setattr(*where_it_fails[place], no_space)
     with pytest.raises(DiskFull, match="disk is full"):
