@@ -18,7 +18,7 @@ from cinv_lib.course.excerpt import excerpt
 from cinv_lib.course.workbook import exercise as book
 from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles.stickers import SMOKE
+from cinv_lib.lab.profiles.smoke import SMOKE
 from cinv_lib.machine import folders
 
 ROOT = Path(__file__).parents[1]

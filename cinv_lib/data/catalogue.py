@@ -31,7 +31,9 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
             (scikit-learn), "faces" (scikit-image). Of the sets that data_prep makes: "cifar10",
             "cifar100", "stl10", "stl10-unlabelled" in their own size, and
             "imagenet100", "imagenet100b", "imagenet100-shift", "imagenet100c/CORRUPTION/SEVERITY",
-            "covid", decoded to 224 pixels (short side 256, centre).
+            "covid", decoded to 224 pixels (short side 256, centre). Of the embedded world, digits
+            and faces, "NAME@7" is the same set drawn once more: other pictures of the same classes
+            (of digits and faces another of five folds).
         split: "train" or "val", always the same pictures.
         n: how many of each class; None takes all, or the set's own number.
 
@@ -46,8 +48,10 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         raise ValueError(f"unknown split {split!r}: expected train or val")
     if n is not None and n < 1:
         raise ValueError(f"{n} pictures of each class asked for; expected at least 1")
+    asked, (name, draw) = name, _drawn(name)
     if name in bundled.SETS or name in prepared.COMMAND:
-        whole = bundled.SETS[name](split) if name in bundled.SETS else prepared.read(name, split)
+        small = bundled.SETS.get(name)
+        whole = replace(small(split, draw), name=asked) if small else prepared.read(name, split)
         return whole if n is None else whole.per_class(n)
     if name.partition("/")[0] in linked.COMMAND:
         return _decoded(linked.load(name, split), n)
@@ -64,8 +68,22 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
         names = ", ".join([*known, *bundled.SETS, *prepared.COMMAND, *linked.COMMAND])
         raise ValueError(f"unknown image set {name!r}: expected one of {names}")
     drawn = coarse.image_set if name in coarse.TASKS else sets.image_set
-    images, labels, class_names, provenance = drawn(name, split, n)
-    return ImageSet(images, labels, tuple(class_names), name=name, provenance=provenance)
+    images, labels, class_names, provenance = drawn(name, split, n, draw)
+    return ImageSet(images, labels, tuple(class_names), name=asked, provenance=provenance)
+
+
+def _drawn(name: str) -> tuple[str, int]:
+    """The name of a set and the number of its draw, 0 where it says none."""
+    base, at, number = name.partition("@")
+    if not at:
+        return name, 0
+    elsewhere = base in prepared.COMMAND or base.partition("/")[0] in linked.COMMAND
+    if elsewhere or base == "stickers-files" or not (number.isascii() and number.isdigit()):
+        raise ValueError(
+            f"image set {name!r}: expected a set of the embedded world, digits or faces, and the "
+            'number of a draw, as "stickers-100@11"; other sets are what they are'
+        )
+    return base, int(number)
 
 
 def to_train(name: str, n: int | None = None) -> Pictures:

@@ -5,6 +5,7 @@ from . import baseline_fit as baseline_fit
 from . import baseline_starts as baseline_starts
 from . import blind as blind
 from . import common_corruptions as common_corruptions
+from . import controls as controls
 from . import few_labels as few_labels
 from . import known_operator as known_operator
 from . import label_shift as label_shift
@@ -12,8 +13,10 @@ from . import loss_bias as loss_bias
 from . import methods as methods
 from . import patients as patients
 from . import pixels as pixels
+from . import rate_search as rate_search
 from . import short_trainings as short_trainings
 from . import spoken as spoken
+from . import start_and_target as start_and_target
 from . import transfer as transfer
 from . import unknown_severity as unknown_severity
 from .ablation import Ablation as Ablation
@@ -25,6 +28,14 @@ from .baseline_starts import BaselineStarts as BaselineStarts
 from .baseline_starts import Scored as Scored
 from .blind import Blind as Blind
 from .common_corruptions import CommonCorruptions as CommonCorruptions
+from .controls import BaselineOfTeacher as BaselineOfTeacher
+from .controls import Named as Named
+from .controls import NamedPool as NamedPool
+from .controls import Pool as Pool
+from .controls import StudentOfPool as StudentOfPool
+from .controls import StudentOfSmallerPool as StudentOfSmallerPool
+from .controls import StudentOfTower as StudentOfTower
+from .controls import StudentOfWorld as StudentOfWorld
 from .known_operator import KnownOperator as KnownOperator
 from .label_shift import LabelShift as LabelShift
 from .learning_rates import LearningRates as LearningRates
@@ -32,7 +43,10 @@ from .loss_bias import LossBias as LossBias
 from .other_tower import OtherTower as OtherTower
 from .patients import Patients as Patients
 from .pixels import Pixels as Pixels
+from .rate_search import RateSearch as RateSearch
 from .short_trainings import ShortTrainings as ShortTrainings
+from .start_and_target import Pools as Pools
+from .start_and_target import StartAndTarget as StartAndTarget
 from .trainings import Anchored as Anchored
 from .trainings import Baseline as Baseline
 from .trainings import CleanProbe as CleanProbe

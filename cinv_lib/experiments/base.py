@@ -122,12 +122,12 @@ class Entry:
             [loss for loss in self.losses or ("",) if loss not in out],
         )
 
-    def tasks(self, seeds: int) -> list[Task]:
-        """What lessons ask for in a run of so many training seeds, from 0."""
+    def tasks(self, seeds: int | list[int]) -> list[Task]:
+        """What lessons ask for in a run of so many training seeds, from 0, or of these."""
         operators, losses = self.asked(seeds)
         return [
             Task(self.name, op, seed, loss)
-            for seed in range(seeds)
+            for seed in training_seeds(seeds)
             for op in operators
             for loss in losses
         ]

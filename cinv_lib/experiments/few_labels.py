@@ -63,13 +63,17 @@ def table(
     """
     meant = {words: (words, 0.0) for words in WORDS}
     for share in shares:
-        rows = _chosen(train, share, seed)
-        labelled = len(train) if rows is None else len(rows)
-        pictures = labelled / len(train.class_names)
+        pictures = per_class_of(train, share, seed)
         meant |= {name(method, share): (method, pictures) for method in PROBED}
     mine = scores[scores.model.isin(meant)]
     method, pictures = zip(*(meant[model] for model in mine.model), strict=True)
     return mine.assign(method=method, per_class=pictures)[COLUMNS].reset_index(drop=True)
+
+
+def per_class_of(train: Pictures, share: float, seed: int) -> float:
+    """Labelled pictures per class in a share of the labels, in the mean over the classes."""
+    rows = _chosen(train, share, seed)
+    return (len(train) if rows is None else len(rows)) / len(train.class_names)
 
 
 def _chosen(train: Pictures, share: float, seed: int) -> Int64[Tensor, " M"] | None:

@@ -2,7 +2,9 @@
 of the store, and how it is read from there.
 """
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,19 +35,29 @@ class Trained(Training):
         recipe: how it is trained.
         full: the operators on which `recipe` has all its epochs.
         side_epochs: epochs on any other operator: ranges, mixtures, clean pictures.
+        epochs: of operators that have a number of their own.
+        rates: learning rates by the kind of operator ("mask"), where they differ from the recipe's.
+            Of several kinds in one operator the smallest counts.
     """
 
     recipe: Recipe
     full: tuple[str, ...]
     side_epochs: int
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
-    asks: ClassVar[frozenset[str]] = Training.asks | {"recipe", "full", "side_epochs"}
+    # What they come to for a task is its recipe, which `settings` has.
+    asks: ClassVar[frozenset[str]] = Training.asks | {
+        "recipe", "full", "side_epochs", "epochs", "rates"
+    }  # fmt: skip
 
     def recipe_at(self, operator: str) -> Recipe:
         """How it is trained on this operator."""
-        if str(parse(operator)) in self.full:
-            return self.recipe
-        return replace(self.recipe, epochs=self.side_epochs)
+        op = str(parse(operator))
+        rates = [rate for kind, rate in self.rates.items() if kind in re.findall("[a-z]+", op)]
+        recipe = replace(self.recipe, lr=min(rates)) if rates else self.recipe
+        usual = self.recipe.epochs if op in self.full else self.side_epochs
+        return replace(recipe, epochs=self.epochs.get(op, usual))
 
     def settings(self, task: Task) -> dict[str, Any]:
         return super().settings(task) | {"recipe": self.recipe_at(task.operator)}
@@ -64,7 +76,7 @@ class Student(Trained):
             teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
             self.recipe_at(task.operator), task.seed, folder / CHECKPOINT,
         )  # fmt: skip
-        _keep(folder, history, student=S)
+        keep(folder, history, student=S)
 
     def load(self, folder: Path) -> Encoder:
         return encoders.load(str(folder / "student"))
@@ -97,7 +109,7 @@ class Tuned(Trained):
             teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
             self.recipe_at(task.operator), task.seed, self.pace, self.anchor, folder / CHECKPOINT,
         )  # fmt: skip
-        _keep(folder, history, student=S, teacher=T)
+        keep(folder, history, student=S, teacher=T)
 
     def load(self, folder: Path) -> tuple[Encoder, Encoder]:
         """The student and its teacher."""
@@ -124,7 +136,7 @@ class Baseline(Trained):
             folder / CHECKPOINT,
         )  # fmt: skip
         torch.save(classifier.cpu().head.state_dict(), folder / "head.pt")
-        _keep(folder, history, encoder=classifier.encoder)
+        keep(folder, history, encoder=classifier.encoder)
 
     def load(self, folder: Path) -> Classifier:
         head = torch.load(folder / "head.pt", weights_only=True)
@@ -178,7 +190,8 @@ class CleanProbe(StudentProbe):
         self._fit(folder, teacher, Identity(), train, task.seed)
 
 
-def _keep(folder: Path, history: pd.DataFrame, **towers: Encoder) -> None:
+def keep(folder: Path, history: pd.DataFrame, **towers: Encoder) -> None:
+    """Write the towers, in float16, and the history; the checkpoint has done its work."""
     for name, tower in towers.items():
         encoders.save(tower.cpu(), folder / name, dtype=torch.float16)
     history.to_csv(folder / "history.csv", index=False, float_format="%.6g")

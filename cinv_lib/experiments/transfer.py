@@ -127,12 +127,14 @@ class Transfer(Experiment):
         probe: how the new probes are trained. Its crops are of files only: small pictures are shown
             whole.
         realisations: draws of the corruption that the probes are scored on.
+        redrawn: whether each seed has pictures of its own, as `Profile.redrawn` says.
     """
 
     sets: Mapping[str, PerClass]
     views: int
     probe: ProbeRecipe
     realisations: int
+    redrawn: bool = False
     name, lessons, apart = "transfer", ("09",), True
     tables = MappingProxyType({"transfer": "%.4f"})
 
@@ -145,8 +147,9 @@ class Transfer(Experiment):
         return there or self.sets
 
     def settings(self, task: Task) -> dict[str, Any]:
-        """Of other sets it is another table."""
-        return super().settings(task) | {"sets": self.here()}
+        """Of other sets it is another table, and of pictures drawn again."""
+        kept = super().settings(task) | {"sets": self.here()}
+        return kept if self.redrawn else {k: v for k, v in kept.items() if k != "redrawn"}
 
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, baseline: Classifier
@@ -169,7 +172,8 @@ class Transfer(Experiment):
         for name, (n_train, n_val) in tqdm(
             self.here().items(), f"transfer, {op}", unit=" sets", leave=False
         ):
-            train, val = data.to_train(name, n_train), data.load(name, "val", n_val)
+            drawn = f"{name}@{seed}" if self.redrawn and seed else name
+            train, val = data.to_train(drawn, n_train), data.load(drawn, "val", n_val)
             # Small pictures are resized and shown whole (App. D.1), files are cropped.
             crop = recipe.crop if isinstance(train, ImageFiles) else (1.0, 1.0)
             every = features_of([*towers.values()], train, op, self.views, seed, crop, recipe.flip)

@@ -52,6 +52,7 @@ class Lab:
         self.profile = profile(name)
         missing.check(self.profile)
         self.device = torch.device("cpu")  # of the models that it hands out
+        self.drawn = ""  # what follows the names of its sets of pictures, see `_of_seed`
         if recorded is None:
             recorded = os.environ.get("CINV_RECORDED", "1") != "0"
         self.store = store.Store(folders.runs(self.profile.name) / "store")
@@ -62,26 +63,26 @@ class Lab:
     def train(self) -> Pictures:
         """The training pictures, `profile.train_per_class` per class; of ImageNet-100 as files."""
         p = self.profile
-        return self._sized(catalogue.to_train(p.data, p.train_per_class))
+        return self._sized(catalogue.to_train(p.data + self.drawn, p.train_per_class))
 
     @cached_property
     def unlabelled(self) -> Pictures:
         """What students learn from, who need no labels: `train`, unless the profile has more."""
         more = self.profile.unlabelled
-        return self._sized(catalogue.to_train(more)) if more else self.train
+        return self._sized(catalogue.to_train(more + self.drawn)) if more else self.train
 
     @cached_property
     def val(self) -> Pictures:
         """The validation pictures: other stickers, on parts of photographs not seen in training. Of
         a reader's own as files."""
         p = self.profile
-        return self._sized(catalogue.to_look_at(p.data, p.val_per_class))
+        return self._sized(catalogue.to_look_at(p.data + self.drawn, p.val_per_class))
 
     @cached_property
     def twins(self) -> ImageSet:
         """Near twins of some classes, under those classes' labels; no training has seen them."""
         p = self.profile
-        return self._sized(catalogue.load(p.twins, "val", n=p.twins_per_class))
+        return self._sized(catalogue.load(p.twins + self.drawn, "val", n=p.twins_per_class))
 
     @cached_property
     def teacher(self) -> Encoder:
@@ -201,7 +202,7 @@ class Lab:
     def build(self, task: Task, folder: Path) -> None:
         """Make a task in a folder. Its entry is handed what it names, and nothing else."""
         missing.refuse_without_gpu(self.profile)
-        lab = self.working()
+        lab = self.working()._of_seed(task.seed)
         if self.profile[task.kind].in_words:
             need_words(lab.teacher)  # before anything is trained for it
         if not folders.in_checkout():
@@ -217,6 +218,15 @@ class Lab:
         other = copy.copy(self)
         kept = {name: v for name, v in vars(self).items() if not isinstance(v, torch.nn.Module)}
         other.__dict__ = kept | {"device": device}  # models of this lab are on its own device
+        return other
+
+    def _of_seed(self, seed: int) -> "Lab":
+        """This lab with the pictures of a seed: its own where the profile draws them again."""
+        if self.drawn == self.profile.drawn(seed):
+            return self
+        other, pictures = copy.copy(self), ("train", "unlabelled", "val", "twins")
+        kept = {name: value for name, value in vars(self).items() if name not in pictures}
+        other.__dict__ = kept | {"drawn": self.profile.drawn(seed)}
         return other
 
     def _making(self, table: str) -> Experiment:

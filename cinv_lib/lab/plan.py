@@ -26,7 +26,7 @@ from cinv_lib.lab.profiles.record import Profile
 SUMS_UP = ("15",)
 
 
-def tasks(p: Profile, seeds: int) -> dict[str, list[Task]]:
+def tasks(p: Profile, seeds: int | list[int]) -> dict[str, list[Task]]:
     """What each lesson, by its number, asks its lab for."""
     asked: dict[str, list[Task]] = {}
     if "student" in p and not (RECORDED / p.name).is_dir():  # else 00 looks at a recorded one
@@ -44,7 +44,9 @@ def beforehand(p: Profile, task: Task) -> list[Task]:
     return [one for before in p.after(task) for one in beforehand(p, before)]
 
 
-def every(p: Profile, seeds: int, lessons: Collection[str] | None = None) -> dict[str, Task]:
+def every(
+    p: Profile, seeds: int | list[int], lessons: Collection[str] | None = None
+) -> dict[str, Task]:
     """All tasks of a profile's entries, or those that these lessons ask for, and what comes before
     them, by name."""
     asked = tasks(p, seeds).items()
@@ -66,7 +68,7 @@ def shown(p: Profile, task: Task) -> dict[str, Any]:
     return {"lesson": lesson, "parameters": parameters} if lesson else {}
 
 
-def as_json(p: Profile, seeds: int) -> str:
+def as_json(p: Profile, seeds: int | list[int]) -> str:
     """What is made before each lesson, by name; and each of these tasks with its address in the
     store, what comes before it and, of a training, the lesson that shows it. Where data or weights
     are absent there is nothing to make, and `absent` says what they are."""

@@ -35,6 +35,7 @@ def distill(
     checkpoint: Path | None = None,
     progress: bool = True,
     light: bool | None = None,
+    start: Encoder | None = None,
 ) -> tuple[Encoder, pd.DataFrame]:
     """Train a student of `teacher` to see through `op`.
 
@@ -51,6 +52,11 @@ def distill(
         checkpoint: file to resume from; see `loop.run`, also for what is raised.
         light: the same student in a third of the memory and more time (see the module `light`);
             None to take it where a GPU's memory is short.
+        start: where the student starts, if not as R (lesson 07 asks what that is worth); not
+            changed. Its embeddings have the teacher's dimension, its pictures the teacher's size.
+
+    Raises:
+        ValueError: a start with another dimension or size, or as `loop.run`.
 
     Returns:
         The student, in eval mode, on the training's device; and the history of `loop.run`.
@@ -63,8 +69,15 @@ def distill(
     """
     if isinstance(images, Pairs):
         ruined_alone(images, op)  # refuses to ruin them once more
+    start = teacher if start is None else start
+    shapes = [(encoder.dim, encoder.image_size) for encoder in (start, teacher)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"a start with (dimension, pixels) {shapes[0]}: expected the teacher's, {shapes[1]}, "
+            "as the student's embeddings are compared with the teacher's"
+        )
     device, images = hardware.accelerator().device, feed.shown(images, teacher)
-    student = student_of(teacher).to(device)
+    student = student_of(start).to(device)
     source = feed.of(images, teacher.image_size, recipe, seed, device)
     R = frozen(teacher, source, recipe, device)
 

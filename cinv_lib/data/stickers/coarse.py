@@ -80,10 +80,10 @@ def members(kind: int) -> tuple[int, ...]:
 
 
 def image_set(
-    name: str, split: str, per_class: int | None = None
+    name: str, split: str, per_class: int | None = None, draw: int = 0
 ) -> tuple[UInt8[Tensor, "N 3 64 64"], Int64[Tensor, " N"], tuple[str, ...], str]:
     """Images, labels, class names and provenance. They are drawn anew each time, in 1 to 2 ms per
-    picture.
+    picture. draw: 0 has the pictures of `Task.series`, any other number has others.
 
     Picture i has class i mod K, so a larger set begins with a smaller one. Backgrounds come from
     the left of each photograph in "train" and from the right in "val". Raises KeyError for a name
@@ -94,11 +94,11 @@ def image_set(
         per_class or task.per_class[split]
     )
     kind, place = torch.tensor(task.classes, device="cpu")[labels].T
-    series, train = task.series[split], split == "train"
+    series, train = sets.series_of(task.series[split], draw), split == "train"
     indices = standing(series, place)
-    draw = drawing.uniforms(series, indices, 32)[:, 31].tolist()
+    chance = drawing.uniforms(series, indices, 32)[:, 31].tolist()
     of = [members(k) for k in kind.tolist()]
-    drawn = [glyph[int(u * len(glyph))] for glyph, u in zip(of, draw, strict=True)]
+    drawn = [glyph[int(u * len(glyph))] for glyph, u in zip(of, chance, strict=True)]
     ids = torch.tensor(drawn, device="cpu")
     parts = zip(indices.split(512), ids.split(512), strict=True)
     images = torch.cat([drawing.render(series, i, g, train).images for i, g in parts])

@@ -41,6 +41,13 @@ SERIES = {
     ("stickers", "val"): 7,
 }
 PER_CLASS = {"train": 20, "val": 20}
+DRAW = 100  # series between one draw of all sets and the next
+KEPT = 10_000  # pictures, at most, that are kept on disk: 120 MB, drawn in four seconds
+
+
+def series_of(series: int, draw: int) -> int:
+    """The number of a set's series in a draw of all sets anew; draw 0 is what readers see."""
+    return series + DRAW * draw
 
 
 @cache
@@ -95,9 +102,11 @@ def _version() -> str:
 
 
 def image_set(
-    name: str, split: str, per_class: int | None = None
+    name: str, split: str, per_class: int | None = None, draw: int = 0
 ) -> tuple[UInt8[Tensor, "N 3 64 64"], Int64[Tensor, "N"], tuple[str, ...], str]:
     """Images, labels, class names and provenance of a set; drawn once, then read from disk.
+
+    draw: 0 has the pictures of SERIES, any other number has others, of the same classes.
 
     Raises ValueError for a set or split that is not there, with those that are.
     """
@@ -105,19 +114,25 @@ def image_set(
         known = ", ".join(f"{n}/{s}" for n, s in SERIES)
         raise ValueError(f"no split {name}/{split} in the embedded world; there are {known}")
     per_class = per_class or PER_CLASS[split]
-    path = home() / "stickers" / f"{name}-{split}-{per_class}-{_version()}.npz"
+    series, drawn = series_of(SERIES[name, split], draw), f"@{draw}" if draw else ""
+    path = home() / "stickers" / f"{name}{drawn}-{split}-{per_class}-{_version()}.npz"
     kept = _kept(path)
     if kept is None:
         labels, ids = _labels(name, per_class)
-        images = draw_all(SERIES[name, split], ids, train=split == "train")
+        images = draw_all(series, ids, train=split == "train")
         names = tuple(glyphs.glyphs().names[i] for i in classes(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part, open(part, "wb") as file:
-            np.savez(file, images=images.numpy(), labels=labels.numpy(), names=np.array(names))
         kept = images, labels, names
+        if len(images) <= KEPT:
+            _keep(path, *kept)
     side = "left" if split == "train" else "right"
-    made = f"drawn by stickers.py, series {SERIES[name, split]}, backgrounds from the {side} side"
+    made = f"drawn by stickers.py, series {series}, backgrounds from the {side} side"
     return *kept, made
+
+
+def _keep(path: Path, images: Tensor, labels: Tensor, names: tuple[str, ...]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part, open(part, "wb") as file:
+        np.savez(file, images=images.numpy(), labels=labels.numpy(), names=np.array(names))
 
 
 def _kept(path: Path) -> tuple[Tensor, Tensor, tuple[str, ...]] | None:

@@ -38,6 +38,8 @@ class Profile:
         slider: the range that the model of the slider (lesson 00) is trained on.
         entries: trainings and experiments. `profile["pixels"]` finds one by its name.
         unlabelled: what students learn from, where it is not `data`.
+        redrawn: whether each seed has pictures of its own, to train on and to be scored on: then a
+            seed is a replicate of all that can be drawn again.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Profile:
     slider: str
     entries: tuple[Entry, ...]
     unlabelled: str = ""
+    redrawn: bool = False
 
     def __getitem__(self, name: str) -> Entry:
         """The entry of that name. Raises KeyError for another, with those there are."""
@@ -129,24 +132,30 @@ class Profile:
         described = {"kind": entry.name, "version": entry.version, "seed": task.seed}
         described |= {"operator": operator_described(parse(task.operator))}
         described |= {"loss": task.loss} if task.loss else {}
-        return described | entry.settings(task) | {"needs": self._described(self.needs(task))}
+        needs = self._described(self.needs(task), self.drawn(task.seed))
+        return described | entry.settings(task) | {"needs": needs}
 
-    def _described(self, need: Any) -> Any:
+    def drawn(self, seed: int) -> str:
+        """What follows the name of a set of pictures that a task of this seed sees."""
+        return f"@{seed}" if self.redrawn and seed else ""
+
+    def _described(self, need: Any, drawn: str) -> Any:
         if isinstance(need, Mapping):
-            return {name: self._described(one) for name, one in need.items()}
+            return {name: self._described(one, drawn) for name, one in need.items()}
         if isinstance(need, History):
             return {"history": self.describe(need.of)}
-        return self.describe(need) if isinstance(need, Task) else self._given(need)
+        return self.describe(need) if isinstance(need, Task) else self._given(need, drawn)
 
-    def _given(self, name: str) -> Any:
+    def _given(self, name: str, drawn: str) -> Any:
         if name in ENCODERS:
             return encoder_described(getattr(self, name))
-        train = [self._set, "train", self.train_per_class]
+        train = [self._set + drawn, "train", self.train_per_class]
+        more = [self.unlabelled + drawn, "train", None] if self.unlabelled else train
         pictures = {
             "train": train,
-            "unlabelled": [self.unlabelled, "train", None] if self.unlabelled else train,
-            "val": [self._set, "val", self.val_per_class],
-            "twins": [self.twins, "val", self.twins_per_class],
+            "unlabelled": more,
+            "val": [self._set + drawn, "val", self.val_per_class],
+            "twins": [self.twins + drawn, "val", self.twins_per_class],
         }
         sides = {side_of(getattr(self, tower)) for tower in ENCODERS if getattr(self, tower)}
         # A lab has pictures at the teacher's size. Where another tower takes another size, what it

@@ -1,5 +1,4 @@
-"""The profiles of the embedded world: `stickers`, the default, needs no download and no GPU;
-`smoke` is the same in seconds, for tests, and its numbers mean nothing.
+"""The profile of the embedded world: `stickers`, the default, needs no download and no GPU.
 
 Where the authors' code and the paper's text differ, a profile follows the text; the comments say
 where it cannot.
@@ -152,75 +151,3 @@ STICKERS = Profile(
         ex.ShortTrainings(operators={OPERATORS[0]: None}, recipe=BRIEF, trainings=5),
     ),
 )  # fmt: skip
-
-ONE = Recipe(epochs=1, batch_size=64, lr=1e-3)
-SHORT = {"recipe": ONE, "side_epochs": 1}
-QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
-GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
-
-SMOKE = STICKERS.changed(
-    name="smoke",
-    train_per_class=2,
-    val_per_class=2,
-    twins_per_class=2,
-    entries={
-        **dict.fromkeys(("student", "baseline", "baseline100", "vit_student"), SHORT),
-        **dict.fromkeys(("tuned", "anchored"), SHORT),
-        "probe": {"recipe": QUICK},
-        "clean_probe": {"recipe": QUICK},
-        "known_operator": {
-            "operators": {"mask:0.9": (0.5, 1.0), "noise:0.5": (0.5, 1.0), "blur:2.57": (1.0,)},
-            "probe": QUICK,
-            "realisations": 2,
-        },
-        "baseline_starts": {
-            "several": (),
-            "operators": {
-                "mask:0.9": ex.Scored((0.9,), 2, 2),
-                "noise:0.5": ex.Scored((0.5,), 2, 2),
-                MASKS: ex.Scored((0.95, 0.99), 3, 1),
-            },
-        },
-        "baseline_fit": {"realisations": 2, "several": ()},
-        "unknown_severity": {
-            "operators": {MASKS: (0.0, 0.5, 0.95, 0.99), NOISES: (0.0, 0.1, 0.3, 0.5)},
-            "realisations": 3,
-            "val_per_class": 1,
-        },
-        "transfer": {
-            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)),
-            "views": 1,
-            "probe": QUICK,
-            "realisations": 3,
-        },
-        "label_shift": {
-            "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
-            "realisations": 3,
-        },
-        "ablation": {
-            "losses": (ex.LOSS, "mse"),
-            "several": ("st:1",),
-            "severities": (0.9, 0.99),
-            "val_per_class": 2,
-        },
-        "pixels": {
-            "operators": {"noise:0.5": (1, 2), "mask:0.9": (1, 2)},
-            "decoder": DecoderRecipe(iterations=2, channels=16),
-        },
-        "common_corruptions": {"severities": (1, 5), "val_per_class": 1},
-        "loss_bias": {"losses": (ex.LOSS, "mse"), "several": (), **GLANCE},
-        "tuned_teacher": {"recipe": QUICK, "several": (), **GLANCE},
-        "other_tower": {"recipe": QUICK, **GLANCE},
-        "blind": {"realisations": 2},
-        "patients": {
-            "recipe": replace(ONE, epochs=2),
-            "pictures": 20,
-            "val_per_class": 1,
-            "realisations": 1,
-            "several": (),
-        },
-        "adversarial": {"protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
-        "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
-        "short_trainings": {"recipe": ONE, "trainings": 2},
-    },
-)

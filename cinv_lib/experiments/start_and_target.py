@@ -1,0 +1,104 @@
+"""Who wins, and why: the trainings of `controls` on the draws of `known_operator`, so that each
+differs from student and baseline in one thing, and is compared with them in pairs (lessons 06, 07).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+
+from cinv_lib.data.image_files import Pictures
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation.probe import ProbeRecipe, features_of
+from cinv_lib.evaluation.scores import evaluate_heads
+from cinv_lib.experiments import few_labels
+from cinv_lib.experiments.base import AskedInWords, Needs, Task
+from cinv_lib.operators.basic import parse
+from cinv_lib.training.baseline import Classifier
+
+COLUMNS = ["method", "per_class", "realisation", "top1", "top5"]
+WORDS = "_words"  # after the name of a student that is asked in R's words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controlled(AskedInWords):
+    """Trainings on one operator, each as the paper scores its student and its baseline.
+
+    Args:
+        operators: the trainings there, by name -> the shares of the labels from which probes are
+            fitted on them; () for a classifier, which has a head of its own.
+        probe: how these probes are trained.
+        realisations: draws of the corruption of the validation pictures.
+    """
+
+    probe: ProbeRecipe
+    realisations: int
+
+    def needs(self, task: Task) -> Needs:
+        models = {
+            name: Task(name, task.operator, task.seed, task.loss if shares else "")
+            for name, shares in self.operators[task.operator].items()
+        }
+        return {**super().needs(task), "models": models}
+
+    def measure(
+        self,
+        task: Task,
+        teacher: Encoder,
+        models: Mapping[str, Encoder | Classifier],
+        train: Pictures,
+        val: ImageSet,
+    ) -> dict[str, pd.DataFrame]:
+        """Scores of all, on the draws that `known_operator` has for the same pictures and seed.
+
+        Returns:
+            COLUMNS: per_class counts the labelled pictures per class that a probe or a head has
+            learned from, 0 for a student in R's words (its name and WORDS) and for a head that
+            learned from R's words; top1 and top5 in percent.
+        """
+        op, here, recipe = parse(task.operator), self.operators[task.operator], self.probe
+        every = len(train) / len(train.class_names)
+        towers = [model for name, model in models.items() if here[name]]
+        seen = iter(
+            features_of(towers, train, op, recipe.epochs, task.seed, recipe.crop, recipe.flip)
+            if towers
+            else ()
+        )
+        groups, meant = [], {}
+        for name, model in models.items():
+            if not here[name]:
+                groups.append((model.encoder, {name: model.head}))
+                meant[name] = name, 0.0 if name.startswith("words_of_r") else every
+                continue
+            heads = few_labels.fit(next(seen), train, here[name], recipe, task.seed)
+            mine = {few_labels.name(name, share): head for share, head in heads.items()}
+            meant |= {
+                few_labels.name(name, share): (
+                    name,
+                    few_labels.per_class_of(train, share, task.seed),
+                )
+                for share in heads
+            }
+            meant[name + WORDS] = name + WORDS, 0.0
+            groups.append((model, mine | {name + WORDS: self.words(teacher, train)}))
+        scores = evaluate_heads(groups, val, op, self.realisations, task.seed)
+        method, pictures = zip(*(meant[model] for model in scores.model), strict=True)
+        return {self.name: scores.assign(method=method, per_class=pictures)[COLUMNS]}
+
+
+class StartAndTarget(Controlled):
+    """Start and target, one changed at a time: a baseline that starts from R, a student that does
+    not, and R's words as labels (lesson 07)."""
+
+    name = "start_and_target"
+    tables = MappingProxyType({"start_and_target": "%.4f"})
+
+
+class Pools(Controlled):
+    """Students of more unlabelled pictures in as many steps, and the number of labels that they
+    still need (Figure 3 again; lesson 06)."""
+
+    name = "pools"
+    tables = MappingProxyType({"pools": "%.4f"})

@@ -1,0 +1,99 @@
+"""`smoke` is `stickers`, and the controls of `evidence`, in seconds: for tests. Its numbers mean
+nothing.
+"""
+
+from dataclasses import replace
+
+from cinv_lib import experiments as ex
+from cinv_lib.evaluation.probe import ProbeRecipe
+from cinv_lib.lab.profiles.evidence import EVIDENCE
+from cinv_lib.lab.profiles.figures import MASKS, NOISES
+from cinv_lib.lab.profiles.stickers import STICKERS
+from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
+from cinv_lib.training.recipe import Recipe
+
+ONE = Recipe(epochs=1, batch_size=64, lr=1e-3)
+SHORT = {"recipe": ONE, "side_epochs": 1}
+QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
+POOLS = {"student_7500": 3, "student_60000": 4, "student_world": 1, "words_of_r_60000": 4}
+GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
+
+SMOKE = replace(EVIDENCE, redrawn=False).changed(
+    name="smoke",
+    train_per_class=2,
+    val_per_class=2,
+    twins_per_class=2,
+    entries={
+        **dict.fromkeys(("student", "baseline", "baseline100", "vit_student"), SHORT),
+        **dict.fromkeys(("tuned", "anchored"), SHORT),
+        **dict.fromkeys(("baseline_r", "tower_student", "words_of_r"), SHORT),
+        **{name: SHORT | {"per_class": n} for name, n in POOLS.items()},
+        "probe": {"recipe": QUICK},
+        "clean_probe": {"recipe": QUICK},
+        "known_operator": {
+            "operators": {"mask:0.9": (0.5, 1.0), "noise:0.5": (0.5, 1.0), "blur:2.57": (1.0,)},
+            "probe": QUICK,
+            "realisations": 2,
+        },
+        "baseline_starts": {
+            "several": (),
+            "operators": {
+                "mask:0.9": ex.Scored((0.9,), 2, 2),
+                "noise:0.5": ex.Scored((0.5,), 2, 2),
+                MASKS: ex.Scored((0.95, 0.99), 3, 1),
+            },
+        },
+        "baseline_fit": {"realisations": 2, "several": ()},
+        "start_and_target": {"probe": QUICK, "realisations": 2},
+        "pools": {"probe": QUICK, "realisations": 2},
+        "rate_search": {
+            "operators": {"mask:0.9": ("student", "words_of_r_60000")},
+            "recipe": ONE,
+            "pool": ex.Pool(per_class=3, pictures="stickers-100"),
+            "pool_recipe": ONE,
+            "probe": QUICK,
+            "rates": (3e-4, 1e-3, 3e-3, 1e-2),
+            "val_per_class": 2,
+        },
+        "unknown_severity": {
+            "operators": {MASKS: (0.0, 0.5, 0.95, 0.99), NOISES: (0.0, 0.1, 0.3, 0.5)},
+            "realisations": 3,
+            "val_per_class": 1,
+        },
+        "transfer": {
+            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)),
+            "views": 1,
+            "probe": QUICK,
+            "realisations": 3,
+        },
+        "label_shift": {
+            "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
+            "realisations": 3,
+        },
+        "ablation": {
+            "losses": (ex.LOSS, "mse"),
+            "several": ("st:1",),
+            "severities": (0.9, 0.99),
+            "val_per_class": 2,
+        },
+        "pixels": {
+            "operators": {"noise:0.5": (1, 2), "mask:0.9": (1, 2)},
+            "decoder": DecoderRecipe(iterations=2, channels=16),
+        },
+        "common_corruptions": {"severities": (1, 5), "val_per_class": 1},
+        "loss_bias": {"losses": (ex.LOSS, "mse"), "several": (), **GLANCE},
+        "tuned_teacher": {"recipe": QUICK, "several": (), **GLANCE},
+        "other_tower": {"recipe": QUICK, **GLANCE},
+        "blind": {"realisations": 2},
+        "patients": {
+            "recipe": replace(ONE, epochs=2),
+            "pictures": 20,
+            "val_per_class": 1,
+            "realisations": 1,
+            "several": (),
+        },
+        "adversarial": {"protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
+        "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
+        "short_trainings": {"recipe": ONE, "trainings": 2},
+    },
+)
