@@ -70,12 +70,14 @@ class Ablation(Experiment):
         severities: at which the students are scored; they lie within the range and beyond it.
         val_per_class: validation pictures per class that they are scored on.
         realisations: draws of the corruption at each severity.
+        redrawn: whether each seed has draws of its own; else all share those of seed 0.
     """
 
     taus: tuple[float, ...]
     severities: tuple[float, ...]
     val_per_class: int
     realisations: int
+    redrawn: bool = False
     name, lessons = "ablation", ("11",)
     tables = MappingProxyType({"ablation": "%.5f"})
     asks = Experiment.asks | {"taus"}
@@ -85,10 +87,10 @@ class Ablation(Experiment):
         out = self.several if seeds == 1 else ()
         return [tau for tau in self.taus if f"st:{tau:g}" not in out]
 
-    def tasks(self, seeds: int) -> list[Task]:
+    def tasks(self, seeds: int | list[int]) -> list[Task]:
         more = [f"st:{tau:g}" for tau in self.asked_taus(seeds)]
-        (op,) = self.operators
-        return super().tasks(seeds) + [self.task(op, 0, loss) for loss in more]
+        (op,), of = self.operators, [0] if isinstance(seeds, int) else seeds
+        return super().tasks(seeds) + [self.task(op, seed, loss) for seed in of for loss in more]
 
     @torch.no_grad()
     def measure(
@@ -104,9 +106,10 @@ class Ablation(Experiment):
         R = embedded(teacher, val.images)
         labels = val.labels.to(R.device)
         same = labels[:, None] == labels
-        rows = []
+        rows, seed = [], task.seed if self.redrawn else 0
         for s in tqdm(self.severities, desc=f"evaluate, {op}", unit=" severities", leave=False):
-            for r, S in enumerate(realised(student, val, op.at(s), self.realisations)):
+            seen = realised(student, val, op.at(s), self.realisations, seed)
+            for r, S in enumerate(seen):
                 logits = probe(S)
                 scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
                 rows.append({"severity": s, "realisation": r} | scores | geometry(S, R, same))

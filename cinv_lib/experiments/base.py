@@ -155,6 +155,8 @@ class Entry:
     def settings(self, task: Task) -> dict[str, Any]:
         """What its result depends on besides its operator, seed, loss and needs."""
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.asks}
+        if kept.get("redrawn") is False:  # descriptions that are older than it say nothing of it
+            del kept["redrawn"]
         here = self.operators.get(task.operator)
         return kept if here is None else kept | {"here": here}
 

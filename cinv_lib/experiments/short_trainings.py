@@ -51,7 +51,7 @@ class ShortTrainings(AskedInWords):
     name = "short_trainings"
     tables = MappingProxyType({"short_trainings": "%.4f"})
 
-    def tasks(self, seeds: int) -> list[Task]:
+    def tasks(self, seeds: int | list[int]) -> list[Task]:
         return super().tasks(1)  # its one table has all trainings
 
     def measure(

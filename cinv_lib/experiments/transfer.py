@@ -147,9 +147,8 @@ class Transfer(Experiment):
         return there or self.sets
 
     def settings(self, task: Task) -> dict[str, Any]:
-        """Of other sets it is another table, and of pictures drawn again."""
-        kept = super().settings(task) | {"sets": self.here()}
-        return kept if self.redrawn else {k: v for k, v in kept.items() if k != "redrawn"}
+        """Of other sets it is another table."""
+        return super().settings(task) | {"sets": self.here()}
 
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, baseline: Classifier

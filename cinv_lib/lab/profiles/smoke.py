@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ProbeRecipe
-from cinv_lib.lab.profiles.evidence import EVIDENCE
+from cinv_lib.lab.profiles.evidence import CONTROLS
 from cinv_lib.lab.profiles.figures import MASKS, NOISES
 from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
@@ -18,7 +18,7 @@ QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
 POOLS = {"student_7500": 3, "student_60000": 4, "student_world": 1, "words_of_r_60000": 4}
 GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
 
-SMOKE = replace(EVIDENCE, redrawn=False).changed(
+SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
     name="smoke",
     train_per_class=2,
     val_per_class=2,
@@ -45,7 +45,14 @@ SMOKE = replace(EVIDENCE, redrawn=False).changed(
         },
         "baseline_fit": {"realisations": 2, "several": ()},
         "start_and_target": {"probe": QUICK, "realisations": 2},
-        "pools": {"probe": QUICK, "realisations": 2},
+        "pools": {
+            "operators": {
+                "mask:0.9": {"student_60000": (0.5, 1.0), "words_of_r_60000": ()},
+                "blur:2.57": {"student_7500": (1.0,), "student_world": (1.0,)},
+            },
+            "probe": QUICK,
+            "realisations": 2,
+        },
         "rate_search": {
             "operators": {"mask:0.9": ("student", "words_of_r_60000")},
             "recipe": ONE,

@@ -1,12 +1,10 @@
 """Claims about the loss: its gradient and its optimum, which are computed, and the ablation."""
 
-import math
-
 import pandas as pd
 import torch
 
 from cinv_lib import losses as formulas
-from cinv_lib.evaluation.statistics import NOTHING, by_training, difference
+from cinv_lib.evaluation.statistics import NOTHING, difference, minus_distance
 from cinv_lib.paper.verdict import claim
 from cinv_lib.theory import configurations, energies, recovery
 
@@ -105,16 +103,9 @@ def alike(ablation: pd.DataFrame) -> dict[str, Pairs]:
     > all student comparisons perform roughly equivalently
     """
     return {
-        f"{a}, {b}": _apart(_compare(ablation, a, b)) for a, b in ((ST, SS), (ST, SB), (SS, SB))
+        f"{a}, {b}": minus_distance(_compare(ablation, a, b))
+        for a, b in ((ST, SS), (ST, SB), (SS, SB))
     }
-
-
-def _apart(pairs: Pairs) -> Pairs:
-    """Minus the distance, whichever of the two is ahead. Its two-sided test against minus a margin
-    is the nearer, and so the stricter, of the two one-sided tests that the difference is between
-    both margins."""
-    ahead = math.copysign(1, by_training(pairs).mean())
-    return pairs.assign(difference=-ahead * pairs.difference)
 
 
 @claim(34, source="ours", lesson="11", unit="cosine")

@@ -1,0 +1,110 @@
+"""Claims about who wins, and why: ours, decided by the controls of `experiments.controls`. Three of
+them are the headline (`verdicts.HEADLINE`), named before anything was measured.
+"""
+
+import pandas as pd
+
+from cinv_lib.evaluation.statistics import NOTHING, difference, minus_distance
+from cinv_lib.experiments.start_and_target import WORDS
+from cinv_lib.paper.verdict import claim
+
+Pairs = pd.DataFrame
+
+
+def _of(scores: pd.DataFrame, method: str, per_class: float | None = None) -> pd.DataFrame:
+    """Rows of a method; of a probe those that learned from so many pictures per class, or from the
+    most."""
+    rows = scores[scores.method == method]
+    if "per_class" not in rows or rows.empty:
+        return rows
+    return rows[rows.per_class == (rows.per_class.max() if per_class is None else per_class)]
+
+
+def _between(
+    better: str, better_in: pd.DataFrame, worse: str, worse_in: pd.DataFrame
+) -> pd.DataFrame:
+    """One method minus another; nothing where an operator does not have both."""
+    rows = _of(better_in, better), _of(worse_in, worse)
+    return NOTHING if any(r.empty for r in rows) else difference(pd.concat(rows), better, worse)
+
+
+@claim(46, source="ours", lesson="07")
+def teachers_start(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """The baseline that starts from R beats the one that starts from the supervised tower."""
+    return _between("baseline_r", start_and_target, "baseline", known_operator)
+
+
+@claim(47, source="ours", lesson="07")
+def teachers_embeddings(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """The student, with a probe on all labels, beats the baseline that starts from R, too."""
+    return _between("student", known_operator, "baseline_r", start_and_target)
+
+
+@claim(48, source="ours", lesson="07", margin=-2.0)
+def as_good_as_labels(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """The student and the baseline that starts from R are within 2 points of each other."""
+    return minus_distance(_between("student", known_operator, "baseline_r", start_and_target))
+
+
+@claim(49, source="ours", lesson="07")
+def embeddings_alone(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """A student that starts from the supervised tower beats the baseline, which starts there."""
+    return _between("tower_student", start_and_target, "baseline", known_operator)
+
+
+@claim(50, source="ours", lesson="07")
+def embeddings_over_names(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """The student beats the same network that learned R's answers in words as labels."""
+    return _between("student", known_operator, "words_of_r", start_and_target)
+
+
+@claim(51, source="ours", lesson="07")
+def embeddings_over_names_of_many(pools: pd.DataFrame) -> Pairs:
+    """So it does where both have 60,000 unlabelled pictures."""
+    return _between("student_60000", pools, "words_of_r_60000", pools)
+
+
+@claim(52, source="ours", lesson="06")
+def more_pictures(pools: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """A student of 60,000 unlabelled pictures beats one of 2,000 that took as many steps."""
+    return _between("student_60000", pools, "student", known_operator)
+
+
+@claim(53, source="ours", lesson="06", every=True)
+def each_pool(pools: pd.DataFrame, known_operator: pd.DataFrame) -> dict[str, Pairs]:
+    """Each larger pool of unlabelled pictures gives the better student."""
+    if _of(pools, "student_7500").empty:
+        return {}
+    return {
+        "7,500 over 2,000": _between("student_7500", pools, "student", known_operator),
+        "60,000 over 7,500": _between("student_60000", pools, "student_7500", pools),
+    }
+
+
+@claim(54, source="ours", lesson="06")
+def words_of_many(pools: pd.DataFrame, start_and_target: pd.DataFrame) -> Pairs:
+    """In words, without any label, a student of 60,000 pictures beats the baseline that starts from
+    R and has all labels."""
+    words = _of(pools, "student_60000" + WORDS)
+    baseline = _of(start_and_target, "baseline_r")
+    return difference(pd.concat([words, baseline]), "student_60000" + WORDS, "baseline_r")
+
+
+@claim(55, source="ours", lesson="06")
+def fewer_labels(pools: pd.DataFrame, start_and_target: pd.DataFrame) -> dict[str, Pairs]:
+    """With fewer labelled pictures per class the probe of a student of 60,000 beats the baseline
+    that starts from R and has all labels."""
+    baseline = _of(start_and_target, "baseline_r")
+    mine = pools[pools.method == "student_60000"]
+    fewer = mine[mine.per_class < mine.per_class.max()]
+    return {
+        f"{n:g} per class": difference(pd.concat([rows, baseline]), "student_60000", "baseline_r")
+        for n, rows in fewer.groupby("per_class")
+    }
+
+
+@claim(56, source="ours", lesson="06", margin=-2.0)
+def any_pictures(pools: pd.DataFrame) -> Pairs:
+    """Unlabelled pictures of all classes of the world do as well as those of the classes that are
+    asked for, to 2 points."""
+    return _between("student_world", pools, "student_60000", pools)

@@ -1,0 +1,110 @@
+"""The search for learning rates: what is tried, what is chosen, what a killed run keeps."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cinv_lib.experiments import rate_search
+from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles import EVIDENCE, SMOKE
+
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+
+def searched(score) -> pd.DataFrame:
+    """The rows of one method whose score is a function of the rate."""
+    rows = pd.DataFrame(columns=rate_search.COLUMNS)
+    while (lr := rate_search.next_rate(rows, RATES)) is not None:
+        assert lr not in set(rows.lr), "tried twice"
+        rows.loc[len(rows)] = ["one", lr, float(score(lr))]
+    return rows
+
+
+@given(st.lists(st.floats(0, 100), min_size=5, max_size=5))
+def test_the_chosen_rate_has_a_tried_one_on_either_side_unless_it_is_the_first_or_the_last(tops):
+    rows = searched(lambda lr: tops[RATES.index(lr)])
+    chosen = rate_search.chosen(rows)["one"]
+    here = RATES.index(chosen)
+    assert {RATES[i] for i in (here - 1, here + 1) if 0 <= i < 5} <= set(rows.lr)
+    good = rows[rows.top1 >= rows.top1.max() - 1]
+    assert chosen == good.lr.min()
+
+
+@pytest.mark.parametrize(
+    ("top1", "tried", "chosen"),
+    [
+        ({3e-4: 60, 1e-3: 70, 3e-3: 75, 1e-2: 20}, [1e-3, 3e-3, 1e-2], 3e-3),
+        ({3e-4: 60, 1e-3: 70, 3e-3: 70.9, 1e-2: 20}, [1e-3, 3e-3, 3e-4], 1e-3),
+        ({1e-4: 40, 3e-4: 80, 1e-3: 70, 3e-3: 60}, [1e-3, 3e-3, 3e-4, 1e-4], 3e-4),
+    ],
+)
+def test_three_rates_bracket_and_of_rates_within_a_point_the_smallest_is_taken(top1, tried, chosen):
+    rows = searched(top1.get)
+    assert rows.lr.tolist() == tried and rate_search.chosen(rows)["one"] == chosen
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """(training, start, pictures, learning rate) of each; none is made, and each scores 100 lr."""
+    trained = []
+
+    def train(kind):
+        def made(first, images, op, *given, start=None):
+            recipe = given[-2]
+            trained.append((kind, (start or first).name, len(images), recipe.lr))
+            model = SimpleNamespace(lr=recipe.lr)
+            return SimpleNamespace(lr=recipe.lr, encoder=model, head=None), None
+
+        return made
+
+    def score(groups, *_):
+        return pd.DataFrame({"top1": [100 * groups[0][0].lr]})
+
+    monkeypatch.setattr(rate_search, "distill", train("distill"))
+    monkeypatch.setattr(rate_search, "finetune", train("finetune"))
+    monkeypatch.setattr(rate_search.probes, "train", lambda *_: None)
+    monkeypatch.setattr(rate_search, "evaluate_heads", score)
+    return trained
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path))
+    return Lab("smoke", recorded=False)
+
+
+def test_each_method_is_trained_from_its_start_on_its_pictures(lab, asked):
+    entry = SMOKE["rate_search"]
+    rows = lab.table("rate_search", seeds=[rate_search.SEED])
+    methods = entry.operators["mask:0.9"]
+    assert rows.method.unique().tolist() == list(methods)
+    assert set(rows.lr) <= set(entry.rates) and len(rows) == len(asked)
+    few, pool = 200, 100 * entry.pool.per_class
+    assert {one[:3] for one in asked} == {
+        ("distill", SMOKE.teacher, few),
+        ("finetune", SMOKE.teacher, pool),
+    }
+
+
+def test_a_killed_search_goes_on_after_its_last_row(lab, asked, tmp_path):
+    entry = SMOKE["rate_search"]
+    task = entry.tasks(1)[0]
+    first = pd.DataFrame([["student", 1e-3, 50.0]], columns=rate_search.COLUMNS)
+    first.to_csv(tmp_path / "rows.csv", index=False)
+    train, val = lab.train, lab.val
+    needed = {name: getattr(lab, name) for name in ("teacher", "supervised", "supervised_narrow")}
+    rows = entry.measure(tmp_path, task, **needed, train=train, val=val)["rate_search"]
+    assert rows.iloc[0].tolist() == ["student", 1e-3, 50.0]
+    assert 1e-3 not in [lr for kind, *_, lr in asked if kind == "distill"]
+    assert not (tmp_path / "rows.csv").exists()
+
+
+def test_the_search_has_a_seed_and_pictures_that_no_result_has():
+    for op in EVIDENCE["rate_search"].operators:
+        (task,) = [t for t in EVIDENCE["rate_search"].tasks(5) if t.operator == op]
+        described = EVIDENCE.describe(task)
+        assert described["seed"] == rate_search.SEED == 10
+        assert described["needs"]["val"][0] == "stickers-100@10"
