@@ -24,13 +24,9 @@ from cinv_lib.lab.profiles.record import Profile
 
 def measured(p: Profile, seeds: Iterable[int]) -> list[Task]:
     """The tables of these seeds, seed by seed, in the order of the profile's entries."""
-    return [
-        task
-        for seed in seeds
-        for entry in p.entries
-        if isinstance(entry, Experiment)
-        for task in dict.fromkeys(entry.tasks([seed]))
-    ]
+    experiments = [entry for entry in p.entries if isinstance(entry, Experiment)]
+    tasks = (task for seed in seeds for entry in experiments for task in entry.tasks([seed]))
+    return list(dict.fromkeys(tasks))
 
 
 def graph(lab: Lab, tables: Iterable[Task]) -> dict[Task, list[Task]]:

@@ -179,15 +179,49 @@ def test_an_embedded_set_arrives_whole(monkeypatch):
     answer = (drawn, labels, ("umbrella", "anchor"), "drawn here")
     monkeypatch.setattr(sets, "image_set", lambda *a: asked.append(a) or answer)
     found = image_sets.load("stickers-100", "val", n=2)
-    assert asked == [("stickers-100", "val", 2)]
+    assert asked == [("stickers-100", "val", 2, 0)]
     assert torch.equal(found.images, drawn) and torch.equal(found.labels, labels)
     assert (found.class_names, found.name) == (("umbrella", "anchor"), "stickers-100")
     assert found.provenance == "drawn here"
 
 
 @pytest.mark.parametrize(
+    "name", ["stickers-100", "stickers-shift", "stickers-kinds", "stickers-places"]
+)
+def test_a_set_may_be_drawn_again(name):
+    """Other pictures of the same classes, in both splits; of one draw always the same."""
+    usual, again, third = (
+        image_sets.load(one, split, n=1)
+        for one, split in ((name, "val"), (f"{name}@11", "val"), (f"{name}@12", "val"))
+    )
+    assert again.name == f"{name}@11" and again.class_names == usual.class_names
+    assert torch.equal(again.labels, usual.labels)
+    seen = [{x.numpy().tobytes() for x in one.images} for one in (usual, again, third)]
+    assert not seen[0] & seen[1] and not seen[1] & seen[2]
+    assert torch.equal(again.images, image_sets.load(f"{name}@11", "val", n=1).images)
+
+
+@pytest.mark.parametrize("name", ["digits", "faces"])
+def test_draws_of_a_packages_set_are_its_five_folds(name):
+    folds = [image_sets.load(f"{name}@{draw}", "val") for draw in range(11, 16)]
+    rest = image_sets.load(f"{name}@11", "train")
+    usual = [image_sets.load(name, split) for split in ("train", "val")]
+    seen = [[x.numpy().tobytes() for x in one.images] for one in (*folds, rest, *usual)]
+    every = sorted(seen[-1] + seen[-2])
+    assert sorted(x for fold in seen[:5] for x in fold) == every, "each picture is in one fold"
+    assert sorted(seen[0] + seen[5]) == every
+    assert min(one.labels.bincount().min() for one in folds) > 0.7 * len(folds[0]) / len(
+        rest.class_names
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("stickers-100@x", "train"), "'stickers-100@x'.*number of a draw"),
+        (("stickers-files@1", "train"), "'stickers-files@1'.*embedded world"),
+        (("cifar10@1", "train"), "'cifar10@1'.*other sets are what they are"),
+        (("imagenet100@1", "val"), "'imagenet100@1'.*other sets are what they are"),
         (("cats", "train"), "'cats'.*stickers-100.*digits, faces"),
         (("digits", "test"), "'test': expected train or val"),
         (("digits", "val", 1000), "1000 pictures of each class.*expected 1 to 33"),

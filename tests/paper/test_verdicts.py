@@ -13,6 +13,7 @@ from cinv_lib import paper
 from cinv_lib.experiments import few_labels
 from cinv_lib.lab import missing
 from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles.evidence import CONTROLS
 from cinv_lib.lab.profiles.names import PROFILES
 from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES
@@ -274,7 +275,7 @@ def test_a_claim_of_parts_holds_if_every_part_does_and_fails_if_one_fails():
     assert whole(31, rows(HOLDS, FAILS, OPEN)) == FAILS
     assert whole(31, rows(HOLDS, OPEN)) == OPEN
     assert whole(31, rows(HOLDS, "not measured here (lesson 11)")) == OPEN
-    assert {c.number for c in ledger.CLAIMS if c.every} == {20, 31, 32, 33, 43}
+    assert {c.number for c in ledger.CLAIMS if c.every} == {20, 31, 32, 33, 43, 53}
 
 
 def unseen(leads: dict, spread=0.1, classes=0.1, operator=MASKS, pictures="twin"):
@@ -489,8 +490,10 @@ def test_every_claim_is_asked_somewhere_and_of_tables_that_are_made(p):
     # tables of a start that nobody has
     of_narrow = set(missing.OF_NARROW) - {"baseline100"} - set(expected)
     assert not of_narrow or "baseline100" not in p
+    controls = {name for e in CONTROLS for name in getattr(e, "tables", ())} - set(expected)
+    assert not controls or p.name not in ("evidence", "smoke")
     for claim in ledger.CLAIMS:
-        assert set(claim.reads) <= set(expected) | of_narrow
+        assert set(claim.reads) <= set(expected) | of_narrow | controls
         if all(expected.get(kind) for kind in claim.reads):
             assert ledger.places(claim, expected), claim
 

@@ -85,9 +85,7 @@ def each_pool(pools: pd.DataFrame, known_operator: pd.DataFrame) -> dict[str, Pa
 def words_of_many(pools: pd.DataFrame, start_and_target: pd.DataFrame) -> Pairs:
     """In words, without any label, a student of 60,000 pictures beats the baseline that starts from
     R and has all labels."""
-    words = _of(pools, "student_60000" + WORDS)
-    baseline = _of(start_and_target, "baseline_r")
-    return difference(pd.concat([words, baseline]), "student_60000" + WORDS, "baseline_r")
+    return _between("student_60000" + WORDS, pools, "baseline_r", start_and_target)
 
 
 @claim(55, source="ours", lesson="06")

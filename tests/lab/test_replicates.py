@@ -1,0 +1,97 @@
+"""All of given seeds, by several processes: what is made, in which order, what a stop leaves."""
+
+import pytest
+
+from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.lab import replicates
+from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles import EVIDENCE, SMOKE
+
+MASK, BLUR = "mask:0.9", "blur:2.57"
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A lab that has made nothing."""
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path))
+    monkeypatch.setenv("CINV_RECORDED", "0")
+    return Lab("smoke")
+
+
+def test_the_tables_of_a_seed_are_those_of_every_experiment():
+    tables = replicates.measured(EVIDENCE, [11, 12])
+    kinds = {entry.name for entry in EVIDENCE.entries if isinstance(entry, Experiment)}
+    assert {task.kind for task in tables} == kinds
+    of_one, of_two = ([t for t in tables if t.seed == seed] for seed in (11, 12))
+    assert of_two == [Task(t.kind, t.operator, 12, t.loss) for t in of_one]
+    assert tables.index(of_one[-1]) < tables.index(of_two[0])
+    assert len(tables) == len(set(tables))
+    assert {t.kind for t in tables if t.seed not in (11, 12)} == {"rate_search"}
+
+
+def test_nothing_is_made_that_only_a_finished_table_needs(lab):
+    table = SMOKE["start_and_target"].task(BLUR, 3)
+    wanted = replicates.graph(lab, [table])
+    model = Task("baseline_r", BLUR, 3)
+    assert wanted == {table: [model], model: []}
+    lab.store.make(**lab.place(model), build=lambda folder: (folder / "x").write_text("x"))
+    assert replicates.graph(lab, [table]) == {table: []}
+    lab.store.make(**lab.place(table), build=lambda folder: (folder / "x").write_text("x"))
+    assert replicates.graph(lab, [table]) == {}
+
+
+class Alone:
+    """A pool that runs what it is given at once, in this process."""
+
+    def __init__(self, *_):
+        self.done = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, task):
+        from concurrent.futures import Future
+
+        future = Future()
+        try:
+            future.set_result(function(task))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def test_what_a_table_needs_is_made_just_before_it_and_a_failure_stops_nothing_else(
+    lab, monkeypatch, capsys
+):
+    made = []
+
+    def make(task):
+        made.append(task)
+        if task.kind == "tower_student":
+            raise OSError("no space left")
+
+    monkeypatch.setattr(replicates, "ProcessPoolExecutor", Alone)
+    monkeypatch.setattr(replicates, "_make", make)
+    one, two = SMOKE["start_and_target"].task(MASK, 4), SMOKE["start_and_target"].task(BLUR, 4)
+    left = replicates.make(lab, [one, two], jobs=1, minutes=1)
+    assert [task.operator for task in made] == [MASK] * 3 + [BLUR] * 2
+    assert made[-1] == two and one not in made
+    assert left == ["start_and_target-mask_0.9-seed4", "tower_student-mask_0.9-seed4"]
+    assert "tower_student-mask_0.9-seed4 stopped: OSError: no space left" in capsys.readouterr().out
+
+
+def test_after_its_minutes_nothing_is_begun(lab, monkeypatch):
+    monkeypatch.setattr(replicates, "ProcessPoolExecutor", Alone)
+    monkeypatch.setattr(replicates, "_make", lambda task: pytest.fail(f"{task} was begun"))
+    left = replicates.make(lab, [SMOKE["start_and_target"].task(BLUR, 4)], jobs=1, minutes=0)
+    assert left == ["baseline_r-blur_2.57-seed4", "start_and_target-blur_2.57-seed4"]
+
+
+def test_two_processes_make_what_one_would(lab, capfd):
+    table = SMOKE["start_and_target"].task(BLUR, 5)
+    assert replicates.make(lab, [table], jobs=2, minutes=10) == []
+    assert lab.finished(table)
+    assert "start_and_target-blur_2.57-seed5: done; 0 left" in capfd.readouterr().out
