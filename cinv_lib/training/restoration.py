@@ -6,9 +6,9 @@ With G(y) the Gaussian mean of the known pixels of y = A(x), and f a U-Net,
 
 and under a mask the known pixels, in which y is x, are put back. So an untrained network is the
 Gaussian mean, and all that it learns is on top of that. Why not f alone: that has to learn the
-brightness of a picture first, from a tenth of its pixels, and after 125 steps was still 2 to 4 dB
-below the mean. Why not y + f: at σ = .5 the noise has twice the spread of the pictures, so y is a
-worse start than grey.
+brightness of a picture first, from a tenth of its pixels; after 125 steps it was still 3 dB below
+the mean under a mask of 90 %, and 1 dB under noise of σ .5. Why not y + f: such noise has twice the
+spread of the pictures, so y is a worse start than grey.
 
 There is no normalisation, as this would hide how bright a picture is.
 """
