@@ -33,6 +33,7 @@ from cinv_lib.experiments.methods import labels
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
+from cinv_lib.operators.inverse.interpolation import known
 from cinv_lib.training.baseline import Classifier
 
 # CLIP sees the clean picture: what there is without A.
@@ -79,11 +80,6 @@ class Protocol:
         for budget in (0, UNBOUNDED, self.checked):
             if budget not in self.budgets:
                 raise ValueError(f"budgets {self.budgets}: expected {budget} too, for the checks")
-
-
-def known(seen: Float[Tensor, "B 3 H W"]) -> Bool[Tensor, "B 1 H W"]:
-    """The pixels of A(x) that a mask has left: those that are not black in every channel."""
-    return (seen != 0).any(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import embedded
 from cinv_lib.evaluation.probe import zero_shot
 from cinv_lib.experiments.base import Task
-from cinv_lib.experiments.trainings import CHECKPOINT, Baseline, Student, keep
+from cinv_lib.experiments.trainings import CHECKPOINT, Baseline, Student, keep_training
 from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.student import distill
@@ -45,7 +45,7 @@ class StudentOfTower(Student):
             teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
             self.recipe_at(task.operator), task.seed, folder / CHECKPOINT, start=supervised,
         )  # fmt: skip
-        keep(folder, history, student=S)
+        keep_training(folder, history, student=S)
 
 
 class Named(Baseline):

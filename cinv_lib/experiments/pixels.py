@@ -91,7 +91,9 @@ def subset(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(each, orient="index", columns=["value", "error"])
 
 
-def _rows(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:
+def scored(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:
+    """Rows of a table, one for each method of `logits`: their number of pictures, method,
+    realisation r, top1, top5 (percent), and psnr, the mean of `near` (NaN where it has none)."""
     return [
         {
             "pictures": len(labels),
@@ -154,6 +156,12 @@ def drawn(
     return y, keep
 
 
+def width_for(op: Operator, train: Pictures, seed: int, device: torch.device) -> float:
+    """The width of the Gaussian mean that is best on a training picture of each class."""
+    x = to_float(train.per_class(1).images.to(device))
+    return best_width(x, *drawn(op, x, seed, 0, "views"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Experiment):
     """Restoring the picture first, then a clean classifier (Tables 7 and 8; lesson 12).
@@ -199,9 +207,7 @@ class Pixels(Experiment):
         labels, x = val.labels.to(device), to_float(val.images.to(device))
         before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
         first = before < per_class
-        # the best width on a training picture of each class
-        fitted_on = to_float(train.per_class(1).images.to(device))
-        width = best_width(fitted_on, *drawn(op, fitted_on, task.seed, 0, "views"))
+        width = width_for(op, train, task.seed, device)
         intact = clean_probe(embedded(teacher, x))
         rows = []
         for r in range(realisations):
@@ -214,11 +220,11 @@ class Pixels(Experiment):
             logits |= {name: clean_probe(embedded(teacher, z)) for name, z in pictures.items()}
             logits["intact"] = intact
             if not first.all():
-                rows += _rows(r, logits, near, labels)
+                rows += scored(r, logits, near, labels)
             logits, near = ({name: of[first] for name, of in d.items()} for d in (logits, near))
             for name, way in ways.items():
                 picture = way(y[first], keep[first], generator_of(task.seed, r))
                 near[name] = psnr(x[first], picture)
                 logits[name] = clean_probe(embedded(teacher, picture))
-            rows += _rows(r, logits, near, labels[first])
+            rows += scored(r, logits, near, labels[first])
         return {"pixels": pd.DataFrame(rows)}

@@ -76,7 +76,7 @@ class Student(Trained):
             teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
             self.recipe_at(task.operator), task.seed, folder / CHECKPOINT,
         )  # fmt: skip
-        keep(folder, history, student=S)
+        keep_training(folder, history, student=S)
 
     def load(self, folder: Path) -> Encoder:
         return encoders.load(str(folder / "student"))
@@ -109,7 +109,7 @@ class Tuned(Trained):
             teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
             self.recipe_at(task.operator), task.seed, self.pace, self.anchor, folder / CHECKPOINT,
         )  # fmt: skip
-        keep(folder, history, student=S, teacher=T)
+        keep_training(folder, history, student=S, teacher=T)
 
     def load(self, folder: Path) -> tuple[Encoder, Encoder]:
         """The student and its teacher."""
@@ -136,7 +136,7 @@ class Baseline(Trained):
             folder / CHECKPOINT,
         )  # fmt: skip
         torch.save(classifier.cpu().head.state_dict(), folder / "head.pt")
-        keep(folder, history, encoder=classifier.encoder)
+        keep_training(folder, history, encoder=classifier.encoder)
 
     def load(self, folder: Path) -> Classifier:
         head = torch.load(folder / "head.pt", weights_only=True)
@@ -190,8 +190,8 @@ class CleanProbe(StudentProbe):
         self._fit(folder, teacher, Identity(), train, task.seed)
 
 
-def keep(folder: Path, history: pd.DataFrame, **towers: Encoder) -> None:
-    """Write the towers, in float16, and the history; the checkpoint has done its work."""
+def keep_training(folder: Path, history: pd.DataFrame, **towers: Encoder) -> None:
+    """Write encoders and the history of a training into its folder; its checkpoint goes."""
     for name, tower in towers.items():
         encoders.save(tower.cpu(), folder / name, dtype=torch.float16)
     history.to_csv(folder / "history.csv", index=False, float_format="%.6g")

@@ -68,7 +68,7 @@ def student(folder: Path) -> None:
     def build(at: Path) -> None:
         teacher, pictures = processes.small_encoder(), processes.small_pictures(64)
         S, table = distill(teacher, pictures, op, loss, RECIPE, 0, at / "checkpoint.pt", False)
-        trainings._keep(at, table, student=S)
+        trainings.keep_training(at, table, student=S)
 
     _make(folder, "student", build)
 
@@ -85,7 +85,7 @@ def baseline(folder: Path) -> None:
             processes.small_encoder(), files, op, recipe, 0, at / "checkpoint.pt", False
         )
         torch.save(model.cpu().head.state_dict(), at / "head.pt")
-        trainings._keep(at, table, encoder=model.encoder)
+        trainings.keep_training(at, table, encoder=model.encoder)
 
     _make(folder, "baseline", build)
 
