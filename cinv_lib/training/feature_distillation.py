@@ -60,7 +60,7 @@ class Alignment:
     Rule of the weights: at the start of training, the gradient of each weighted term with respect
     to S's weights has the length of the embedding's, within a factor of two (`gradient_norms`).
     The weight of a term says nothing by itself: a KL of attention maps has other units than a
-    cosine. Adam divides by the length of the whole gradient, so only the shares in it count.
+    cosine. Adam's step does not grow with the loss, so only the shares of its terms count.
 
     Args:
         patches: weight of the patch tokens' distance, 0 or more.
