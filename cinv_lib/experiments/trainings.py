@@ -19,8 +19,9 @@ from cinv_lib.evaluation.probe import ProbeRecipe
 from cinv_lib.experiments.base import Task, Training
 from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.operators.basic import Identity, parse
-from cinv_lib.training import tuned_teacher
+from cinv_lib.training import feature_distillation, tuned_teacher
 from cinv_lib.training.baseline import Classifier, finetune
+from cinv_lib.training.feature_distillation import Alignment
 from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill
 
@@ -120,6 +121,43 @@ class Anchored(Tuned):
     """The same, the teacher held at R by an anchor."""
 
     name = "anchored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureStudent(Student):
+    """A student of the transformer that learns R's features, here its embedding alone (lesson 14).
+
+    Args:
+        alignment: which features, and their weights. The defaults are for stickers-clip-vit under
+            mask:0.9; for another teacher the rule in `Alignment` gives others.
+    """
+
+    alignment: Alignment = feature_distillation.EMBEDDING_ALONE
+    losses: tuple[str, ...] = ()
+    name, lessons, shown = "vit_global", (), ""
+
+    def build(self, folder: Path, task: Task, vit: Encoder, unlabelled: Pictures) -> None:
+        S, history = feature_distillation.distill_features(
+            vit, unlabelled, parse(task.operator), self.alignment,
+            self.recipe_at(task.operator), task.seed, folder / CHECKPOINT,
+        )  # fmt: skip
+        _keep(folder, history, student=S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchStudent(FeatureStudent):
+    """The same, with its patch tokens."""
+
+    alignment: Alignment = feature_distillation.WITH_PATCHES
+    name = "vit_patches"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionStudent(FeatureStudent):
+    """The same, with its patch tokens and the attention maps of its last block."""
+
+    alignment: Alignment = feature_distillation.WITH_ATTENTION
+    name = "vit_attention"
 
 
 @dataclass(frozen=True, kw_only=True)
