@@ -238,13 +238,15 @@ def made_together(runs: Path) -> None:
 
 
 def three_trainings(out: Path) -> None:
-    """Two distillations and a baseline, by gradient descent; written to `out` + rank.
+    """Distillations, one of them under attack, and a baseline, by gradient descent; written to
+    `out` + rank.
 
     Plain descent instead of Adam, which would hide a gradient that is too small by a factor. The
-    operator draws nothing, so that one process and several train on the same corrupted pictures.
+    operator draws nothing, so that one process and several train on the same corrupted pictures,
+    and the attack starts in the middle of the ball.
     """
     from cinv_lib import losses, operators, training
-    from cinv_lib.training import loop
+    from cinv_lib.training import attacked, loop
     from cinv_lib.training.recipe import Recipe
 
     def descent(parameters, lr, **_):
@@ -260,6 +262,13 @@ def three_trainings(out: Path) -> None:
         result[text] = {"weights": student.state_dict(), "loss": history.loss.tolist()}
     model, _ = training.finetune(teacher, pictures, op, recipe, 0, progress=False)
     result["baseline"] = {"weights": model.state_dict()}
+
+    attack = training.Attack(8, steps=4)
+    attacked.functional.uniform = lambda shape, *_: torch.full(shape, 0.5).double()
+    student, _ = training.distill(
+        teacher, pictures, op, losses.parse("st:0.1"), recipe, 0, progress=False, attack=attack
+    )
+    result["attacked"] = student.state_dict()
 
     draws, module = [], nn.Linear(1, 1)
 

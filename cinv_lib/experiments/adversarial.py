@@ -9,7 +9,7 @@ An attack can only show that a model is *not* robust: a high accuracy may be the
 float32, since bfloat16 would round the gradients.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -33,7 +33,7 @@ from cinv_lib.experiments.methods import labels
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import Identity, parse
-from cinv_lib.operators.inverse.interpolation import known
+from cinv_lib.operators.functional import known
 from cinv_lib.training.baseline import Classifier
 
 # CLIP sees the clean picture: what there is without A.
@@ -80,6 +80,20 @@ class Protocol:
         for budget in (0, UNBOUNDED, self.checked):
             if budget not in self.budgets:
                 raise ValueError(f"budgets {self.budgets}: expected {budget} too, for the checks")
+
+
+def drawn(
+    op: Operator, pictures: Pictures, seed: int, encoders: Sequence[Encoder]
+) -> Float[Tensor, "N 3 H W"]:
+    """A(x) of all these pictures, by the first draw of `evaluate`, on the encoders' device."""
+    device, side = device_of(encoders), side_of(encoders)
+    found = batches(repeated(op, 1), pictures, seed, "evaluation", 64, device, side)
+    return torch.cat([x.clone() for *_, x in found])
+
+
+def joined(encoder: Callable, head: Callable) -> Model:
+    """An encoder and its head as one model of pictures."""
+    return lambda x: head(encoder(x.contiguous(memory_format=hardware.layout(x.device))))
 
 
 @dataclass(frozen=True)
@@ -133,10 +147,6 @@ def _rows(
             row["transfer"] = target.top1(found[checked[name]])
         rows.append(row)
     return rows
-
-
-def _joined(encoder: Callable, head: Callable) -> Model:
-    return lambda x: head(encoder(x.contiguous(memory_format=hardware.layout(x.device))))
 
 
 def checks(scores: pd.DataFrame) -> pd.DataFrame:
@@ -220,14 +230,9 @@ class Adversarial(AskedInWords):
         }
         op, seed, budgets = parse(task.operator), task.seed, self.protocol.budgets
         encoders, val = [e for e, _ in groups.values()], val.per_class(self.protocol.per_class)
-        device, side = device_of(encoders), side_of(encoders)
-
-        def drawn(op: Operator) -> Tensor:
-            once = repeated(op, 1)
-            found = batches(once, val, seed, "evaluation", 64, device, side)
-            return torch.cat([x.clone() for *_, x in found])
-
-        clean, seen = drawn(Identity()), drawn(op.at(self.protocol.severity))
+        clean = drawn(Identity(), val, seed, encoders)
+        seen = drawn(op.at(self.protocol.severity), val, seed, encoders)
+        right = val.labels.to(seen.device)
         shown = {name: clean if name == "clip_zero_shot" else seen for name in METHODS}
         everywhere = torch.ones_like(seen[:, :1], dtype=torch.bool)
         rows, bounded = [], [b for b in budgets if 0 < b < UNBOUNDED]
@@ -237,7 +242,7 @@ class Adversarial(AskedInWords):
         with bar, whole, looking([part for pair in groups.values() for part in pair]):
             for pixels, (where, at) in asked.items():
                 targets = {
-                    name: Target(_joined(*pair), shown[name], val.labels.to(device), where, seed)
+                    name: Target(joined(*pair), shown[name], right, where, seed)
                     for name, pair in groups.items()
                 }
                 for budget in at:

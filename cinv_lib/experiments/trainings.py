@@ -20,6 +20,7 @@ from cinv_lib.experiments.base import Task, Training
 from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.training import feature_distillation, tuned_teacher
+from cinv_lib.training.attacked import Attack
 from cinv_lib.training.baseline import Classifier, finetune
 from cinv_lib.training.feature_distillation import Alignment
 from cinv_lib.training.recipe import Recipe
@@ -68,6 +69,7 @@ class Student(Trained):
     """S: starts as R and learns R(x) from A(x), without labels (Sec. 3, lesson 05)."""
 
     name, lessons, shown = "student", ("02", "03", "05"), "05"
+    attack: ClassVar[Attack | None] = None
 
     def tasks(self, seeds: int) -> list[Task]:
         return super().tasks(1)  # the lessons look at one; what measures students asks for the rest
@@ -75,7 +77,7 @@ class Student(Trained):
     def build(self, folder: Path, task: Task, teacher: Encoder, unlabelled: Pictures) -> None:
         S, history = distill(
             teacher, unlabelled, parse(task.operator), parse_loss(task.loss),
-            self.recipe_at(task.operator), task.seed, folder / CHECKPOINT,
+            self.recipe_at(task.operator), task.seed, folder / CHECKPOINT, attack=self.attack,
         )  # fmt: skip
         keep_training(folder, history, student=S)
 
@@ -141,7 +143,7 @@ class FeatureStudent(Student):
             vit, unlabelled, parse(task.operator), self.alignment,
             self.recipe_at(task.operator), task.seed, folder / CHECKPOINT,
         )  # fmt: skip
-        _keep(folder, history, student=S)
+        keep_training(folder, history, student=S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +169,12 @@ class Baseline(Trained):
 
     losses: tuple[str, ...] = ()
     name, shown = "baseline", "07"
+    attack: ClassVar[Attack | None] = None
 
     def build(self, folder: Path, task: Task, supervised: Encoder, train: Pictures) -> None:
         classifier, history = finetune(
             supervised, train, parse(task.operator), self.recipe_at(task.operator), task.seed,
-            folder / CHECKPOINT,
+            folder / CHECKPOINT, attack=self.attack,
         )  # fmt: skip
         torch.save(classifier.cpu().head.state_dict(), folder / "head.pt")
         keep_training(folder, history, encoder=classifier.encoder)

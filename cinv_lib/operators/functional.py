@@ -97,6 +97,11 @@ def box_keep(
     return ~box[:, None]
 
 
+def known(y: Float[Tensor, "B 3 H W"]) -> Bool[Tensor, "B 1 H W"]:
+    """The pixels of y = A(x) that a mask has left: those that are not black in every channel."""
+    return (y != 0).any(dim=1, keepdim=True)
+
+
 def gaussian_taps(sigmas: Float[Tensor, " B"]) -> Float[Tensor, "B taps"]:
     """Weights of a Gaussian at -r .. r pixels, one row a σ: 0 beyond its own round(2σ), sum 1.
 

@@ -1,9 +1,11 @@
+from . import attacked as attacked
 from . import checkpoint as checkpoint
 from . import feed as feed
 from . import history as history
 from . import light as light
 from . import loop as loop
 from . import tuned_teacher as tuned_teacher
+from .attacked import Attack as Attack
 from .baseline import Classifier as Classifier
 from .baseline import finetune as finetune
 from .recipe import Recipe as Recipe

@@ -12,7 +12,8 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.encoders.encoder import Encoder, student_of
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
-from cinv_lib.training import feed, loop
+from cinv_lib.training import attacked, feed, loop
+from cinv_lib.training.attacked import Attack
 from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
 
@@ -44,6 +45,7 @@ def finetune(
     progress: bool = True,
     n_classes: int | None = None,
     light: bool | None = None,
+    attack: Attack | None = None,
 ) -> tuple[Classifier, pd.DataFrame]:
     """Train a copy of `init` and a new head by cross-entropy on the labels (paper, Section 4).
 
@@ -53,7 +55,7 @@ def finetune(
         recipe: the paper's is 25 epochs, batches of 256, lr 1e-3, with crops and flips.
         checkpoint: file to resume from; see `loop.run`, also for what is raised.
         n_classes: number of logits, if other than the number of class names.
-        light: the same training in less memory and more time, as in `training.distill`.
+        light, attack: as in `training.distill`; here the cross-entropy is attacked.
 
     Returns:
         The classifier, in eval mode, on the training's device; and the history of `loop.run`.
@@ -76,17 +78,24 @@ def finetune(
     labels = images.labels.to(device)
 
     def step(indices: Tensor, generator: torch.Generator) -> Tensor:
-        x = op(source.view(indices, generator), generator)
-        logits = classifier(x.to(device))
-        with torch.autocast(device.type, enabled=False):
-            return F.cross_entropy(logits.float(), labels[indices.to(device)])
+        y = op(source.view(indices, generator), generator).to(device)
+
+        def objective(z: Tensor) -> Tensor:
+            logits = classifier(z)
+            with torch.autocast(device.type, enabled=False):
+                return F.cross_entropy(logits.float(), labels[indices.to(device)])
+
+        if attack is not None:
+            where = attacked.open_pixels(op, y)
+            y = attacked.worst(attack, objective, y, where, generator, classifier)
+        return objective(y)
 
     trained = nn.ModuleDict({"tower": classifier.encoder.tower, "head": classifier.head})
     with lighter(classifier.encoder, light=light, recipe=recipe, device=device):
         history = loop.run(
             trained, trained.parameters(), step, len(images), recipe, seed, checkpoint,
             progress=f"baseline, {op}" if progress else None,
-            spec=loop.describe("supervised baseline", images, op),
+            spec=loop.describe("supervised baseline", images, op, attack),
             ahead=source.ahead,
         )  # fmt: skip
     return classifier.eval(), history

@@ -97,10 +97,15 @@ def _twice(block: nn.Module, forward: Callable, *arguments: Any, **named: Any) -
     """
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-        began = {key: buffer.clone() for key, buffer in _buffers(block).items()}
-        return nullcontext(), _with(block, began)
+        return nullcontext(), sparing(block)
 
     return checkpoint(forward, *arguments, use_reentrant=False, context_fn=contexts, **named)
+
+
+def sparing(module: nn.Module) -> AbstractContextManager[None]:
+    """Within the block a module's buffers are copies, as they are at this call: what is written
+    into them, such as running statistics, is thrown away."""
+    return _with(module, {key: buffer.clone() for key, buffer in _buffers(module).items()})
 
 
 @contextmanager

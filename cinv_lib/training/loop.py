@@ -23,6 +23,7 @@ from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator, described
 from cinv_lib.operators.functional import float64_on
 from cinv_lib.training import checkpoint as disk
+from cinv_lib.training.attacked import Attack
 from cinv_lib.training.feed import Ahead
 from cinv_lib.training.history import History
 from cinv_lib.training.order import Order, Shuffled
@@ -139,7 +140,9 @@ def run(
     return history.table()
 
 
-def describe(kind: str, images: Pictures | Pairs | Shards, op: Operator) -> dict[str, object]:
+def describe(
+    kind: str, images: Pictures | Pairs | Shards, op: Operator, attack: Attack | None = None
+) -> dict[str, object]:
     """What a training is besides its recipe, for `run`'s spec: enough to tell two apart."""
     data = images.fingerprint  # of a reader's own files; of others some pixels say it
     if data is None and not isinstance(images, Shards):
@@ -150,7 +153,7 @@ def describe(kind: str, images: Pictures | Pairs | Shards, op: Operator) -> dict
         "operator": described(op),  # of a class of your own, also what it does
         "image set": images.name,
         "image data": data,
-    }
+    } | ({} if attack is None else {"attack": attack})
 
 
 class _Step(nn.Module):

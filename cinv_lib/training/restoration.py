@@ -28,7 +28,8 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import RandomMask
-from cinv_lib.operators.inverse.interpolation import interpolated, known
+from cinv_lib.operators.functional import known
+from cinv_lib.operators.inverse.interpolation import interpolated
 from cinv_lib.training import feed, loop
 from cinv_lib.training.recipe import Recipe
 

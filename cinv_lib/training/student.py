@@ -20,7 +20,8 @@ from cinv_lib.losses.equations import Loss
 from cinv_lib.machine import hardware
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.functional import float64_on
-from cinv_lib.training import feed, loop
+from cinv_lib.training import attacked, feed, loop
+from cinv_lib.training.attacked import Attack
 from cinv_lib.training.light import lighter
 from cinv_lib.training.recipe import Recipe
 
@@ -36,6 +37,7 @@ def distill(
     progress: bool = True,
     light: bool | None = None,
     start: Encoder | None = None,
+    attack: Attack | None = None,
 ) -> tuple[Encoder, pd.DataFrame]:
     """Train a student of `teacher` to see through `op`.
 
@@ -54,6 +56,8 @@ def distill(
             None to take it where a GPU's memory is short.
         start: where the student starts, if not as R (lesson 07 asks what that is worth); not
             changed. Its embeddings have the teacher's dimension, its pictures the teacher's size.
+        attack: S learns from the worst pictures near A(x) (see the module `attacked`); None for
+            A(x) itself.
 
     Raises:
         ValueError: a start with another dimension or size, or as `loop.run`.
@@ -86,15 +90,23 @@ def distill(
         r = R(indices, x[:, :3])
         ruined = isinstance(images, Pairs)
         y = x[:, 3:] if ruined else source.ruined(op, x, indices, generator)
-        s = student(y.to(device))
-        with torch.autocast(device.type, enabled=False):
-            return loss(gathered(s.float()), gathered(r.float()))
+        y = y.to(device)
+
+        def objective(z: Tensor) -> Tensor:
+            s = student(z)
+            with torch.autocast(device.type, enabled=False):
+                return loss(gathered(s.float()), gathered(r.float()))
+
+        if attack is not None:
+            where = attacked.open_pixels(op, y)
+            y = attacked.worst(attack, objective, y, where, generator, student.tower)
+        return objective(y)
 
     with lighter(student, light=light, recipe=recipe, device=device):
         history = loop.run(
             student.tower, student.tower.parameters(), step, len(images), recipe, seed, checkpoint,
             progress=f"student, {op}" if progress else None,
-            spec=loop.describe("distillation", images, op) | {"loss": loss},
+            spec=loop.describe("distillation", images, op, attack) | {"loss": loss},
             ahead=source.ahead, least=loss.least, order=source.order,
         )  # fmt: skip
     return student.eval(), history

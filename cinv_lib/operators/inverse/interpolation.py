@@ -12,11 +12,6 @@ AT_ONCE = 256  # pictures: in float64 at 224 px these take a gigabyte, and 5,000
 WIDTHS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # of the Gaussian, in pixels, half an octave apart
 
 
-def known(seen: Float[Tensor, "B 3 H W"]) -> Keep:
-    """The pixels of A(x) that a mask has left: those that are not black in every channel."""
-    return (seen != 0).any(dim=1, keepdim=True)
-
-
 def interpolated(y: Float[Tensor, "B 3 H W"], keep: Keep, width: float) -> Float[Tensor, "B 3 H W"]:
     """Each pixel a mean of the known ones, weighted by a Gaussian of their distance.
 
