@@ -52,13 +52,10 @@ def alignment(S: Embeddings, R: Embeddings, centred: bool = False) -> Scalar:
 def raw_mse(S: Embeddings, R: Embeddings) -> Scalar:
     """The authors' MSE: 1/(N d) Σ_i |S_i - R_i|², of the rows as they come, not normalised.
 
-    Their code (github.com/Sriram-Ravula/Contrastive-Inversion, the loss "mse") computes this, the
-    paper writes Eq. 1, which is `alignment`. It differs in two ways. The rows keep their lengths:
-    the student has to find R's length too, and where R's embedding is long an error counts more.
-    And it is divided by d, which for Adam changes nothing but the size of ε against the gradient.
-    Of normalised rows it is 2/d (1 + alignment).
-
-    Raises ValueError as `similarities`.
+    Their code (github.com/Sriram-Ravula/Contrastive-Inversion, its loss "mse") computes this, where
+    the paper has Eq. 1 (`alignment`). Here rows keep their lengths: the student has to find R's
+    too, and a wrong direction counts more where R is long. It is also divided by d, which Adam
+    without weight decay hardly notices. Of normalised rows it is 2/d (1 + alignment).
     """
     return F.mse_loss(*_comparable(S, R))
 
@@ -152,7 +149,7 @@ class Loss:
         centred: as in `contrastive`.
 
     Raises ValueError where the name is unknown, tau <= 0, weight < 0, one of PULLS is given a tau
-    or a weight, as it has neither, or "raw_mse" is centred.
+    or a weight (it has neither), or "raw_mse" is centred.
     """
 
     name: str
@@ -177,8 +174,7 @@ class Loss:
             )
         if self.name == "raw_mse" and self.centred:
             raise ValueError(
-                "loss 'raw_mse' is centred; it takes embeddings as the networks give them: leave "
-                "'centred' out, or take 'mse,centred'"
+                "loss 'raw_mse' cannot be centred; leave it out, or take 'mse,centred'"
             )
 
     @property

@@ -65,7 +65,7 @@ def test_batch_norms_have_the_statistics_of_corrupted_pictures():
 
 @pytest.mark.parametrize(("n", "batches"), [(48, 1), (192, 3)])
 def test_every_batch_norm_has_the_mean_and_variance_of_its_inputs_over_all_pictures(n, batches):
-    """Of several batches the variance is the mean of theirs; what their means differ by is small."""
+    """Of several batches the variance is the mean of theirs: their means differ by little."""
     R, inputs = processes.small_encoder(), {}
     R.tower[4] = torch.nn.Sequential(torch.nn.BatchNorm2d(12), torch.nn.ReLU())
     norms = {k: m for k, m in R.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
