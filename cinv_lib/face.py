@@ -133,7 +133,8 @@ def distill(
             of more than a disk holds.
         op: the corruption A, drawn anew for each picture at each step; None for `Pairs`, which are
             ruined already.
-        loss: "st:0.1" is the paper's, Eq. 3 at temperature 0.1; "mse" pulls only.
+        loss: "st:0.1" is the paper's, Eq. 3 at temperature 0.1; "mse" pulls only; "raw_mse" does as
+            the authors' code, without normalising embeddings.
         recipe: the paper's is 25 epochs of batches of 256, which suits a hundred thousand pictures.
             Of two thousand these are 200 steps; 30 epochs of batches of 64 at lr 3e-3 suit them.
         checkpoint: a file to go on from when the training was cut off.

@@ -22,6 +22,7 @@ from cinv_lib.operators.basic import parse
 
 LOSSES = {  # what each is called
     "mse": "alignment alone (MSE)",
+    "raw_mse": "MSE of raw embeddings",
     "st:0.1,weight=0.5": "ST, half the push",
     "st:0.1,weight=0.75": "ST, three quarters of the push",
     "nt:0.1": "NT-Xent",

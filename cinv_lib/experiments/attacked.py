@@ -138,7 +138,7 @@ class Attacked(AskedInWords):
 
     recipe: ProbeRecipe
     protocol: Protocol
-    name, lessons, apart = "attacked", ("14",), True
+    name, apart = "attacked", True
     tables = MappingProxyType({"attacked": "%.4f", "attacked_cost": "%.5g"})
 
     def measure(

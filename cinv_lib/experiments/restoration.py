@@ -78,7 +78,7 @@ class Restored(AskedInWords):
     """
 
     realisations: int
-    name, lessons, apart = "restored", ("12",), True
+    name, apart = "restored", True
     tables = MappingProxyType({"restored": "%.4f"})
 
     @torch.no_grad()

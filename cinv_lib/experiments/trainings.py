@@ -176,8 +176,7 @@ class Baseline(Trained):
             supervised, train, parse(task.operator), self.recipe_at(task.operator), task.seed,
             folder / CHECKPOINT, attack=self.attack,
         )  # fmt: skip
-        torch.save(classifier.cpu().head.state_dict(), folder / "head.pt")
-        keep_training(folder, history, encoder=classifier.encoder)
+        keep_classifier(folder, history, classifier)
 
     def load(self, folder: Path) -> Classifier:
         head = torch.load(folder / "head.pt", weights_only=True)
@@ -229,6 +228,12 @@ class CleanProbe(StudentProbe):
 
     def build(self, folder: Path, task: Task, teacher: Encoder, train: Pictures) -> None:
         self._fit(folder, teacher, Identity(), train, task.seed)
+
+
+def keep_classifier(folder: Path, history: pd.DataFrame, classifier: Classifier) -> None:
+    """Write what `Baseline.load` reads, and the history; the checkpoint is not needed any more."""
+    torch.save(classifier.cpu().head.state_dict(), folder / "head.pt")
+    keep_training(folder, history, encoder=classifier.encoder)
 
 
 def keep_training(folder: Path, history: pd.DataFrame, **towers: Encoder) -> None:

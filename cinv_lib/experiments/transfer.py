@@ -153,19 +153,22 @@ class Transfer(Experiment):
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, baseline: Classifier
     ) -> dict[str, pd.DataFrame]:
-        """Scores of a new probe on each encoder, for each set that is here. Of the baseline it is
-        the encoder, without the old head. They are only looked at: no weight and no batch norm
-        changes.
+        """`scored` of the three. Of the baseline it is the encoder, without the old head."""
+        towers = {"baseline": baseline.encoder, "student": student, "clip": teacher}
+        return {"transfer": self.scored(task, towers)}
+
+    def scored(self, task: Task, towers: Mapping[str, Encoder]) -> pd.DataFrame:
+        """Scores of a new probe on each encoder, for each set that is here. They are only looked
+        at: no weight and no batch norm changes.
 
         Returns:
             COLUMNS, a row for each set, method and realisation: top1 and top5 in percent (top5 NaN
             for five classes or fewer), auc in [0, 1] (NaN for other than two classes). Every method
-            sees the same draws.
+            sees the same draws. Clean pictures (`identity`) are realised once.
 
         Raises:
             ValueError: a set that is not there, or with fewer pictures.
         """
-        towers = {"baseline": baseline.encoder, "student": student, "clip": teacher}
         op, recipe, seed = parse(task.operator), self.probe, task.seed
         parts = []
         for name, (n_train, n_val) in tqdm(
@@ -184,5 +187,4 @@ class Transfer(Experiment):
                 groups, val, op, self.realisations, seed, progress=False
             )
             parts.append(scores.rename(columns={"model": "method"}).assign(dataset=name))
-        frame = pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)
-        return {"transfer": frame}
+        return pd.concat([part.reindex(columns=COLUMNS) for part in parts], ignore_index=True)

@@ -1,8 +1,8 @@
 """The losses between student and teacher embeddings (lesson 02; Section 3 and Appendix C).
 
 S and R are `(N, d)`: row i is the student's embedding of the corrupted image i, and the teacher's
-of the clean one. They come as the networks give them; every loss normalises the rows itself, so
-that K(i, j) = <S_i, R_j> is a cosine. Half-precision embeddings are compared in float32.
+of the clean one. They come as the networks give them; every loss but `raw_mse` normalises the rows
+itself, so that K(i, j) = <S_i, R_j> is a cosine. Half-precision embeddings are compared in float32.
 
     contrastive = alignment / τ + weight · uniformity                            (Eq. 3: weight 1)
 """
@@ -26,6 +26,7 @@ VARIANTS = {  # what each embedding is pushed away from (Appendix C)
     "sb": "student against both, in one logarithm",
     "nt": "all against all, the NT-Xent of SimCLR",
 }
+PULLS = ("mse", "raw_mse")  # losses that push nothing away: they have no τ and no weight
 
 
 def similarities(S: Embeddings, R: Embeddings) -> Float[Tensor, "N N"]:
@@ -46,6 +47,17 @@ def alignment(S: Embeddings, R: Embeddings, centred: bool = False) -> Scalar:
     """
     S, R = _normalised(S, R, centred)
     return -(S * R).sum(dim=1).mean()
+
+
+def raw_mse(S: Embeddings, R: Embeddings) -> Scalar:
+    """The authors' MSE: 1/(N d) Σ_i |S_i - R_i|², of the rows as they come, not normalised.
+
+    Their code (github.com/Sriram-Ravula/Contrastive-Inversion, its loss "mse") computes this, where
+    the paper has Eq. 1 (`alignment`). Here rows keep their lengths: the student has to find R's
+    too, and a wrong direction counts more where R is long. It is also divided by d, which Adam
+    without weight decay hardly notices. Of normalised rows it is 2/d (1 + alignment).
+    """
+    return F.mse_loss(*_comparable(S, R))
 
 
 def uniformity(
@@ -127,16 +139,17 @@ def centred(R: Embeddings) -> Embeddings:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name, ready to call: `Loss("st", tau=0.1)(S, R)`. "mse" is the alignment alone.
+    """A loss by name, ready to call: `Loss("st", tau=0.1)(S, R)`. "mse" is the alignment alone, and
+    "raw_mse" what the authors' code has in its place.
 
     Args:
-        name: one of VARIANTS, or "mse".
+        name: one of VARIANTS or PULLS.
         tau: the temperature τ.
         weight: of the uniformity; 1 is the paper's.
         centred: as in `contrastive`.
 
-    Raises ValueError where the name is unknown, tau <= 0, weight < 0, or "mse" is given a tau or a
-    weight, as it has neither.
+    Raises ValueError where the name is unknown, tau <= 0, weight < 0, one of PULLS is given a tau
+    or a weight (it has neither), or "raw_mse" is centred.
     """
 
     name: str
@@ -151,28 +164,34 @@ class Loss:
             raise ValueError(f"{given} of a loss: expected numbers, as Loss('st', tau=0.1)")
         object.__setattr__(self, "tau", tau)
         object.__setattr__(self, "weight", weight)
-        _check(self.tau, self.name, [*VARIANTS, "mse"])
+        _check(self.tau, self.name, [*VARIANTS, *PULLS])
         if not 0 <= self.weight < float("inf"):
             raise ValueError(f"weight of the uniformity is {self.weight}; expected 0 or more")
-        if self.name == "mse" and (self.tau, self.weight) != (0.1, 1.0):
+        if self.name in PULLS and (self.tau, self.weight) != (0.1, 1.0):
             raise ValueError(
-                f"loss 'mse' with tau {self.tau} and weight {self.weight}; it has neither: "
+                f"loss {self.name!r} with tau {self.tau} and weight {self.weight}; it has neither: "
                 "leave them out, or take 'st' with weight 0"
+            )
+        if self.name == "raw_mse" and self.centred:
+            raise ValueError(
+                "loss 'raw_mse' cannot be centred; leave it out, or take 'mse,centred'"
             )
 
     @property
     def least(self) -> int:
         """The fewest images in a batch that teach anything: 2 where images are compared with each
         other, as one alone has no other to be told from, and its loss is 0 whatever S says."""
-        return 2 if self.centred or (self.name != "mse" and self.weight > 0) else 1
+        return 2 if self.centred or (self.name not in PULLS and self.weight > 0) else 1
 
     def __call__(self, S: Embeddings, R: Embeddings) -> Scalar:
         if self.name == "mse":
             return alignment(S, R, self.centred)
+        if self.name == "raw_mse":
+            return raw_mse(S, R)
         return contrastive(S, R, self.tau, self.name, self.weight, self.centred)
 
     def __str__(self) -> str:
-        text = self.name if self.name == "mse" else f"{self.name}:{number_text(self.tau)}"
+        text = self.name if self.name in PULLS else f"{self.name}:{number_text(self.tau)}"
         text += f",weight={number_text(self.weight)}" if self.weight != 1 else ""
         return text + (",centred" if self.centred else "")
 
@@ -182,7 +201,7 @@ def parse(text: str | Loss) -> Loss:
 
     Raises ValueError on anything else.
 
-    "mse", "mse,centred", "st:0.1", "nt:0.5", "st:0.1,weight=0.5", "st:0.1,centred".
+    "mse", "mse,centred", "raw_mse", "st:0.1", "nt:0.5", "st:0.1,weight=0.5", "st:0.1,centred".
     """
     if isinstance(text, Loss):
         return text
@@ -205,6 +224,12 @@ def parse(text: str | Loss) -> Loss:
 
 
 def _normalised(S: Tensor, R: Tensor, centre: bool = False) -> tuple[Tensor, Tensor]:
+    S, R = _comparable(S, R)
+    return F.normalize(S, dim=1), centred(R) if centre else F.normalize(R, dim=1)
+
+
+def _comparable(S: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the precision in which they are compared. Raises ValueError where they do not fit."""
     if S.shape != R.shape or S.ndim != 2 or not len(S):
         raise ValueError(
             f"embeddings have shapes {tuple(S.shape)} and {tuple(R.shape)}; expected (N, d) twice"
@@ -212,8 +237,7 @@ def _normalised(S: Tensor, R: Tensor, centre: bool = False) -> tuple[Tensor, Ten
     if not (S.is_floating_point() and R.is_floating_point()):
         raise ValueError(f"embeddings are {S.dtype} and {R.dtype}; expected floats")
     common = torch.promote_types(torch.promote_types(S.dtype, R.dtype), torch.float32)
-    S, R = S.to(common), R.to(common)
-    return F.normalize(S, dim=1), centred(R) if centre else F.normalize(R, dim=1)
+    return S.to(common), R.to(common)
 
 
 def _products(A: Tensor, B: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cinv_lib import losses, operators
 from cinv_lib.losses import Loss
+from cinv_lib.losses.equations import PULLS, VARIANTS
 from cinv_lib.operators import Identity, Mixture, OneOf
 from cinv_lib.operators.base import OPERATORS
 from tests.campaign.judge import Outcome, lost, said, survived, unclear
@@ -63,9 +64,9 @@ def operator(chance: random.Random) -> operators.Operator:
 
 def loss(chance: random.Random) -> Loss:
     """Any loss."""
-    name, centred = chance.choice(["st", "ss", "sb", "nt", "mse"]), chance.random() < 0.5
-    if name == "mse":
-        return Loss(name, centred=centred)
+    name, centred = chance.choice([*VARIANTS, *PULLS]), chance.random() < 0.5
+    if name in PULLS:
+        return Loss(name, centred=centred and name != "raw_mse")
     tau = max(_number(chance, 0, 100), 5e-324)
     return Loss(name, tau, chance.choice([1, _number(chance, 0, 10)]), centred)
 

@@ -1,5 +1,6 @@
 """What is known before a training: promises, advice, batch norms, price, near copies."""
 
+import processes
 import pytest
 import torch
 
@@ -60,6 +61,28 @@ def test_batch_norms_have_the_statistics_of_corrupted_pictures():
         again(seen)
     hook.remove()
     torch.testing.assert_close(first.running_mean, inputs[0].mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("n", "batches"), [(48, 1), (192, 3)])
+def test_every_batch_norm_has_the_mean_and_variance_of_its_inputs_over_all_pictures(n, batches):
+    """Of several batches the variance is the mean of theirs: their means differ by little."""
+    R, inputs = processes.small_encoder(), {}
+    R.tower[4] = torch.nn.Sequential(torch.nn.BatchNorm2d(12), torch.nn.ReLU())
+    norms = {k: m for k, m in R.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    for name, norm in norms.items():
+        inputs[name] = []
+        norm.register_forward_pre_hook(lambda _, x, seen=inputs[name]: seen.append(x[0].clone()))
+    op = operators.parse("mask:0.5")
+    again = beforehand.batch_norms_again(R, processes.small_pictures(n), op, seed=3, most=n)
+    assert len(norms) == 2
+    for name, norm in again.named_modules():
+        if name in norms:
+            seen, every = inputs[name], torch.cat(inputs[name])
+            assert (len(seen), len(every)) == (batches, n)
+            torch.testing.assert_close(norm.running_mean, every.mean((0, 2, 3)))
+            each = torch.stack([x.var((0, 2, 3)) for x in seen])
+            torch.testing.assert_close(norm.running_var, each.mean(0))
+            torch.testing.assert_close(norm.running_var, every.var((0, 2, 3)), rtol=0.05, atol=0)
 
 
 def test_a_transformer_stays_as_it_was():

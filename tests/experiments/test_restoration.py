@@ -16,7 +16,8 @@ from cinv_lib.experiments.restoration import Restoration, Restored, restored
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import SMOKE
 from cinv_lib.operators.basic import parse
-from cinv_lib.operators.inverse.interpolation import interpolated, known
+from cinv_lib.operators.functional import known
+from cinv_lib.operators.inverse.interpolation import interpolated
 from cinv_lib.operators.inverse.nonlocal_means import psnr
 from cinv_lib.training.recipe import Recipe
 

@@ -19,6 +19,7 @@ from cinv_lib.losses.equations import (
     decompose,
     pair_weights,
     parse,
+    raw_mse,
     similarities,
     uniformity,
 )
@@ -124,6 +125,27 @@ def test_alignment_is_half_the_squared_distance_minus_one():
     torch.testing.assert_close(similarities(S, R).diag().mean(), -alignment(S, R))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_raw_mse_is_torchs_mse_of_embeddings_as_they_come(dtype):
+    S, R = pair(8, 6, dtype=dtype)
+    assert torch.equal(raw_mse(S, R), torch.nn.functional.mse_loss(S, R))
+    loss = parse("raw_mse")
+    assert torch.equal(loss(S, R), raw_mse(S, R)) and str(loss) == "raw_mse"
+    torch.testing.assert_close(raw_mse(5 * S, 5 * R), 25 * raw_mse(S, R))  # lengths count
+    # of normalised rows it is Eq. 1, but for its scale and a constant
+    torch.testing.assert_close(raw_mse(unit(S), unit(R)), 2 / 6 * (1 + alignment(S, R)))
+
+
+def test_raw_mse_pulls_towards_the_embedding_and_eq_1_towards_its_direction():
+    S, R = pair()
+    S.requires_grad_()
+    (raw,) = torch.autograd.grad(raw_mse(S, R), S)
+    torch.testing.assert_close(raw, 2 * (S - R).detach() / S.numel())
+    (pull,) = torch.autograd.grad(alignment(S, R), S)
+    torch.testing.assert_close((pull * S).sum(1), torch.zeros(7, dtype=S.dtype))  # at right angles
+    assert ((raw * S).sum(1).abs() > 1e-3).all()
+
+
 # ---------------------------------------------------------------- closed forms
 
 
@@ -200,6 +222,7 @@ def test_gradcheck(text, centred):
     loss = parse(text + ",centred" * centred)
     S, R = pair(4, 3)
     assert torch.autograd.gradcheck(loss, (S.requires_grad_(), R.requires_grad_()))
+    assert torch.autograd.gradcheck(raw_mse, (S, R))
 
 
 # ---------------------------------------------------------------- weight and centring
@@ -282,7 +305,7 @@ def test_variants_see_what_they_should(variant):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_embeddings_are_compared_in_float32(dtype):
     S, R = pair(dtype=dtype)
-    for loss in map(parse, ("st:0.1", "nt:0.1", "mse")):
+    for loss in map(parse, ("st:0.1", "nt:0.1", "mse", "raw_mse")):
         with torch.autocast("cpu", torch.bfloat16):
             value = loss(S, R)
         assert value.dtype == torch.float32
@@ -338,7 +361,7 @@ def test_parse_fills_in_the_papers_tau():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("l2", "unknown loss 'l2'; known are st, ss, sb, nt, mse"),
+        ("l2", "unknown loss 'l2'; known are st, ss, sb, nt, mse, raw_mse"),
         ("", "unknown loss ''"),
         ("st:0", "tau is 0.0; expected a finite number above 0"),
         ("st:-1", "tau is -1.0"),
@@ -353,6 +376,9 @@ def test_parse_fills_in_the_papers_tau():
         ("st:0.1,centered", "unknown option 'centered'"),
         ("mse:0.3", "loss 'mse' with tau 0.3 and weight 1.0; it has neither"),
         ("mse,weight=0.5", "it has neither"),
+        ("raw_mse:0.3", "loss 'raw_mse' with tau 0.3 and weight 1.0; it has neither"),
+        ("raw_mse,weight=0.5", "it has neither"),
+        ("raw_mse,centred", "loss 'raw_mse' cannot be centred; leave it out, or take 'mse"),
     ],
 )
 def test_losses_that_are_none(text, message):
@@ -385,7 +411,9 @@ def test_bad_arguments():
 )
 def test_embeddings_that_do_not_fit(S, R, message):
     with pytest.raises(ValueError, match=message):
-        equations._normalised(S, R)  # the annotations of the public functions would complain first
+        equations._comparable(S, R)  # the annotations of the public functions would complain first
+    with pytest.raises(ValueError, match=message):
+        equations._normalised(S, R)
 
 
 def test_a_loss_passes_through_parse_and_its_numbers_are_plain():

@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cinv_lib import operators
 from cinv_lib.data.image_set import ImageSet
-from cinv_lib.operators.inverse.interpolation import interpolated, known
+from cinv_lib.operators.functional import known
+from cinv_lib.operators.inverse.interpolation import interpolated
 from cinv_lib.training import history, restoration
 from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.restoration import UNet, restore

@@ -12,6 +12,7 @@ from cinv_lib.data.image_files import ImageFiles
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.data.pairs import Pairs
 from cinv_lib.data.preprocess import Preprocess
+from cinv_lib.data.views import epoch_order, generator_of, random_flip
 from cinv_lib.machine import hardware
 from cinv_lib.training import checkpoint, feed, loop, order
 from cinv_lib.training.recipe import Recipe
@@ -106,6 +107,36 @@ def test_student_and_teacher_see_the_same_view(views):
         progress=False,
     )
     assert history.loss.iloc[0] == pytest.approx(-1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_raw_mse_is_fed_what_both_towers_give(flip):
+    """First step by hand, without batch norm: torch's MSE of outputs that nobody normalised."""
+    teacher, pictures = processes.small_encoder(norm=False), processes.small_pictures(12)
+    op, loss = operators.parse("blur:1"), losses.parse("raw_mse")
+    made = recipe(epochs=1, flip=flip)
+    _, history = train_student(teacher, pictures, op, loss, made, 0, progress=False)
+    x = pictures.images.float() / 255
+    if flip:  # the first step's own view
+        generator = generator_of(0, 0, 0, 0)
+        order = epoch_order(12, 0, 0)
+        x = random_flip(x[order], generator)
+    with torch.no_grad():
+        expected = F.mse_loss(teacher(op(x)), teacher(x))
+    assert history.loss.iloc[0] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_student_of_raw_mse_comes_near_to_r_in_distance_and_in_cosine():
+    teacher, pictures = processes.small_encoder(), processes.small_pictures(96)
+    x = pictures.images.float() / 255
+    student, _ = train_student(
+        teacher, pictures, MASK, losses.parse("raw_mse"), recipe(epochs=20), 0, progress=False
+    )
+    with torch.no_grad():
+        seen = MASK(x, torch.Generator().manual_seed(1))
+        before, after = (F.mse_loss(s(seen), teacher(x)) for s in (teacher, student.cpu()))
+    assert after < before / 2
+    assert cosine(student, teacher, x, MASK) > cosine(teacher, teacher, x, MASK) + 0.05
 
 
 def test_teacher_embeddings_made_once_train_the_same_student(monkeypatch):
@@ -238,7 +269,7 @@ def test_a_batch_of_one_has_nothing_to_be_compared_with(text):
 
 def test_a_loss_that_compares_nothing_takes_pictures_one_by_one():
     teacher, pictures = processes.small_encoder(), processes.small_pictures()
-    for text in ("mse", "st:0.1,weight=0"):
+    for text in ("mse", "raw_mse", "st:0.1,weight=0"):
         some = pictures.subset(torch.arange(3))
         made = Recipe(1, 1, 1e-3, precision="fp32")
         history = train_student(teacher, some, MASK, losses.parse(text), made, 0, progress=False)[1]

@@ -8,7 +8,17 @@ be scored on. It takes some 200 core-minutes per seed:
 from dataclasses import replace
 
 from cinv_lib import experiments as ex
-from cinv_lib.lab.profiles.stickers import BLIND, OPERATORS, PROBE, RECIPE, SHARES, STICKERS
+from cinv_lib.lab.profiles.figures import COMPARED
+from cinv_lib.lab.profiles.stickers import (
+    BLIND,
+    OPERATORS,
+    PROBE,
+    RECIPE,
+    SHARES,
+    SLIDER,
+    STICKERS,
+    VIT,
+)
 from cinv_lib.training.recipe import Recipe
 
 EVERY = (  # Tables 1, 4, 9, 13; the blurs' σ of 5 and 9 pixels, times 64/224
@@ -21,19 +31,26 @@ POOL = Recipe(epochs=1, batch_size=64, lr=3e-3)
 SMALLER = Recipe(epochs=8, batch_size=64, lr=3e-3)
 LENGTH = {"full": (*EVERY, BLIND), "side_epochs": 15}
 MASK, NOISE, BLUR = OPERATORS
+TOWER = {"tower_student": (1.0,)}
+_TRANSFER = {
+    name: getattr(STICKERS["transfer"], name)
+    for name in ("operators", "sets", "views", "probe", "realisations")
+}
 
 CONTROLS = (
     ex.BaselineOfTeacher(recipe=RECIPE, **LENGTH),
     ex.StudentOfTower(recipe=RECIPE, **LENGTH),
     ex.Named(recipe=RECIPE, **LENGTH),
+    # Its labels come when it has R's embeddings: at the rate of the baseline that starts from R.
+    ex.Finetuned(recipe=RECIPE, **LENGTH, finetune_lr=1e-3),
     ex.StudentOfPool(recipe=POOL, **LENGTH, per_class=600, pictures="stickers-100"),
     ex.StudentOfSmallerPool(recipe=SMALLER, **LENGTH, per_class=75, pictures="stickers-100"),
     ex.StudentOfWorld(recipe=POOL, **LENGTH, per_class=161, pictures="stickers"),
     ex.NamedPool(recipe=POOL, **LENGTH, per_class=600, pictures="stickers-100"),
     ex.StartAndTarget(
         operators={
-            MASK: {"baseline_r": (), "tower_student": (1.0,), "words_of_r": ()},
-            NOISE: {"baseline_r": (), "tower_student": (1.0,), "words_of_r": ()},
+            MASK: dict.fromkeys(("baseline_r", "words_of_r", "finetuned"), ()) | TOWER,
+            NOISE: dict.fromkeys(("baseline_r", "words_of_r", "finetuned"), ()) | TOWER,
             BLUR: {"baseline_r": ()},
         },
         probe=PROBE,
@@ -53,6 +70,17 @@ CONTROLS = (
         probe=PROBE,
         realisations=DRAWS,
     ),
+    ex.Adaptation(operators=dict.fromkeys(OPERATORS), probe=PROBE, realisations=DRAWS),
+    ex.Restoration(recipe=RECIPE, **LENGTH),
+    ex.Restored(operators=dict.fromkeys((MASK, NOISE)), realisations=DRAWS),
+    ex.StartsTransferred(**_TRANSFER, redrawn=True),
+    ex.AttackedStudent(recipe=RECIPE, **LENGTH, budget=8),
+    ex.AttackedBaseline(recipe=RECIPE, **LENGTH, budget=8),
+    ex.Attacked(operators={SLIDER: None}, recipe=PROBE, protocol=ex.Protocol()),
+    ex.FeatureStudent(recipe=VIT, full=(), side_epochs=15),
+    ex.PatchStudent(recipe=VIT, full=(), side_epochs=15),
+    ex.AttentionStudent(recipe=VIT, full=(), side_epochs=15),
+    ex.FeatureDistillation(operators={MASK: None}, recipe=PROBE, realisations=DRAWS),
     # R names 99.5 % of the labelled pictures rightly, so "words_of_r" has the rate of "baseline_r".
     ex.RateSearch(
         operators={
@@ -96,6 +124,6 @@ EVIDENCE = replace(STICKERS, entries=(*_KEPT, *CONTROLS)).changed(
             | {BLUR: ex.Scored((2.57,), DRAWS, 20)},
         },
         "transfer": {"redrawn": True},
-        "ablation": {"redrawn": True},
+        "ablation": {"redrawn": True, "losses": (*COMPARED["losses"], "raw_mse")},
     },
 )
