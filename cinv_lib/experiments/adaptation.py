@@ -100,7 +100,7 @@ class Adaptation(AskedInWords):
         """
         op, words = parse(task.operator), self.words(teacher, train)
         pictures = train.seen_as(preprocess_of([teacher]))
-        again = batch_norms_again(teacher, pictures, op, task.seed)
+        again = batch_norms_again(teacher, pictures, op, task.seed, most=len(train))
         seen = {"norms_again": (again, op)}
         if isinstance(op, RandomMask):
             seen["rescaled"] = (teacher, Rescaled(op))

@@ -173,9 +173,7 @@ class Loss:
                 "leave them out, or take 'st' with weight 0"
             )
         if self.name == "raw_mse" and self.centred:
-            raise ValueError(
-                "loss 'raw_mse' cannot be centred; leave it out, or take 'mse,centred'"
-            )
+            raise ValueError("loss 'raw_mse' is never centred; expected it alone, or 'mse,centred'")
 
     @property
     def least(self) -> int:

@@ -378,7 +378,7 @@ def test_parse_fills_in_the_papers_tau():
         ("mse,weight=0.5", "it has neither"),
         ("raw_mse:0.3", "loss 'raw_mse' with tau 0.3 and weight 1.0; it has neither"),
         ("raw_mse,weight=0.5", "it has neither"),
-        ("raw_mse,centred", "loss 'raw_mse' cannot be centred; leave it out, or take 'mse"),
+        ("raw_mse,centred", "loss 'raw_mse' is never centred; expected it alone, or 'mse,c"),
     ],
 )
 def test_losses_that_are_none(text, message):
