@@ -13,6 +13,7 @@ from pathlib import Path
 from accelerate.utils import broadcast_object_list
 
 from cinv_lib.experiments.base import Task
+from cinv_lib.experiments.finetuned import DISTILLED
 from cinv_lib.experiments.trainings import CHECKPOINT, Trained
 from cinv_lib.lab.lab import Lab
 from cinv_lib.machine import hardware
@@ -22,7 +23,7 @@ def make(lab: Lab, task: Task) -> Path:
     """`lab.folder`, by all processes of a torchrun together; alone, just that.
 
     The first process holds the store's lock and writes; the others train along, each with a copy of
-    the checkpoint that is resumed, and write nothing that stays.
+    what is resumed, and write nothing that stays.
     Raises ValueError for what is no training under several processes: it would not be shared.
     """
     place = hardware.accelerator()
@@ -52,8 +53,9 @@ def make(lab: Lab, task: Task) -> Path:
             tell(None)
     elif (building := tell(None)) is not None:
         with tempfile.TemporaryDirectory() as own:
-            if (building / CHECKPOINT).exists():
-                shutil.copy(building / CHECKPOINT, own)
+            for name in (CHECKPOINT, DISTILLED):
+                if (building / name).exists():
+                    shutil.copy(building / name, own)
             lab.build(task, Path(own))
     place.wait_for_everyone()  # the first one may still be writing
     return lab.store.path(**lab.place(task))

@@ -18,17 +18,19 @@ def tables(gap: float, better: tuple, worse: tuple, **more):
     """(table, method, per_class) of both; the better one is `gap` ahead."""
     found: dict[str, dict] = {}
     for (kind, method, per_class), top1 in ((worse, 60.0), (better, 60.0 + gap)):
-        key = method if kind == KNOWN else (method, per_class)
+        key = (method, per_class) if kind in COUNTED else method
         found.setdefault(kind, {})[key] = top1
-    for kind in (KNOWN, START, POOLS):
-        found.setdefault(kind, {"other": 50.0} if kind == KNOWN else {("other", 20.0): 50.0})
+    for kind in (KNOWN, START, POOLS, ADAPTED, RESTORED):
+        found.setdefault(kind, {("other", 20.0): 50.0} if kind in COUNTED else {"other": 50.0})
     return {
-        kind: (table if kind == KNOWN else counted)(means, chance=chance, **more)
+        kind: (counted if kind in COUNTED else table)(means, chance=chance, **more)
         for chance, (kind, means) in enumerate(found.items())
     }
 
 
 START, POOLS, KNOWN = "start_and_target", "pools", "known_operator"
+ADAPTED, RESTORED = "adaptation", "restored"
+COUNTED = (START, POOLS)  # tables that say how many labels each method has seen
 COMPARED = {
     46: ((START, "baseline_r", 20.0), (KNOWN, "baseline", None)),
     47: ((KNOWN, "student", None), (START, "baseline_r", 20.0)),
@@ -38,6 +40,12 @@ COMPARED = {
     52: ((POOLS, "student_60000", 20.0), (KNOWN, "student", None)),
     54: ((POOLS, "student_60000_words", 0.0), (START, "baseline_r", 20.0)),
     56: ((POOLS, "student_world", 20.0), (POOLS, "student_60000", 20.0)),
+    57: ((START, "finetuned", 20.0), (START, "baseline_r", 20.0)),
+    58: ((START, "finetuned", 20.0), (KNOWN, "student", None)),
+    59: ((KNOWN, "student", None), (ADAPTED, "norms_again", None)),
+    60: ((ADAPTED, "norms_again", None), (ADAPTED, "rescaled", None)),
+    61: ((RESTORED, "student", None), (RESTORED, "restored", None)),
+    62: ((RESTORED, "zero_shot", None), (RESTORED, "restored_words", None)),
 }
 
 
@@ -51,7 +59,7 @@ def test_claims_that_compare_two_trainings(number):
     each_way(number, lambda gap, **more: read(number, tables(gap, better, worse, **more)))
 
 
-@pytest.mark.parametrize("number", [*COMPARED, 48])
+@pytest.mark.parametrize("number", [46, 47, 48, 49, 50, 51, 52, 54, 56, 57, 58, 59, 60])
 def test_where_a_training_is_absent_nothing_is_decided(number):
     others = tables(0, (START, "other", 20.0), (KNOWN, "other", None))
     assert verdicts(number, **read(number, others)) == ["not decided (nothing to compare)"]
@@ -84,6 +92,71 @@ def test_few_labels_of_a_large_pool_are_compared_with_all_labels_of_the_baseline
     rows = verdict.measured(BY_NUMBER[55], {"pools": counted(means), START: start}, "x")
     assert [row["where"] for row in rows] == ["1 per class", "5 per class"]
     assert verdict.judged(rows).verdict.tolist() == [FAILS, HOLDS]
+
+
+@pytest.mark.parametrize(
+    ("number", "better", "worse"),
+    [(63, "attacked_student", "student"), (64, "attacked_student", "attacked_baseline")],
+)
+def test_claims_under_attack_are_about_bounded_budgets(number, better, worse):
+    def found(gap, **more):
+        parts = [
+            table({better: 40 + lead, worse: 40.0}, draws=1, chance=budget, **more).assign(
+                picture=picture, budget=budget
+            )
+            for picture, budget, lead in (
+                ("attacked", 2, gap + 2), ("attacked", 8, gap - 2), ("attacked", 255, -50),
+                ("corrupted", 0, -50), ("clean", 0, -50),
+            )
+        ]  # fmt: skip
+        return {"attacked": pd.concat(parts).drop(columns="realisation")}
+
+    each_way(number, found)
+
+
+def test_the_price_of_an_attack_is_paid_on_corrupted_pictures():
+    def found(gap, **more):
+        parts = [
+            table({"attacked_student": 40 + lead, "student": 40.0}, draws=1, **more).assign(
+                picture=picture, budget=0
+            )
+            for picture, lead in (("corrupted", gap), ("clean", 50), ("attacked", 50))
+        ]
+        return {"attacked": pd.concat(parts).drop(columns="realisation")}
+
+    each_way(65, found)
+
+
+def test_more_features_are_compared_with_the_embedding_alone_by_their_probes():
+    def found(patches, attention):
+        means = {"vit_global": 50.0, "vit_patches": patches, "vit_attention": attention}
+        scores = table(means).rename(columns={"method": "model"}).assign(head="probe")
+        words = scores.assign(head="words", top1=100 - scores.top1)
+        return verdicts(66, feature_distillation=pd.concat([scores, words]))
+
+    assert found(55, 45) == [HOLDS, FAILS] and found(45, 55) == [FAILS, HOLDS]
+
+
+def test_what_labels_forget_is_asked_where_no_label_asked():
+    def found(gap, **more):
+        start = table({"resnet": 60.0 + gap, "clip": 1.0}, chance=1, **more)
+        trained = table({"baseline": 60.0, "clip": 1.0}, chance=2, **more)
+        there = {"starts_transferred": start, "transfer": trained}
+        places = {kind: rows.assign(dataset="stickers-places") for kind, rows in there.items()}
+        others = {kind: rows.assign(dataset="digits", top1=0.0) for kind, rows in there.items()}
+        return {kind: pd.concat([places[kind], others[kind]]) for kind in there}
+
+    each_way(67, found)
+
+
+def test_the_authors_mse_is_asked_where_it_was_trained():
+    def rows(gap, **more):
+        return {"ablation": table({"mse": 60.0 + gap, "raw_mse": 60.0}, **more).rename(
+            columns={"method": "loss"}
+        )}  # fmt: skip
+
+    each_way(68, rows)
+    assert verdicts(68, ablation=rows(0)["ablation"].query("loss == 'mse'")) == []
 
 
 # -- the headline ----------------------------------------------------------------------------------

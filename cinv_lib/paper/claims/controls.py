@@ -5,7 +5,9 @@ them are the headline (`verdicts.HEADLINE`), named before anything was measured.
 import pandas as pd
 
 from cinv_lib.evaluation.statistics import NOTHING, difference, minus_distance
+from cinv_lib.experiments.adversarial import UNBOUNDED
 from cinv_lib.experiments.start_and_target import WORDS
+from cinv_lib.experiments.transfer import ASKED_BEHIND
 from cinv_lib.paper.verdict import claim
 
 Pairs = pd.DataFrame
@@ -106,3 +108,89 @@ def any_pictures(pools: pd.DataFrame) -> Pairs:
     """Unlabelled pictures of all classes of the world do as well as those of the classes that are
     asked for, to 2 points."""
     return _between("student_world", pools, "student_60000", pools)
+
+
+@claim(57, source="ours", lesson="07")
+def embeddings_then_labels(start_and_target: pd.DataFrame) -> Pairs:
+    """A student that is then fine-tuned with labels beats the baseline that starts from R, which
+    has labels in all of its epochs."""
+    return _between("finetuned", start_and_target, "baseline_r", start_and_target)
+
+
+@claim(58, source="ours", lesson="07")
+def finetuned_over_probe(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """Fine-tuned with all labels it beats the student that keeps its tower and has a probe."""
+    return _between("finetuned", start_and_target, "student", known_operator)
+
+
+@claim(59, source="ours", lesson="06", margin=20.0)
+def norms_are_not_enough(adaptation: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """R with its batch norms estimated again, without a training, stays below the student by > 20,
+    each with a probe."""
+    return _between("student", known_operator, "norms_again", adaptation)
+
+
+@claim(60, source="ours", lesson="06", on="mask")
+def brightness_is_not_enough(adaptation: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
+    """R on masked pictures that were made as bright as they had been stays below R with its batch
+    norms estimated again."""
+    return _between("norms_again", adaptation, "rescaled", adaptation)
+
+
+@claim(61, source="ours", lesson="12")
+def student_beats_learned_restoration(restored: pd.DataFrame) -> Pairs:
+    """The student beats a U-Net that learned to restore, followed by a clean classifier."""
+    return difference(restored, "student", "restored")
+
+
+@claim(62, source="ours", lesson="12")
+def words_beat_learned_restoration(restored: pd.DataFrame) -> Pairs:
+    """In words, too: the student's beat those of R on what the U-Net restored."""
+    return difference(restored, "zero_shot", "restored_words")
+
+
+@claim(63, source="ours", lesson="14")
+def trained_under_attack(attacked: pd.DataFrame) -> Pairs:
+    """Under attack, in the mean of bounded budgets, a student that was trained under attack beats
+    one that was not."""
+    return difference(_bounded(attacked), "attacked_student", "student")
+
+
+@claim(64, source="ours", lesson="14")
+def attacked_student_beats_baseline(attacked: pd.DataFrame) -> Pairs:
+    """So it beats the baseline that was trained under attack."""
+    return difference(_bounded(attacked), "attacked_student", "attacked_baseline")
+
+
+@claim(65, source="ours", lesson="14", margin=-10.0)
+def price_of_attack(attacked: pd.DataFrame) -> Pairs:
+    """Without an attack, on corrupted pictures, it is at most 10 points below the student that was
+    not trained so."""
+    rows = attacked[attacked.picture == "corrupted"].assign(realisation=0)
+    return difference(rows, "attacked_student", "student")
+
+
+def _bounded(attacked: pd.DataFrame) -> pd.DataFrame:
+    budgets = (attacked.budget > 0) & (attacked.budget < UNBOUNDED)
+    return attacked[(attacked.picture == "attacked") & budgets].assign(realisation=0)
+
+
+@claim(66, source="ours", lesson="14")
+def more_features(feature_distillation: pd.DataFrame) -> dict[str, Pairs]:
+    """A student of a transformer that also learns its patch tokens, or its attention maps too,
+    beats one that learns its embedding alone."""
+    rows = feature_distillation[feature_distillation["head"] == "probe"]
+    rows = rows.assign(method=rows.model)
+    return {
+        "with patch tokens": difference(rows, "vit_patches", "vit_global"),
+        "with attention maps too": difference(rows, "vit_attention", "vit_global"),
+    }
+
+
+@claim(67, source="ours", lesson="09")
+def labels_forget(starts_transferred: pd.DataFrame, transfer: pd.DataFrame) -> Pairs:
+    """Where no label of the training asked, the tower that the baseline started from does as well
+    as the baseline, which has seen the corruption."""
+    start = starts_transferred[starts_transferred.method == "resnet"]
+    rows = pd.concat([start, transfer[transfer.method == "baseline"]])
+    return difference(rows[rows.dataset == ASKED_BEHIND], "resnet", "baseline")

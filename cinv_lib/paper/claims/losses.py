@@ -10,7 +10,7 @@ from cinv_lib.theory import configurations, energies, recovery
 
 Pairs = pd.DataFrame
 ST, SS, SB, NT, MSE = "st:0.1", "ss:0.1", "sb:0.1", "nt:0.1", "mse"
-HALF = "st:0.1,weight=0.5"
+HALF, RAW = "st:0.1,weight=0.5", "raw_mse"
 
 
 def gradient_gap(sign: int, tau: float = 0.1) -> float:
@@ -118,3 +118,12 @@ def bias(ablation: pd.DataFrame) -> dict[str, Pairs]:
 def half_the_push(ablation: pd.DataFrame) -> dict[str, Pairs]:
     """Half of the push is better than all of it."""
     return {f"{HALF} over {ST}": _compare(ablation, HALF, ST)}
+
+
+@claim(68, source="ours", lesson="11")
+def authors_mse(ablation: pd.DataFrame) -> dict[str, Pairs]:
+    """Equation 1 is better than what the authors' code has in its place, the squared difference of
+    embeddings that are not normalised."""
+    if RAW not in set(ablation.loss):  # not in every profile
+        return {}
+    return {f"{MSE} over {RAW}": _compare(ablation, MSE, RAW)}
