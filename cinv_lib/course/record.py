@@ -4,10 +4,16 @@ Copies what the lessons show from the run's store to notebooks/recorded, so that
 a lesson sees its numbers at once, and so that the tests can replay every lesson: all that was
 measured, the student of lesson 05, the baseline of lesson 07, and the student and baseline of
 lesson 00.
+
+    python -m cinv_lib.course.record evidence 11 12 13 14 15
+
+keeps what is finished of the run of five seeds: its tables, which the next part of the run does not
+make again.
 """
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from cinv_lib.experiments.base import Experiment
@@ -15,7 +21,7 @@ from cinv_lib.lab import lab as labs
 from cinv_lib.lab.profiles.record import Profile
 
 
-def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
+def make(profile: str = "stickers", seeds: int | list[int] = 3) -> list[Path]:
     """Copy what is finished, and say what is not; the models shown are made if they are missing.
 
     Returns the folders in the archive.
@@ -26,7 +32,7 @@ def make(profile: str = "stickers", seeds: int = 3) -> list[Path]:
     finished = {task: lab.finished(task) for task in asked}
     for task in (task for task, done in finished.items() if not done):
         print(f"WARN  not finished, so not kept: {p.task_name(task)}")
-    shown = [] if p.is_own else _shown(p)  # lesson 18 shows tables only
+    shown = [] if p.is_own or p.redrawn else _shown(p)  # of these lessons show tables only
     models = [p[kind].task(op) for kind, op in shown]
     entries = [lab.folder(task) for task in [*(t for t, done in finished.items() if done), *models]]
     archive = labs.RECORDED / p.name
@@ -49,4 +55,5 @@ def _shown(p: Profile) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    print("\n".join(f"OK  {folder}" for folder in make()))
+    asked = make(sys.argv[1], [*map(int, sys.argv[2:])]) if sys.argv[1:] else make()
+    print("\n".join(f"OK  {folder}" for folder in asked))

@@ -8,6 +8,7 @@ attacks, and time.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -23,13 +24,14 @@ from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.sentence import lead, sentence
 from cinv_lib.experiments.adversarial import Protocol, Target, drawn, joined
 from cinv_lib.experiments.base import AskedInWords, Task
+from cinv_lib.experiments.finetuned import SECOND_HALF, halved, in_halves
 from cinv_lib.experiments.methods import labels
 from cinv_lib.experiments.trainings import Baseline, Student
 from cinv_lib.machine import hardware
 from cinv_lib.operators.basic import Identity, parse
 from cinv_lib.operators.functional import known
 from cinv_lib.training.attacked import Attack
-from cinv_lib.training.baseline import Classifier
+from cinv_lib.training.baseline import Classifier, finetune
 
 METHODS = labels(
     "student",
@@ -77,16 +79,35 @@ class AttackedStudent(UnderAttack, Student):
 
 @dataclass(frozen=True, kw_only=True)
 class AttackedBaseline(UnderAttack, Baseline):
-    """The baseline as ever, from A(x) moved to where its cross-entropy is high (lesson 14)."""
+    """The baseline as ever for half of its epochs, and then from A(x) moved to where its
+    cross-entropy is high (lesson 14).
+
+    The student starts from R, which knows the classes. Under attack from the first step on, a head
+    that starts at random learns nothing: its loss stays at that of guessing.
+    """
 
     name, shown = "attacked_baseline", ""
+
+    def build(self, folder: Path, task: Task, supervised: Encoder, train: Pictures) -> None:
+        op, (first, second) = parse(task.operator), halved(self.recipe_at(task.operator))
+
+        def plain(at: Path) -> tuple[Encoder, pd.DataFrame]:
+            classifier, history = finetune(supervised, train, op, first, task.seed, at)
+            return classifier.encoder, history
+
+        def under_attack(tower: Encoder, at: Path) -> tuple[Classifier, pd.DataFrame]:
+            seed = task.seed + SECOND_HALF
+            return finetune(tower, train, op, second, seed, at, attack=self.attack)
+
+        in_halves(folder, first.epochs, plain, under_attack)
 
 
 def cost(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """What the attack costs in time, as the histories of trainings tell it.
 
-    A step's time is the median, so that one that waited for a disk counts no more than others. Two
-    machines cannot be compared, nor a busy one with an idle one: look at the provenance of both.
+    A step's time is the median of the second half, in which both are attacked, so that one that
+    waited for a disk counts no more than others. Two machines cannot be compared, nor a busy one
+    with an idle one: look at the provenance of both.
 
     Args:
         histories: by method; where there are "NAME" and "attacked_NAME", the two are compared.
@@ -99,7 +120,8 @@ def cost(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     >>> cost({"student": fast, "attacked_student": slow}).times.tolist()
     [1.0, 2.5]
     """
-    ms = {name: 1000 / history.images_per_s.median() for name, history in histories.items()}
+    later = {name: h.images_per_s.tail(max(1, len(h) // 2)) for name, h in histories.items()}
+    ms = {name: 1000 / speeds.median() for name, speeds in later.items()}
     plain = {name: ms.get(name.removeprefix("attacked_"), value) for name, value in ms.items()}
     rows = [{"method": name, "ms": ms[name], "times": ms[name] / plain[name]} for name in ms]
     return pd.DataFrame(rows)

@@ -5,6 +5,7 @@ Elsewhere only the baseline may move its tower for the labels; the student gets 
 network has R's start, R's embeddings and the labels, in as many epochs as either of the two has.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from cinv_lib.experiments.base import LOSS, Task
 from cinv_lib.experiments.trainings import CHECKPOINT, Baseline, keep_classifier
 from cinv_lib.losses.equations import parse as parse_loss
 from cinv_lib.operators.basic import parse
-from cinv_lib.training.baseline import finetune
+from cinv_lib.training.baseline import Classifier, finetune
 from cinv_lib.training.recipe import Recipe
 from cinv_lib.training.student import distill
 
-DISTILLED = "distilled.pt"  # the checkpoint of the first half
+FIRST_HALF = "first_half.pt"  # its checkpoint
 # Added to the seed of the second half. All draws of a step follow from (seed, epoch, step), so with
 # the same seed it would meet the same pictures under the same corruptions as the first half, and
 # the network half as many corruptions in all as a baseline of as many epochs.
@@ -45,26 +46,47 @@ class Finetuned(Baseline):
     name, shown = "finetuned", ""
 
     def halves(self, operator: str) -> tuple[Recipe, Recipe]:
-        """How both halves are trained on this operator; each has one epoch at least."""
-        whole = self.recipe_at(operator)
-        second = max(1, whole.epochs // 2)
-        first = max(1, whole.epochs - second)
-        return replace(whole, epochs=first), replace(whole, epochs=second, lr=self.finetune_lr)
+        """How both halves are trained on this operator."""
+        first, second = halved(self.recipe_at(operator))
+        return first, replace(second, lr=self.finetune_lr)
 
     def build(
         self, folder: Path, task: Task, teacher: Encoder, unlabelled: Pictures, train: Pictures
     ) -> None:
-        """Kept with the classifier: the history of both halves, epochs and steps counted on. loss
-        is the distillation's in the first and the cross-entropy in the second."""
         op, (first, second) = parse(task.operator), self.halves(task.operator)
+        loss, seed = parse_loss(task.loss), task.seed
+        in_halves(
+            folder,
+            first.epochs,
+            lambda at: distill(teacher, unlabelled, op, loss, first, seed, at),
+            lambda S, at: finetune(S, train, op, second, seed + SECOND_HALF, at),
+        )
 
-        # A half that is finished is read from its checkpoint: no step is taken again.
-        S, before = distill(
-            teacher, unlabelled, op, parse_loss(task.loss), first, task.seed, folder / DISTILLED
-        )
-        classifier, after = finetune(
-            S, train, op, second, task.seed + SECOND_HALF, folder / CHECKPOINT
-        )
-        after = after.assign(epoch=after.epoch + first.epochs, step=after.step + len(before))
-        keep_classifier(folder, pd.concat([before, after], ignore_index=True), classifier)
-        (folder / DISTILLED).unlink(missing_ok=True)
+
+def halved(whole: Recipe) -> tuple[Recipe, Recipe]:
+    """Two recipes that together have its epochs, of an odd number the first one more; each has one
+    at least."""
+    second = max(1, whole.epochs // 2)
+    return replace(whole, epochs=max(1, whole.epochs - second)), replace(whole, epochs=second)
+
+
+def in_halves(
+    folder: Path,
+    epochs: int,
+    first: Callable[[Path], tuple[Encoder, pd.DataFrame]],
+    second: Callable[[Encoder, Path], tuple[Classifier, pd.DataFrame]],
+) -> None:
+    """Train in two halves, of which the second begins with the tower of the first, and keep the
+    classifier, and one history: epochs and steps counted on; loss is that of either half.
+
+    A half that is finished is read from its checkpoint: no step is taken again.
+
+    Args:
+        epochs: of the first half.
+        first, second: from the checkpoint of the half, and the tower, to what is trained.
+    """
+    tower, before = first(folder / FIRST_HALF)
+    classifier, after = second(tower, folder / CHECKPOINT)
+    after = after.assign(epoch=after.epoch + epochs, step=after.step + len(before))
+    keep_classifier(folder, pd.concat([before, after], ignore_index=True), classifier)
+    (folder / FIRST_HALF).unlink(missing_ok=True)

@@ -39,7 +39,7 @@ class Controlled(AskedInWords):
     def needs(self, task: Task) -> Needs:
         models = {
             name: Task(name, task.operator, task.seed, task.loss if shares else "")
-            for name, shares in self.operators[task.operator].items()
+            for name, shares in (self.operators.get(task.operator) or {}).items()
         }
         return {**super().needs(task), "models": models}
 

@@ -75,6 +75,8 @@ def as_json(p: Profile, seeds: int | list[int]) -> str:
     if lines := missing.missing(p):
         return json.dumps({"lessons": {}, "tasks": {}, "sums_up": SUMS_UP, "absent": lines})
 
+    asked = tasks(p, seeds)
+
     def named(group: Iterable[Task]) -> list[str]:
         made = (one for task in group for one in beforehand(p, task))
         return list(dict.fromkeys(p.task_name(one) for one in made))
@@ -83,10 +85,10 @@ def as_json(p: Profile, seeds: int | list[int]) -> str:
         name: asdict(task)
         | {"address": p.address(task), "after": named(p.after(task))}
         | shown(p, task)
-        for name, task in every(p, seeds).items()
+        for name, task in every(p, seeds, asked.keys()).items()
         if p[task.kind].apart
     }
-    lessons = {lesson: named(group) for lesson, group in tasks(p, seeds).items()}
+    lessons = {lesson: named(group) for lesson, group in asked.items()}
     return json.dumps({"lessons": lessons, "tasks": described, "sums_up": SUMS_UP})
 
 

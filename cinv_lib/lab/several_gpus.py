@@ -13,7 +13,7 @@ from pathlib import Path
 from accelerate.utils import broadcast_object_list
 
 from cinv_lib.experiments.base import Task
-from cinv_lib.experiments.finetuned import DISTILLED
+from cinv_lib.experiments.finetuned import FIRST_HALF
 from cinv_lib.experiments.trainings import CHECKPOINT, Trained
 from cinv_lib.lab.lab import Lab
 from cinv_lib.machine import hardware
@@ -53,7 +53,7 @@ def make(lab: Lab, task: Task) -> Path:
             tell(None)
     elif (building := tell(None)) is not None:
         with tempfile.TemporaryDirectory() as own:
-            for name in (CHECKPOINT, DISTILLED):
+            for name in (CHECKPOINT, FIRST_HALF):
                 if (building / name).exists():
                     shutil.copy(building / name, own)
             lab.build(task, Path(own))

@@ -64,7 +64,8 @@ def counterpart(operator: str) -> str:
     >>> counterpart("blur:2.57"), counterpart("mask:0.9")
     ('blur:9', 'mask:0.9')
     """
-    return {"blur:2.57": "blur:9"}.get(operator, operator)  # σ of 9 pixels, times 64/224
+    ours = {"blur:1.43": "blur:5", "blur:2.57": "blur:9"}  # σ of 5 and 9 pixels, times 64/224
+    return ours.get(operator, operator)
 
 
 def table(number: int) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from cinv_lib import encoders
 from cinv_lib.encoders import config, tokenizer
 from cinv_lib.encoders.captions import NoWords
 from cinv_lib.lab import missing
-from cinv_lib.lab.profiles.stickers import SMOKE
+from cinv_lib.lab.profiles.smoke import SMOKE
 
 SITE = os.environ.get("CLIP_BENCHMARK_SITE", "")
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}

@@ -134,13 +134,15 @@ def test_what_only_chooses_moves_no_address(entry):
 def test_a_recipe_moves_the_address_of_what_is_trained_by_it(entry):
     """On the operators of `full` all of it, on others `side_epochs` of it."""
     p = SMOKE.changed({entry.name: {"side_epochs": 2}})
-    assert Trained.asks - Training.asks == {"recipe", "full", "side_epochs"}
+    assert Trained.asks - Training.asks == {"recipe", "full", "side_epochs", "epochs", "rates"}
     for changed, expected in (
         ({"recipe": replace(entry.recipe, lr=0.5)}, {MAIN, SIDE}),
         ({"recipe": replace(entry.recipe, epochs=3)}, {MAIN}),
         ({"side_epochs": 3}, {SIDE}),
         ({"full": (*entry.full, SIDE)}, {SIDE}),
         ({"full": ()}, {MAIN}),
+        ({"epochs": {SIDE: 7}}, {SIDE}),
+        ({"rates": {"mask": 0.25}}, {MAIN, SIDE}),
     ):
         assert {op for op in (MAIN, SIDE) if moves(entry, entry.task(op), p, **changed)} == expected
 

@@ -27,11 +27,11 @@ def spied(monkeypatch):
     """What distill and finetune are asked for; nothing is trained."""
     seen = {}
 
-    def distill(teacher, images, op, loss, recipe, seed, *_, start=None):
+    def distill(teacher, images, op, loss, recipe, seed, *_, start=None, attack=None):
         seen.update(target=teacher.name, start=(start or teacher).name, images=images, seed=seed)
         raise InterruptedError
 
-    def finetune(init, images, op, recipe, seed, *_):
+    def finetune(init, images, op, recipe, seed, *_, attack=None):
         seen.update(target="labels", start=init.name, images=images, seed=seed)
         raise InterruptedError
 
@@ -118,12 +118,12 @@ def test_scores_are_on_the_draws_of_known_operator(lab):
     """The student, scored as a control, has the scores that it has there."""
     entry = SMOKE["pools"]
     p = SMOKE.changed({
-        "pools": {"operators": {MASK: {"student": (1.0,)}}, "realisations": 2,
+        "pools": {"operators": {BLUR: {"student": (1.0,)}}, "realisations": 2,
                   "probe": SMOKE["known_operator"].probe},
     })  # fmt: skip
     here = Lab(p, recorded=False)
-    found = here.table("pools", MASK)
-    there = here.table("known_operator", MASK)
+    found = here.table("pools", BLUR)
+    there = here.table("known_operator", BLUR)
     assert list(found.columns) == [*COLUMNS, "seed"] and entry.realisations == 2
     for mine, theirs in (("student", "student"), ("student" + WORDS, "zero_shot")):
         one = found[found.method == mine].set_index("realisation")[["top1", "top5"]]

@@ -5,7 +5,7 @@ import pytest
 
 from cinv_lib.experiments import patients
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles.stickers import SMOKE
+from cinv_lib.lab.profiles.smoke import SMOKE
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from cinv_lib.encoders import config, published
 from cinv_lib.lab import missing, plan
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
-from cinv_lib.lab.profiles.stickers import SMOKE, STICKERS
+from cinv_lib.lab.profiles.smoke import SMOKE
+from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.machine.store import canonical
 from data_prep import __main__ as prep
 
@@ -230,7 +231,7 @@ def test_lessons_without_a_second_start_end_well_and_say_why(
     first = f"""from dataclasses import replace
 from types import SimpleNamespace
 from cinv_lib.lab.profiles import names
-from cinv_lib.lab.profiles.stickers import SMOKE
+from cinv_lib.lab.profiles.smoke import SMOKE
 {inspect.getsource(lacking)}
 names.PROFILES["smoke"] = lacking(*{changed!r})"""
     notebook.cells.insert(0, new_code_cell(first))

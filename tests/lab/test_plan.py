@@ -9,8 +9,10 @@ from cinv_lib.experiments import known_operator, trainings
 from cinv_lib.experiments.base import LOSS, Task
 from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles.evidence import EVIDENCE
 from cinv_lib.lab.profiles.names import PROFILES
-from cinv_lib.lab.profiles.stickers import SMOKE, STICKERS
+from cinv_lib.lab.profiles.smoke import SMOKE
+from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.paper import results, verdicts
 
 
@@ -50,7 +52,7 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
     of += seeds  # lesson 17: five patients together
     assert len(tasks) == of
-    assert {t["kind"] for t in tasks.values()} == {e.name for e in SMOKE.entries if e.apart}
+    assert {t["kind"] for t in tasks.values()} == {e.name for e in STICKERS.entries if e.apart}
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
     assert len({task["address"] for task in tasks.values()}) == len(tasks)
@@ -142,7 +144,7 @@ def test_one_seed_leaves_out_side_issues_and_several_leave_out_nothing(p):
         for here, of_all in zip(one, everything, strict=True):
             assert here == [x for x in of_all if x not in entry.several]
             if entry.several:  # what is left out is shown from the recorded run
-                assert p is STICKERS or here
+                assert p in (STICKERS, EVIDENCE) or here
     assert {LOSS, "mse"} <= set(p["loss_bias"].asked(1)[1])
     ablation = p["ablation"]
     assert ablation.asked_taus(2) == ablation.asked_taus(3) == list(ablation.taus)

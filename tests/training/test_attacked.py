@@ -43,14 +43,14 @@ def recipe(**changes):
 def distilled(attack=None, op=MASK, checkpoint=None, norm=True, light=None, **changes):
     return training.distill(
         processes.small_encoder(norm=norm), processes.small_pictures(), op, ST,
-        recipe(**changes), 0, checkpoint, False, light, attack,
+        recipe(**changes), 0, checkpoint, False, light, attack=attack,
     )  # fmt: skip
 
 
 def tuned(attack=None, op=MASK, checkpoint=None, norm=True, light=None, **changes):
     return training.finetune(
         processes.small_encoder(norm=norm), processes.small_pictures(), op,
-        recipe(**changes), 0, checkpoint, False, None, light, attack,
+        recipe(**changes), 0, checkpoint, False, None, light, attack=attack,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ DRAWS = 5  # of ten: over other trainings these errors say nothing
 # 60,000 views in all of them: 2,000 pictures thirty times, 7,500 eight times, or 60,000 once.
 POOL = Recipe(epochs=1, batch_size=64, lr=3e-3)
 SMALLER = Recipe(epochs=8, batch_size=64, lr=3e-3)
+FEATURES = replace(VIT, epochs=15)  # these compare with each other only
 LENGTH = {"full": (*EVERY, BLIND), "side_epochs": 15}
 MASK, NOISE, BLUR = OPERATORS
 TOWER = {"tower_student": (1.0,)}
@@ -77,9 +78,9 @@ CONTROLS = (
     ex.AttackedStudent(recipe=RECIPE, **LENGTH, budget=8),
     ex.AttackedBaseline(recipe=RECIPE, **LENGTH, budget=8),
     ex.Attacked(operators={SLIDER: None}, recipe=PROBE, protocol=ex.Protocol()),
-    ex.FeatureStudent(recipe=VIT, full=(), side_epochs=15),
-    ex.PatchStudent(recipe=VIT, full=(), side_epochs=15),
-    ex.AttentionStudent(recipe=VIT, full=(), side_epochs=15),
+    ex.FeatureStudent(recipe=FEATURES, **LENGTH),
+    ex.PatchStudent(recipe=FEATURES, **LENGTH),
+    ex.AttentionStudent(recipe=FEATURES, **LENGTH),
     ex.FeatureDistillation(operators={MASK: None}, recipe=PROBE, realisations=DRAWS),
     # R names 99.5 % of the labelled pictures rightly, so "words_of_r" has the rate of "baseline_r".
     ex.RateSearch(

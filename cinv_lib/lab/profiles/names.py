@@ -9,7 +9,7 @@ from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.lab.profiles.smoke import SMOKE
 from cinv_lib.lab.profiles.stickers import STICKERS
 
-PROFILES = {p.name: p for p in (STICKERS, EVIDENCE, SMOKE, STL10, IMAGENET100)}
+PROFILES = {p.name: p for p in (STICKERS, SMOKE, EVIDENCE, STL10, IMAGENET100)}
 
 
 def profile(name: str | Profile) -> Profile:
