@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cinv_lib.experiments import rate_search
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles import EVIDENCE, SMOKE
+from cinv_lib.lab.profiles import EVIDENCE, SMOKE, rates
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
@@ -108,3 +108,23 @@ def test_the_search_has_a_seed_and_pictures_that_no_result_has():
         described = EVIDENCE.describe(task)
         assert described["seed"] == rate_search.SEED == 10
         assert described["needs"]["val"][0] == "stickers-100@10"
+
+
+def test_the_rates_in_use_are_those_that_the_recorded_searches_chose():
+    lab, searched = Lab("evidence", recorded=True), {}
+    for task in EVIDENCE["rate_search"].tasks(1):
+        if not lab.archive.finished(**lab.place(task)):
+            continue  # to be searched before the five seeds are run
+        rows = pd.read_csv(lab.archive.path(**lab.place(task)) / "rate_search.csv")
+        for method, rate in rate_search.chosen(rows).items():
+            kind = task.operator.partition(":")[0]
+            searched.setdefault(method, {})[kind] = rate
+    assert searched == rates.SEARCHED
+
+
+@pytest.mark.parametrize("name", [*rates.SEARCHED, *rates.LIKE])
+def test_a_training_of_the_evidence_has_the_rate_of_its_method_or_of_its_like(name):
+    entry, like = EVIDENCE[name], rates.LIKE.get(name, name)
+    for kind, rate in rates.SEARCHED[like].items():
+        op = {"mask": "mask:0.9", "noise": "noise:0.5", "blur": "blur:2.57"}.get(kind, kind)
+        assert entry.recipe_at(op).lr == rate

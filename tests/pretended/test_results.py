@@ -13,6 +13,7 @@ from cinv_lib.experiments import blind
 from cinv_lib.experiments.base import Experiment
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import SMOKE
+from cinv_lib.lab.profiles.smoke import POOLS
 from cinv_lib.training import feed, student
 
 MASK, NOISE, RANGE = "mask:0.9", "noise:0.5", SMOKE.slider
@@ -31,6 +32,13 @@ SMALL = SMOKE.changed(
         "label_shift": {"operators": {RANGE: (0.5,)}},
         "common_corruptions": {"operators": {NOISE: None}, "severities": (5,)},
         "blind": {"operators": {BLIND: None}},
+        "start_and_target": {"operators": {"blur:2.57": {"baseline_r": ()}}},
+        "pools": {"operators": {"blur:2.57": {"student_7500": (1.0,)}}},
+        **{name: {"per_class": 1} for name in POOLS},
+        "rate_search": {"operators": {MASK: ("student",)}, "realisations": 1},
+        "adaptation": {"operators": {MASK: None}},
+        "restored": {"operators": {MASK: None}},
+        "starts_transferred": {"operators": {RANGE: None}, "sets": {"faces": (1, 1)}},
         "learning_rates": {"rates": (1e-3,), "narrow_rates": (1e-3,), "realisations": 1},
     }
 )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from cinv_lib import experiments as ex
 from cinv_lib.lab.profiles.figures import COMPARED
+from cinv_lib.lab.profiles.rates import LIKE, SEARCHED, rates
 from cinv_lib.lab.profiles.stickers import (
     BLIND,
     OPERATORS,
@@ -113,9 +114,9 @@ EVIDENCE = replace(STICKERS, entries=(*_KEPT, *CONTROLS)).changed(
     name="evidence",
     redrawn=True,
     entries={
-        **dict.fromkeys(("baseline", "baseline100"), LENGTH),
+        **{name: LENGTH | {"rates": rates(name)} for name in (*SEARCHED, *LIKE)},
         # The blind student costs what three specialists do.
-        "student": LENGTH | {"epochs": {BLIND: 3 * RECIPE.epochs}},
+        "student": LENGTH | {"epochs": {BLIND: 3 * RECIPE.epochs}, "rates": rates("student")},
         "known_operator": {
             "operators": {op: _KNOWN.get(op, (1.0,)) for op in EVERY},
             "realisations": DRAWS,
