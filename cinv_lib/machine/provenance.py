@@ -1,6 +1,7 @@
 """Where a result comes from: commit, date, machine, versions."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from cinv_lib.machine import host
 HERE = Path(__file__).resolve().parents[1]  # the whole library, not this folder alone
 
 
-def describe() -> dict[str, str]:
-    """commit, date (UTC, ISO 8601), machine, python, torch and cinv_lib versions of this process.
+def describe() -> dict[str, str | int]:
+    """commit, date (UTC, ISO 8601), machine, python, torch and cinv_lib versions, and threads (of
+    one operation of torch's) of this process.
 
     What cannot be found out is "unknown": no git, no repository, no package metadata.
 
     >>> sorted(describe())
-    ['cinv_lib', 'commit', 'date', 'machine', 'python', 'torch']
+    ['cinv_lib', 'commit', 'date', 'machine', 'python', 'threads', 'torch']
     """
     try:
         torch = importlib.metadata.version("torch")
@@ -32,7 +34,20 @@ def describe() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch,
         "cinv_lib": __version__,
+        "threads": threads(),
     }
+
+
+def threads() -> int:
+    """On how many cores one operation of torch's may compute; 1 where nobody has imported it."""
+    torch = sys.modules.get("torch")
+    return 1 if torch is None else torch.get_num_threads()
+
+
+def cpu_seconds() -> float:
+    """What this process and its children that have ended have computed: unlike the time by a clock
+    it does not grow with what else the machine has to do."""
+    return sum(os.times()[:4])
 
 
 def commit(folder: Path = HERE) -> str:

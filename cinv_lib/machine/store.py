@@ -34,7 +34,7 @@ import pandas as pd
 
 from cinv_lib.machine.files import LEFT_OVER, DiskFull, is_disk_full, read_json, write_text
 from cinv_lib.machine.locks import locked
-from cinv_lib.machine.provenance import describe
+from cinv_lib.machine.provenance import cpu_seconds, describe
 
 NAME = re.compile(r"(.*?)(?:\.(partial|damaged)(?:-\d+)?)?")  # of a folder: address and state
 ADDRESS_DIGITS = 8  # of sha256: to be read aloud; beside it in the folder stands the whole spec
@@ -185,7 +185,8 @@ class Store:
 
 def provenance(folder: str | os.PathLike) -> dict[str, Any]:
     """The provenance of a finished entry: kind, address, spec, commit, date, machine, versions,
-    minutes (all attempts together), attempts, files with their sizes.
+    minutes (all attempts together), cpu_minutes (of the last one, which no other work on the
+    machine makes longer), threads, attempts, files with their sizes.
 
     Raises:
         FileNotFoundError: the folder is not a finished entry.
@@ -265,7 +266,7 @@ def _open_attempt(partial: Path) -> list[dict[str, float]]:
         part.unlink()  # else it would be among the files of the finished entry
     attempts.append({"start": time.time()})
     write_text(partial / ATTEMPTS, json.dumps(attempts))
-    attempts[-1]["began"] = time.monotonic()
+    attempts[-1] |= {"began": time.monotonic(), "computed": cpu_seconds()}
     return attempts
 
 
@@ -275,10 +276,12 @@ def _finish(partial: Path, kind: str, plain: Any, name: str, attempts: list[dict
     earlier = [a["end"] - a["start"] for a in attempts[:-1]]
     seconds = sum(s for s in earlier if 0 <= s < LONGEST_ATTEMPT)
     seconds += time.monotonic() - attempts[-1]["began"]
+    computed = cpu_seconds() - attempts[-1]["computed"]
     for own in (ATTEMPTS, PROVENANCE):
         (partial / own).unlink(missing_ok=True)
     files = _sizes(partial)
     entry = {"kind": kind, "address": name, "spec": plain} | describe()
-    entry |= {"minutes": round(seconds / 60, 3), "attempts": len(attempts), "files": files}
+    entry |= {"minutes": round(seconds / 60, 3), "cpu_minutes": round(computed / 60, 3)}
+    entry |= {"attempts": len(attempts), "files": files}
     entry["sha256"] = {name: _digest(partial / name) for name in files}
     write_text(partial / PROVENANCE, json.dumps(entry, indent=2, sort_keys=True) + "\n")

@@ -18,7 +18,7 @@ from cinv_lib.paper.verdict import judged, measured
 from cinv_lib.paper.verdicts import CLAIMS, Tables, named, places
 
 READ = sorted({table for claim in CLAIMS for table in claim.reads})
-PLACE = ("commit", "date", "machine", "python", "torch", "minutes")
+PLACE = ("commit", "date", "machine", "python", "torch", "threads", "minutes", "cpu_minutes")
 
 
 def results(run: Path) -> list[Path]:

@@ -224,6 +224,29 @@ def test_minutes_are_counted_over_attempts(tmp_path):
     assert not (folder / "attempts.json").exists()
 
 
+def test_cpu_minutes_are_of_what_is_computed_and_not_of_the_clock(tmp_path):
+    def busy(folder):
+        until = time.process_time() + 0.6
+        while time.process_time() < until:
+            pass
+
+    def idle(folder):
+        time.sleep(0.6)
+
+    computed, slept = (
+        provenance(Store(tmp_path).make("student", {"seed": k}, build))["cpu_minutes"] * 60
+        for k, build in enumerate((busy, idle))
+    )
+    assert 0.5 < computed < 5 and slept < 0.4
+
+
+def test_the_threads_of_a_result_are_those_of_torch(tmp_path):
+    import torch
+
+    known = provenance(Store(tmp_path).make("student", SPEC, write("42")))
+    assert known["threads"] == torch.get_num_threads()
+
+
 @pytest.mark.parametrize("left", ["", "[]", "{", '[{"start": 0}, 3]', '{"a": 1}'])
 def test_a_broken_record_of_attempts_stops_nothing(tmp_path, left):
     store = Store(tmp_path)
