@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from paper.test_verdicts import BY_NUMBER, FAILS, HOLDS, OPEN, each_way, table, verdicts
+from ledgers import BY_NUMBER, FAILS, HOLDS, OPEN, each_way, table, verdicts
 
 from cinv_lib.lab.profiles import EVIDENCE
 from cinv_lib.paper import verdict
