@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 SEARCHED: dict[str, dict[str, float]] = {
     "student": {"mask": 3e-3, "noise": 3e-3},
-    "baseline": {"mask": 1e-3, "noise": 1e-3},
+    "baseline": {"mask": 1e-3, "noise": 1e-3, "identity": 3e-4},
     "baseline_r": {"mask": 1e-3, "noise": 1e-3},
     "baseline100": {"mask": 3e-3},
     "tower_student": {"mask": 3e-3, "noise": 3e-3},
     "student_60000": {"mask": 3e-3, "noise": 3e-3},
-    "words_of_r_60000": {"mask": 3e-3},
+    "words_of_r_60000": {"mask": 1e-3},
 }
 # What was not searched has the rates of what it is most like; it starts there and learns the same.
 LIKE = {
