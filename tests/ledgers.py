@@ -6,7 +6,7 @@ import pandas as pd
 from cinv_lib.paper import verdict
 from cinv_lib.paper import verdicts as ledger
 
-BY_NUMBER = {claim.number: claim for claim in ledger.CLAIMS}
+BY_NUMBER = {claim.number: claim for claim in ledger.CLAIMS + ledger.NAMED}
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
 
 
