@@ -106,7 +106,7 @@ class Restored(AskedInWords):
         op, device = parse(task.operator), device_of([teacher])
         labels, x = val.labels.to(device), to_float(val.images.to(device))
         width, words = width_for(op, train, task.seed, device), self.words(teacher, val)
-        rows = []
+        rows, intact = [], embedded(teacher, x)  # which no draw changes
         for r in range(self.realisations):
             y, keep = drawn(op, x, task.seed, r)
             shown = {"seen": y, "gaussian": interpolated(y, keep, width)}
@@ -114,7 +114,7 @@ class Restored(AskedInWords):
             seen_by_S = embedded(student, y)
             logits, near = {"student": probe(seen_by_S), "zero_shot": words(seen_by_S)}, {}
             for way, methods in WAYS.items():
-                seen_by_R = embedded(teacher, shown[way])
+                seen_by_R = intact if way == "intact" else embedded(teacher, shown[way])
                 logits |= zip(methods, (clean_probe(seen_by_R), words(seen_by_R)), strict=True)
                 near |= dict.fromkeys(methods, psnr(x, shown[way]))
             rows += scored(r, logits, near, labels)

@@ -8,7 +8,7 @@ read from disk; what has not is made, with a progress bar, and kept.
 
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -215,18 +215,22 @@ class Lab:
         device = hardware.accelerator().device
         if device == self.device:
             return self
-        other = copy.copy(self)
-        kept = {name: v for name, v in vars(self).items() if not isinstance(v, torch.nn.Module)}
-        other.__dict__ = kept | {"device": device}  # models of this lab are on its own device
-        return other
+        # models of this lab are on its own device
+        models = {name for name, v in vars(self).items() if isinstance(v, torch.nn.Module)}
+        return self._without(models, device=device)
 
     def _of_seed(self, seed: int) -> "Lab":
         """This lab with the pictures of a seed: its own where the profile draws them again."""
         if self.drawn == self.profile.drawn(seed):
             return self
-        other, pictures = copy.copy(self), ("train", "unlabelled", "val", "twins")
-        kept = {name: value for name, value in vars(self).items() if name not in pictures}
-        other.__dict__ = kept | {"drawn": self.profile.drawn(seed)}
+        pictures = {"train", "unlabelled", "val", "twins"}
+        return self._without(pictures, drawn=self.profile.drawn(seed))
+
+    def _without(self, read: Collection[str], **changed: Any) -> "Lab":
+        """This lab with other settings, and without what it has read by the old ones."""
+        other = copy.copy(self)
+        kept = {name: value for name, value in vars(self).items() if name not in read}
+        other.__dict__ = kept | changed
         return other
 
     def _making(self, table: str) -> Experiment:
