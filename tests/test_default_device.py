@@ -1,5 +1,7 @@
 """A notebook may begin with `torch.set_default_device("cuda")`. Here "meta", a device without
-numbers, stands for the GPU: nothing of ours may land on it, as nothing was handed in there."""
+numbers, stands for the GPU: nothing of ours may land on it, as nothing was handed in there. Or it
+may begin with `torch.set_default_dtype(torch.float64)`, as lesson 16 does: pictures and points stay
+as they are, while modules follow, as PyTorch's own do."""
 
 import processes
 import pytest
@@ -93,3 +95,21 @@ def test_nothing_of_ours_lands_on_the_default_device(name, tmp_path):
     with torch.device("meta"):
         found = made(TASKS[name](tmp_path))
     assert found and all(tensor.device.type == "cpu" for tensor in found)
+
+
+DRAWN = (
+    "operators", "a choice of operators", "digits", "a share of the labels", "stickers",
+    "a set of stickers", "files", "denoising", "points", "a simplex",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_picture_changes_with_the_default_dtype(name, tmp_path):
+    usual, found = torch.get_default_dtype(), []
+    try:
+        for default in (usual, torch.float64):
+            torch.set_default_dtype(default)
+            found.append(made(TASKS[name](tmp_path)))
+    finally:
+        torch.set_default_dtype(usual)
+    assert found[0] and all(map(torch.equal, *found))

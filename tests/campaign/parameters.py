@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from papermill.cli import _resolve_type
 
 from cinv_lib import plots
@@ -46,11 +47,17 @@ def cells(file: Path) -> tuple[str, str]:
     return sources[at], "\n".join(sources[at + 1 : last + 1])
 
 
+def said_as(value: object) -> tuple[str, ...]:
+    """How an error may write a value; of spaces alone it may show that nothing is left of them."""
+    bare = str(value).strip()
+    return repr(value), bare, repr(bare)
+
+
 def begun(file: Path, folder: Path, chance: random.Random) -> Outcome:
     defaults: dict[str, Any] = {}
     own, beginning = cells(file)
     exec(own, defaults)
-    names = [name for name in defaults if name not in ("__builtins__", "cinv_lib")]
+    names = [name for name, value in defaults.items() if type(value) in (str, int, float, bool)]
     given = {}
     for name in chance.sample(names, chance.randint(1, min(2, len(names)))):
         text = chance.choice(ODD)
@@ -64,9 +71,13 @@ def begun(file: Path, folder: Path, chance: random.Random) -> Outcome:
         if "seeds" in room:  # which the tables check that a lesson asks for
             training_seeds(room["seeds"])
 
-    values = [part for value in given.values() for part in (repr(value), str(value).strip())]
+    values = [part for value in given.values() for part in said_as(value)]
     pieces = [p for value in given.values() for p in texts._pieces(str(value)) if p]
-    _, wrong = said(begin, [*values, *pieces])
+    usual = torch.get_default_dtype()  # lesson 16 sets another one, as in a kernel of its own
+    try:
+        _, wrong = said(begin, [*values, *pieces])
+    finally:
+        torch.set_default_dtype(usual)
     if wrong and wrong.state != "survived":
         return unclear(f"{given}: {wrong.words}")
     return survived(f"{given}: {wrong.words if wrong else 'it begins'}")

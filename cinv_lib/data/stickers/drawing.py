@@ -113,7 +113,7 @@ def _grid(matrix: Float[Tensor, "B 2 3"]) -> Float[Tensor, "B 64 64 2"]:
 def _backgrounds(u: Float[Tensor, "B 4"], train: bool) -> tuple[Tensor, Int64[Tensor, "B"]]:
     photographs = _photographs(train)
     which = (u[:, 0] * len(photographs)).long()
-    out = torch.empty(len(u), 3, SIZE, SIZE, device="cpu")
+    out = torch.empty(len(u), 3, SIZE, SIZE, dtype=torch.float32, device="cpu")
     for p, photograph in enumerate(photographs):  # a dozen calls, no photograph copied per picture
         rows = (which == p).nonzero()[:, 0]
         if not len(rows):
@@ -173,12 +173,12 @@ def render(
     scale = 0.65 + 0.35 * u[:, 4]
     cover = _coverage(labels, scale, u[:, 5:13])
     under = (image * cover).sum((2, 3)) / cover.sum((2, 3)).clamp_min(1)
-    palette = torch.tensor(list(COLOURS.values()), device="cpu")
+    palette = torch.tensor(list(COLOURS.values()), dtype=torch.float32, device="cpu")
     distance = torch.cdist(under, palette)
     # Every colour that stands out enough is equally likely; the one that stands out most always is.
     allowed = (distance >= CONTRAST) | (distance == distance.amax(1, keepdim=True))
     colour = torch.where(allowed, u[:, 13:25], -1.0).argmax(1)
-    down = torch.linspace(-1, 1, SIZE, device="cpu")  # top to bottom
+    down = torch.linspace(-1, 1, SIZE, dtype=torch.float32, device="cpu")  # top to bottom
     shade = 1 + (u[:, 25:26] - 0.5) * 0.5 * down
     paint = palette[colour][:, :, None, None] * shade[:, None, :, None]
     picture = torch.lerp(image, paint.expand_as(image), cover.expand_as(image))
