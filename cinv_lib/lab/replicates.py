@@ -2,13 +2,14 @@
 recorded run is made. It may be stopped at any time, and goes on where it was.
 
     python -m cinv_lib.lab.replicates evidence 11 12 13 14 15 --jobs 2 --minutes 120
-    python -m cinv_lib.lab.replicates evidence 11 12 13 14 15 --only start_and_target pools
+    python -m cinv_lib.lab.replicates evidence 11 12 13 14 15 --only "pools-*" "*-mask_0.9-*"
 
 A training of these takes one core; so set OMP_NUM_THREADS=1, and as many jobs as there are cores. A
 table that is finished, here or in the recorded run, is not made again, nor what only that needs.
 """
 
 import argparse
+import fnmatch
 import heapq
 import multiprocessing
 import os
@@ -23,23 +24,22 @@ from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
 
 
-def measured(p: Profile, seeds: Iterable[int], only: Sequence[str] = ()) -> list[Task]:
+def measured(p: Profile, seeds: Iterable[int], only: Sequence[str] = ("*",)) -> list[Task]:
     """The tables of these seeds, seed by seed, in the order of the profile's entries.
 
-    only: the names of the experiments whose tables they are; of all, if empty.
+    only: patterns of the names of those to make, as "pools-*".
 
     Raises:
-        ValueError: a name is that of no experiment of the profile.
+        ValueError: a pattern fits no table.
     """
     experiments = [entry for entry in p.entries if isinstance(entry, Experiment)]
-    known = [entry.name for entry in experiments]
-    if unknown := [name for name in only if name not in known]:
-        raise ValueError(
-            f"no experiment {', '.join(unknown)} in {p.name!r}; it has {', '.join(known)}"
-        )
-    experiments = [entry for entry in experiments if not only or entry.name in only]
     tasks = (task for seed in seeds for entry in experiments for task in entry.tasks([seed]))
-    return list(dict.fromkeys(tasks))
+    names = {task: p.task_name(task) for task in tasks}
+    for pattern in only:
+        if not fnmatch.filter(names.values(), pattern):
+            some = next(iter(names.values()), "none")
+            raise ValueError(f"{pattern!r} fits no table of {p.name!r}; a name is {some}")
+    return [t for t, name in names.items() if any(fnmatch.fnmatch(name, o) for o in only)]
 
 
 def graph(lab: Lab, tables: Iterable[Task]) -> dict[Task, list[Task]]:
@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("profile")
     parser.add_argument("seeds", type=int, nargs="+", help="which training seeds")
-    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="which experiments")
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="which tables")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing later")
     given = parser.parse_args()

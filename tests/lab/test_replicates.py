@@ -29,15 +29,17 @@ def test_the_tables_of_a_seed_are_those_of_every_experiment():
     assert {t.kind for t in tables if t.seed not in (11, 12)} == {"rate_search"}
 
 
-def test_a_run_may_be_of_some_experiments_only():
+def test_a_run_may_be_of_some_tables_only():
     of_all = replicates.measured(EVIDENCE, [11, 12])
-    some = replicates.measured(EVIDENCE, [11, 12], ["pools", "start_and_target"])
-    assert some == [task for task in of_all if task.kind in ("pools", "start_and_target")]
+    some = replicates.measured(EVIDENCE, [11, 12], ["pools-*", "known_operator-mask_0.9-*"])
+    assert some == [
+        task
+        for task in of_all
+        if task.kind == "pools" or (task.kind, task.operator) == ("known_operator", MASK)
+    ]
     assert {task.seed for task in some} == {11, 12}
-    with pytest.raises(
-        ValueError, match="no experiment lakes in 'evidence'; it has"
-    ):
-        replicates.measured(EVIDENCE, [11], ["pools", "lakes"])
+    with pytest.raises(ValueError, match="'lakes' fits no table of 'evidence'; a name is known_"):
+        replicates.measured(EVIDENCE, [11], ["pools-*", "lakes"])
 
 
 def test_nothing_is_made_that_only_a_finished_table_needs(lab):
