@@ -38,8 +38,8 @@ class Trained(Training):
         full: the operators on which `recipe` has all its epochs.
         side_epochs: epochs on any other operator: ranges, mixtures, clean pictures.
         epochs: of operators that have a number of their own.
-        rates: learning rates by the kind of operator ("mask"), where they differ from the recipe's.
-            Of several kinds in one operator the smallest counts.
+        rates: learning rates, where they differ from the recipe's: by an operator's text, or by its
+            kind ("mask"). Of several kinds in one operator the smallest counts.
     """
 
     recipe: Recipe
@@ -56,8 +56,9 @@ class Trained(Training):
     def recipe_at(self, operator: str) -> Recipe:
         """How it is trained on this operator."""
         op = str(parse(operator))
-        rates = [rate for kind, rate in self.rates.items() if kind in re.findall("[a-z]+", op)]
-        recipe = replace(self.recipe, lr=min(rates)) if rates else self.recipe
+        kinds = [rate for kind, rate in self.rates.items() if kind in re.findall("[a-z]+", op)]
+        lr = self.rates.get(op, min(kinds, default=self.recipe.lr))
+        recipe = replace(self.recipe, lr=lr)
         usual = self.recipe.epochs if op in self.full else self.side_epochs
         return replace(recipe, epochs=self.epochs.get(op, usual))
 

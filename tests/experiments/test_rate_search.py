@@ -112,7 +112,8 @@ def test_the_search_has_a_seed_and_pictures_that_no_result_has():
 
 @pytest.mark.parametrize("operator", EVIDENCE["rate_search"].operators)
 def test_the_rates_in_use_are_those_that_the_recorded_search_chose(operator):
-    lab, kind = Lab("evidence", recorded=True), operator.partition(":")[0]
+    lab = Lab("evidence", recorded=True)
+    kind = operator if set("|+") & set(operator) else operator.partition(":")[0]
     place = lab.place(lab.profile["rate_search"].task(operator, rate_search.SEED))
     used = {method: of[kind] for method, of in rates.SEARCHED.items() if kind in of}
     if not lab.archive.finished(**place):

@@ -33,6 +33,7 @@ SMALLER = Recipe(epochs=8, batch_size=64, lr=3e-3)
 FEATURES = replace(VIT, epochs=15)  # these compare with each other only
 LENGTH = {"full": (*EVERY, BLIND), "side_epochs": 15}
 MASK, NOISE, BLUR = OPERATORS
+(WEATHER,) = STICKERS["common_corruptions"].operators
 TOWER = {"tower_student": (1.0,)}
 _TRANSFER = {
     name: getattr(STICKERS["transfer"], name)
@@ -93,6 +94,9 @@ CONTROLS = (
             NOISE: ("student", "baseline", "baseline_r", "tower_student", "student_60000"),
             BLUR: ("student", "baseline", "baseline_r", "student_60000"),
             "identity": ("baseline",),
+            # Of three kinds and of two, whose own rates differ tenfold.
+            BLIND: ("student",),
+            WEATHER: ("student",),
         },
         recipe=RECIPE,
         pool=ex.Pool(per_class=600, pictures="stickers-100"),
