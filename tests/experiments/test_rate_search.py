@@ -1,5 +1,6 @@
 """The search for learning rates: what is tried, what is chosen, what a killed run keeps."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -128,3 +129,10 @@ def test_a_training_of_the_evidence_has_the_rate_of_its_method_or_of_its_like(na
     for kind, rate in rates.SEARCHED[like].items():
         op = {"mask": "mask:0.9", "noise": "noise:0.5", "blur": "blur:2.57"}.get(kind, kind)
         assert entry.recipe_at(op).lr == rate
+
+
+def test_a_mixture_has_its_own_rate_or_else_the_smallest_of_its_kinds():
+    kinds = {"mask": 3e-3, "noise": 1e-3, "mask:0.5|noise:0.1": 1e-2}
+    entry = replace(EVIDENCE["student"], rates=kinds)
+    mixtures = ("mask:0.5|noise:0.1", "mask:0.5|noise:0.3", "noise:0.3@0.5+blur:2", "blur:2")
+    assert [entry.recipe_at(op).lr for op in mixtures] == [1e-2, 1e-3, 1e-3, entry.recipe.lr]

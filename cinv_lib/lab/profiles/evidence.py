@@ -12,6 +12,7 @@ from cinv_lib.lab.profiles.figures import COMPARED
 from cinv_lib.lab.profiles.rates import LIKE, SEARCHED, rates
 from cinv_lib.lab.profiles.stickers import (
     BLIND,
+    BLUR_AND_NOISE,
     OPERATORS,
     PROBE,
     RECIPE,
@@ -33,7 +34,6 @@ SMALLER = Recipe(epochs=8, batch_size=64, lr=3e-3)
 FEATURES = replace(VIT, epochs=15)  # these compare with each other only
 LENGTH = {"full": (*EVERY, BLIND), "side_epochs": 15}
 MASK, NOISE, BLUR = OPERATORS
-(WEATHER,) = STICKERS["common_corruptions"].operators
 TOWER = {"tower_student": (1.0,)}
 _TRANSFER = {
     name: getattr(STICKERS["transfer"], name)
@@ -96,7 +96,7 @@ CONTROLS = (
             "identity": ("baseline",),
             # Of three kinds and of two, whose own rates differ tenfold.
             BLIND: ("student",),
-            WEATHER: ("student",),
+            BLUR_AND_NOISE: ("student",),
         },
         recipe=RECIPE,
         pool=ex.Pool(per_class=600, pictures="stickers-100"),

@@ -1,17 +1,20 @@
 """The learning rates of the run of five seeds, as `experiments.rate_search` chose them with seed
-10: for each method and kind of operator, of three rates that bracket, and of rates within a point
-the smallest. The searches are kept in notebooks/recorded/evidence, and a test compares.
+10: for each method and kind of operator, or mixture of kinds, of three rates that bracket, and of
+rates within a point the smallest. The searches are kept in notebooks/recorded/evidence, and a test
+compares.
 """
 
 from collections.abc import Mapping
 
+from cinv_lib.lab.profiles.stickers import BLIND, BLUR_AND_NOISE
+
 SEARCHED: dict[str, dict[str, float]] = {
-    "student": {"mask": 3e-3, "noise": 3e-3},
-    "baseline": {"mask": 1e-3, "noise": 1e-3, "identity": 3e-4},
-    "baseline_r": {"mask": 1e-3, "noise": 1e-3},
+    "student": {"mask": 3e-3, "noise": 3e-3, "blur": 3e-4, BLIND: 3e-3, BLUR_AND_NOISE: 3e-3},
+    "baseline": {"mask": 1e-3, "noise": 1e-3, "blur": 1e-3, "identity": 3e-4},
+    "baseline_r": {"mask": 1e-3, "noise": 1e-3, "blur": 1e-3},
     "baseline100": {"mask": 3e-3},
     "tower_student": {"mask": 3e-3, "noise": 3e-3},
-    "student_60000": {"mask": 3e-3, "noise": 3e-3},
+    "student_60000": {"mask": 3e-3, "noise": 3e-3, "blur": 3e-4},
     "words_of_r_60000": {"mask": 1e-3},
 }
 # What was not searched has the rates of what it is most like; it starts there and learns the same.

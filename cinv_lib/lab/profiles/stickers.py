@@ -17,6 +17,8 @@ OPERATORS = ("mask:0.9", "noise:0.5", "blur:2.57")
 SLIDER = MASKS
 # One student meets these, untold which; it is trained as on each of them.
 BLIND = "|".join(OPERATORS)
+# Lesson 13 trains on blur of σ 1 to 5 at 224 px and noise, each with a chance of .8.
+BLUR_AND_NOISE = "blur:0.29..1.43@0.8+noise:0.05..0.5@0.8"
 # Few labelled pictures per class: the paper's regime is a teacher that has seen far more than the
 # labelled set. Student and baseline get the same pictures, and the same number of steps. 25 epochs
 # of 2,000 pictures would be 200 steps at the paper's batch of 256; these are 960. Learning rates:
@@ -120,7 +122,7 @@ STICKERS = Profile(
         # fitted once, as in the paper.
         ex.Pixels(operators={"noise:0.5": (5, 2), "mask:0.9": (1, 1)}, decoder=DecoderRecipe()),
         ex.CommonCorruptions(
-            operators={"blur:0.29..1.43@0.8+noise:0.05..0.5@0.8": None},  # σ of 1 to 5 at 224 px,
+            operators={BLUR_AND_NOISE: None},
             severities=(1, 2, 3, 4, 5),  # times 64/224
             val_per_class=5,
         ),
