@@ -107,7 +107,6 @@ _lab: Lab | None = None  # of a worker process: its encoders are read once
 
 def _begin(name: str) -> None:
     global _lab
-    os.environ["TQDM_DISABLE"] = "1"  # bars of several processes in one terminal
     _lab = Lab(name)
 
 
@@ -130,6 +129,7 @@ def main() -> None:
         tables = measured(lab.profile, given.seeds, given.only)
     except ValueError as error:
         parser.error(str(error))
+    os.environ["TQDM_DISABLE"] = "1"  # of the processes to come: their bars share a terminal
     left = make(lab, tables, given.jobs, given.minutes)
     if left:
         print(f"left: {', '.join(left)}")
