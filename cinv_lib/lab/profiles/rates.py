@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cinv_lib.lab.profiles.stickers import BLIND, BLUR_AND_NOISE
 
 SEARCHED: dict[str, dict[str, float]] = {
-    "student": {"mask": 3e-3, "noise": 3e-3, "blur": 3e-4, BLIND: 3e-3, BLUR_AND_NOISE: 3e-3},
+    "student": {"mask": 3e-3, "noise": 3e-3, "blur": 3e-4, BLIND: 3e-3, BLUR_AND_NOISE: 1e-3},
     "baseline": {"mask": 1e-3, "noise": 1e-3, "blur": 1e-3, "identity": 3e-4},
     "baseline_r": {"mask": 1e-3, "noise": 1e-3, "blur": 1e-3},
     "baseline100": {"mask": 3e-3},
