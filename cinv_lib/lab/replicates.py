@@ -12,11 +12,15 @@ import argparse
 import fnmatch
 import heapq
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from graphlib import TopologicalSorter
+
+from tqdm.auto import tqdm
 
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.lab.lab import Lab
@@ -107,7 +111,23 @@ _lab: Lab | None = None  # of a worker process: its encoders are read once
 
 def _begin(name: str) -> None:
     global _lab
-    _lab = Lab(name)
+    end_with_parent()
+    shown = tqdm.__init__
+    tqdm.__init__ = lambda bar, *given, **named: shown(bar, *given, **named | {"disable": True})
+    _lab = Lab(name)  # no bars: those of several processes would share a terminal
+
+
+def end_with_parent() -> None:
+    """End this process when that which began it ends, however it does: else it would go on with
+    what it makes, and the run that is begun again would wait for it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _make(task: Task) -> None:
@@ -129,7 +149,6 @@ def main() -> None:
         tables = measured(lab.profile, given.seeds, given.only)
     except ValueError as error:
         parser.error(str(error))
-    os.environ["TQDM_DISABLE"] = "1"  # of the processes to come: their bars share a terminal
     left = make(lab, tables, given.jobs, given.minutes)
     if left:
         print(f"left: {', '.join(left)}")

@@ -1,5 +1,10 @@
 """All of given seeds, by several processes: what is made, in which order, what a stop leaves."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
 from cinv_lib.experiments.base import Experiment, Task
@@ -108,4 +113,31 @@ def test_a_process_of_its_own_makes_what_is_asked(lab, capfd):
     table = SMOKE["start_and_target"].task(BLUR, 5)
     assert replicates.make(lab, [table], jobs=1, minutes=10) == []
     assert lab.finished(table)
-    assert "start_and_target-blur_2.57-seed5: done; 0 left" in capfd.readouterr().out
+    printed = capfd.readouterr()
+    assert "start_and_target-blur_2.57-seed5: done; 0 left" in printed.out
+    assert "images/s" not in printed.err
+
+
+BEGUN = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from cinv_lib.lab.replicates import end_with_parent
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, end_with_parent) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 120).result()
+"""
+
+
+def test_a_process_of_a_run_that_is_killed_ends_with_it(tmp_path):
+    script = tmp_path / "begun.py"
+    script.write_text(BEGUN)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as run:
+        worker = int(run.stdout.readline())
+        os.kill(worker, 0)  # it is there
+        run.kill()
+        with pytest.raises(ProcessLookupError):
+            for _ in range(200):
+                time.sleep(0.1)
+                os.kill(worker, 0)
