@@ -17,6 +17,7 @@ from . import loss_bias as loss_bias
 from . import methods as methods
 from . import patients as patients
 from . import pixels as pixels
+from . import pools as pools
 from . import rate_search as rate_search
 from . import restoration as restoration
 from . import short_trainings as short_trainings
@@ -55,11 +56,11 @@ from .loss_bias import LossBias as LossBias
 from .other_tower import OtherTower as OtherTower
 from .patients import Patients as Patients
 from .pixels import Pixels as Pixels
+from .pools import Pools as Pools
 from .rate_search import RateSearch as RateSearch
 from .restoration import Restoration as Restoration
 from .restoration import Restored as Restored
 from .short_trainings import ShortTrainings as ShortTrainings
-from .start_and_target import Pools as Pools
 from .start_and_target import StartAndTarget as StartAndTarget
 from .starts_transferred import StartsTransferred as StartsTransferred
 from .trainings import Anchored as Anchored

@@ -23,11 +23,13 @@ METHODS = {  # one more than elsewhere: the other start
     "baseline100": "from 100 classes",
 } | labels("student")
 
-CELLS = {  # method -> the weights from which it starts, and what it is told
+CELLS = {  # method -> the weights from which it starts, and what it is told; not all everywhere
     "baseline100": ("100 classes", "labels"),
     "baseline": ("all classes", "labels"),
-    "baseline_from_R": ("CLIP's R", "labels"),  # not in every profile
+    "tower_student": ("all classes", "R's embeddings"),
+    "baseline_r": ("CLIP's R", "labels"),
     "student": ("CLIP's R", "R's embeddings"),
+    "words_of_r": ("CLIP's R", "R's words as labels"),
 }
 
 
@@ -61,8 +63,8 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
         found = {f"under {names[op]}": compare(t, better, worse) for op, t in scores.items()}
         return {place: (one["difference"], one["half_width"]) for place, one in found.items()}
 
-    if all((table.method == "baseline_from_R").any() for table in scores.values()):
-        start, target = led("baseline_from_R", "baseline"), led("student", "baseline_from_R")
+    if all((table.method == "baseline_r").any() for table in scores.values()):
+        start, target = led("baseline_r", "baseline"), led("student", "baseline_r")
         return joined(
             *lead_by_place("R's start", "the supervised start", start, trainings),
             *lead_by_place("the target of R's embeddings", "the labels", target, trainings),

@@ -94,11 +94,3 @@ class StartAndTarget(Controlled):
 
     name = "start_and_target"
     tables = MappingProxyType({"start_and_target": "%.4f"})
-
-
-class Pools(Controlled):
-    """Students of more unlabelled pictures in as many steps, and the number of labels that they
-    still need (Figure 3 again; lesson 06)."""
-
-    name = "pools"
-    tables = MappingProxyType({"pools": "%.4f"})

@@ -14,6 +14,7 @@ from cinv_lib.experiments import (
     few_labels,
     known_operator,
     label_shift,
+    pools,
     spoken,
     transfer,
     unknown_severity,
@@ -113,7 +114,7 @@ def test_lesson_07_splits_nothing_without_the_training_that_would(case):
 
 def test_lesson_07_splits_the_lead_where_the_training_is_there():
     mine = scores(WIN)
-    crossed = mine[mine.method == "student"].assign(method="baseline_from_R")
+    crossed = mine[mine.method == "student"].assign(method="baseline_r")
     crossed = crossed.assign(top1=crossed.top1 - [1.0, 1.1, 1.2])
     text = baseline_starts.finding({"mask:0.9": pd.concat([mine, crossed])})
     assert text == (
@@ -272,3 +273,52 @@ def test_lesson_14_says_why_the_blind_student_loses_only_where_it_does():
     assert "does not lose because nobody knows" in blind.why([99.0, 99.0], even)
     assert "Under one of two operators" in blind.why([99.0, 70.0], even)
     assert "Under none of two operators" in blind.why([70.0, 70.0], even)
+
+
+def of_pools(leads, words=3.0):
+    """Tables of one operator: 60,000 pictures lead 2,000 by these points, by seed, with all labels;
+    in words, without a label, they lead the baseline from R by so many more."""
+    known = scores([0.0] * len(leads))  # the student at 70
+    rows = {"known": known, "controls": known[known.method == "student"]}
+    rows["controls"] = rows["controls"].assign(method="baseline_r")
+    frames = []
+    for seed, lead in enumerate(leads):
+        at = [("student_60000", n, 70 + lead - less) for n, less in ((20, 0), (5, 7), (1, 30))]
+        at += [("student_60000_words", 0, 70 + words + 0.1 * seed)]
+        at += [("student_7500", 20, 70 + lead / 2), ("student_7500_words", 0, 71)]
+        frames.append(pd.DataFrame(at, columns=["method", "per_class", "top1"]).assign(seed=seed))
+    return rows | {"pools": pd.concat(frames).assign(realisation=0)}
+
+
+def test_lesson_06_says_what_unlabelled_pictures_are_worth():
+    tables = of_pools(WIN)
+    text = pools.finding(*({"mask:0.9": tables[n]} for n in ("known", "pools", "controls")))
+    assert text == (
+        "The student of 60,000 pictures leads that of 2,000 by 5.0 points under masks, and the "
+        "former in words, without any label, leads the baseline from R by 3.1 points under masks."
+    )
+    open_ = of_pools(OPEN)
+    text = pools.finding(*({"mask:0.9": open_[n]} for n in ("known", "pools", "controls")))
+    assert text.startswith(
+        "Three trainings do not decide between the student of 60,000 pictures and"
+    )
+
+
+def test_curves_over_unlabelled_pictures_have_a_probe_on_all_labels_words_and_the_baseline():
+    tables = of_pools(WIN)
+    curve = pools.over_pictures(tables["known"], tables["pools"], tables["controls"])
+    means = curve.set_index(["method", "pictures"]).value
+    assert means["student"].to_dict() == {2_000: 70, 7_500: 72.5, 60_000: 75}
+    assert means["zero_shot"].round(6).to_dict() == {2_000: 80, 7_500: 71, 60_000: 73.1}
+    assert means["baseline_r"].to_dict() == {2_000: 70}
+    title = pools.headline({"mask:0.9": curve})
+    assert title.endswith("for 2,000 the student goes from 70 to 75 % under masks")
+
+
+def test_curves_over_labels_have_both_students_and_the_baseline_as_a_level():
+    tables = of_pools(WIN)
+    few = pd.concat(scores(WIN).assign(per_class=n) for n in (1.0, 20.0))
+    curve = pools.over_labels(few, tables["pools"], tables["controls"])
+    assert list(dict.fromkeys(curve.method)) == list(pools.LABELLED)
+    counts = curve.groupby("method").per_class.agg(list).to_dict()
+    assert counts == {"student_60000": [1, 5, 20], "student": [1, 20], "baseline_r": [20]}
