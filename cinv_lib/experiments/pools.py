@@ -1,0 +1,113 @@
+"""Students of more unlabelled pictures in as many steps: what the pictures are worth, and how many
+labels such a student still needs (Figure 3 again; lesson 06).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pandas as pd
+
+from cinv_lib.evaluation.sentence import lead_by_place, listed
+from cinv_lib.evaluation.sentence import sentence as joined
+from cinv_lib.evaluation.statistics import compare, estimate
+from cinv_lib.experiments import spoken
+from cinv_lib.experiments.start_and_target import WORDS, Controlled
+
+PICTURES = {"student": 2_000, "student_7500": 7_500, "student_60000": 60_000}  # without labels
+NAMES = {
+    "student": "student S, probe",
+    "zero_shot": "student S, in words",
+    "baseline_r": "baseline from R",
+}
+# To those who have 2,000 pictures, 20 per class, as the training set has.
+LABELLED = {"student_60000": "probe, 60,000 pictures", "student": "probe, 2,000 pictures"} | {
+    "baseline_r": "baseline from R, all labels"
+}
+
+
+class Pools(Controlled):
+    """Students of more unlabelled pictures, and R's words as labels for as many."""
+
+    name = "pools"
+    tables = MappingProxyType({"pools": "%.4f"})
+
+
+def over_pictures(known: pd.DataFrame, pools: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """Top-1 by the number of unlabelled pictures, as `plots.label_curves` takes it: method (of
+    NAMES), pictures, value and error (the half-width of its 95 % interval over trainings).
+
+    Args:
+        known, pools, controls: tables `known_operator`, `pools` and `start_and_target` of one
+            operator. The student answers by its probe on all labels and in words; the baseline
+            that starts from R has its 2,000 labelled pictures alone.
+    """
+    every = pools.per_class.max()
+    rows = []
+    for name, pictures in PICTURES.items():
+        mine = known if name == "student" else pools
+        words = "zero_shot" if name == "student" else name + WORDS
+        probe = mine[mine.method == name]
+        if name != "student":
+            probe = probe[probe.per_class == every]
+        for method, scores in (("student", probe), ("zero_shot", mine[mine.method == words])):
+            if len(scores):
+                rows.append((method, pictures, *estimate(scores)))
+    baseline = controls[controls.method == "baseline_r"]
+    rows.append(("baseline_r", PICTURES["student"], *estimate(baseline)))
+    return pd.DataFrame(rows, columns=["method", "pictures", "value", "error"])
+
+
+def over_labels(few: pd.DataFrame, pools: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:
+    """Top-1 by the number of labelled pictures per class: method (of LABELLED), per_class, value
+    and error. few: the table `few_labels`; the others as in `over_pictures`."""
+    every = pools.per_class.max()
+    parts = [
+        few[few.method == "student"],
+        pools[pools.method == "student_60000"],
+        controls[controls.method == "baseline_r"].assign(per_class=every),
+    ]
+    rows = [
+        (*place, *estimate(mine))
+        for place, mine in pd.concat(parts).groupby(["method", "per_class"])
+    ]
+    found = pd.DataFrame(rows, columns=["method", "per_class", "value", "error"])
+    return found.sort_values("method", key=lambda names: names.map([*LABELLED].index))
+
+
+def headline(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of lesson 06's figure over unlabelled pictures. curves: `over_pictures` by
+    operator."""
+    said = []
+    for op, curve in curves.items():
+        mine = curve[curve.method == "student"].sort_values("pictures").value
+        said.append(f"{mine.iloc[0]:.0f} to {mine.iloc[-1]:.0f} % under {spoken.kind(op)}")
+    return f"With 60,000 unlabelled pictures for 2,000 the student goes from {listed(said)}"
+
+
+def finding(
+    known: Mapping[str, pd.DataFrame],
+    pools: Mapping[str, pd.DataFrame],
+    controls: Mapping[str, pd.DataFrame],
+) -> str:
+    """What more unlabelled pictures do, in a sentence: to the probe, and to the words against all
+    labels. Tables by operator, as in `over_pictures`."""
+    more, words = {}, {}
+    for op, table in pools.items():
+        place = f"under {spoken.kind(op)}"
+        probe = table[
+            (table.method == "student_60000") & (table.per_class == table.per_class.max())
+        ]
+        both = pd.concat([probe, known[op][known[op].method == "student"]])
+        found = compare(both, "student_60000", "student")
+        more[place] = found["difference"], found["half_width"]
+        both = pd.concat([table, controls[op]])
+        found = compare(both, "student_60000" + WORDS, "baseline_r")
+        words[place] = found["difference"], found["half_width"]
+    trainings = max(table.seed.nunique() for table in pools.values())
+    return joined(
+        *lead_by_place("the student of 60,000 pictures", "that of 2,000", more, trainings),
+        *lead_by_place(
+            "the former in words, without any label,", "the baseline from R", words, trainings
+        ),
+        long=True,
+    )
