@@ -56,12 +56,14 @@ from .loss_bias import LossBias as LossBias
 from .other_tower import OtherTower as OtherTower
 from .patients import Patients as Patients
 from .pixels import Pixels as Pixels
+from .pools import OtherPools as OtherPools
 from .pools import Pools as Pools
 from .rate_search import RateSearch as RateSearch
 from .restoration import Restoration as Restoration
 from .restoration import Restored as Restored
 from .short_trainings import ShortTrainings as ShortTrainings
 from .start_and_target import StartAndTarget as StartAndTarget
+from .start_and_target import TeacherStart as TeacherStart
 from .starts_transferred import StartsTransferred as StartsTransferred
 from .trainings import Anchored as Anchored
 from .trainings import AttentionStudent as AttentionStudent

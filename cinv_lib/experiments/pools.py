@@ -26,10 +26,18 @@ LABELLED = {"student_60000": "probe, 60,000 pictures", "student": "probe, 2,000 
 
 
 class Pools(Controlled):
-    """Students of more unlabelled pictures, and R's words as labels for as many."""
+    """The student of 60,000 unlabelled pictures."""
 
     name = "pools"
     tables = MappingProxyType({"pools": "%.4f"})
+
+
+class OtherPools(Controlled):
+    """What is compared with it: fewer pictures, pictures of the whole world, and R's words as
+    labels for as many."""
+
+    name = "other_pools"
+    tables = MappingProxyType({"other_pools": "%.4f"})
 
 
 def over_pictures(known: pd.DataFrame, pools: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:

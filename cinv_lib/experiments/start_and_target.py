@@ -88,9 +88,16 @@ class Controlled(AskedInWords):
         return {self.name: scores.assign(method=method, per_class=pictures)[COLUMNS]}
 
 
+class TeacherStart(Controlled):
+    """The baseline that starts from R: the student's start, the baseline's target (lesson 07)."""
+
+    name = "teacher_start"
+    tables = MappingProxyType({"teacher_start": "%.4f"})
+
+
 class StartAndTarget(Controlled):
-    """Start and target, one changed at a time: a baseline that starts from R, a student that does
-    not, and R's words as labels (lesson 07)."""
+    """What else differs from student or baseline in start or target: a student that starts from the
+    supervised tower, R's words as labels, labels after R's embeddings (lesson 07)."""
 
     name = "start_and_target"
     tables = MappingProxyType({"start_and_target": "%.4f"})

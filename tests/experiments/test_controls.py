@@ -132,7 +132,7 @@ def test_scores_are_on_the_draws_of_known_operator(lab):
 
 
 def test_each_control_says_how_many_labels_it_has_seen(lab):
-    rows = lab.table("start_and_target", MASK)
+    rows = pd.concat([lab.table(name, MASK) for name in ("teacher_start", "start_and_target")])
     counted = rows.groupby("method").per_class.agg(["min", "max"])
     assert counted.loc["baseline_r"].tolist() == [2, 2]
     assert counted.loc["words_of_r"].tolist() == [0, 0]

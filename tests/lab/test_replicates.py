@@ -48,7 +48,7 @@ def test_a_run_may_be_of_some_tables_only():
 
 
 def test_nothing_is_made_that_only_a_finished_table_needs(lab):
-    table = SMOKE["start_and_target"].task(BLUR, 3)
+    table = SMOKE["teacher_start"].task(BLUR, 3)
     wanted = replicates.graph(lab, [table])
     model = Task("baseline_r", BLUR, 3)
     assert wanted == {table: [model], model: []}
@@ -93,7 +93,7 @@ def test_what_a_table_needs_is_made_just_before_it_and_a_failure_stops_nothing_e
 
     monkeypatch.setattr(replicates, "ProcessPoolExecutor", Alone)
     monkeypatch.setattr(replicates, "_make", make)
-    one, two = SMOKE["start_and_target"].task(MASK, 4), SMOKE["start_and_target"].task(BLUR, 4)
+    one, two = SMOKE["start_and_target"].task(MASK, 4), SMOKE["teacher_start"].task(BLUR, 4)
     left = replicates.make(lab, [one, two], jobs=1, minutes=1)
     models = len(SMOKE["start_and_target"].operators[MASK])
     assert [task.operator for task in made] == [MASK] * models + [BLUR] * 2
@@ -105,16 +105,16 @@ def test_what_a_table_needs_is_made_just_before_it_and_a_failure_stops_nothing_e
 def test_after_its_minutes_nothing_is_begun(lab, monkeypatch):
     monkeypatch.setattr(replicates, "ProcessPoolExecutor", Alone)
     monkeypatch.setattr(replicates, "_make", lambda task: pytest.fail(f"{task} was begun"))
-    left = replicates.make(lab, [SMOKE["start_and_target"].task(BLUR, 4)], jobs=1, minutes=0)
-    assert left == ["baseline_r-blur_2.57-seed4", "start_and_target-blur_2.57-seed4"]
+    left = replicates.make(lab, [SMOKE["teacher_start"].task(BLUR, 4)], jobs=1, minutes=0)
+    assert left == ["baseline_r-blur_2.57-seed4", "teacher_start-blur_2.57-seed4"]
 
 
 def test_a_process_of_its_own_makes_what_is_asked(lab, capfd):
-    table = SMOKE["start_and_target"].task(BLUR, 5)
+    table = SMOKE["teacher_start"].task(BLUR, 5)
     assert replicates.make(lab, [table], jobs=1, minutes=10) == []
     assert lab.finished(table)
     printed = capfd.readouterr()
-    assert "start_and_target-blur_2.57-seed5: done; 0 left" in printed.out
+    assert "teacher_start-blur_2.57-seed5: done; 0 left" in printed.out
     assert "images/s" not in printed.err
 
 

@@ -20,7 +20,7 @@ def tables(gap: float, better: tuple, worse: tuple, **more):
     for (kind, method, per_class), top1 in ((worse, 60.0), (better, 60.0 + gap)):
         key = (method, per_class) if kind in COUNTED else method
         found.setdefault(kind, {})[key] = top1
-    for kind in (KNOWN, START, POOLS, ADAPTED, RESTORED):
+    for kind in (KNOWN, *COUNTED, ADAPTED, RESTORED):
         found.setdefault(kind, {("other", 20.0): 50.0} if kind in COUNTED else {"other": 50.0})
     return {
         kind: (counted if kind in COUNTED else table)(means, chance=chance, **more)
@@ -28,19 +28,20 @@ def tables(gap: float, better: tuple, worse: tuple, **more):
     }
 
 
-START, POOLS, KNOWN = "start_and_target", "pools", "known_operator"
+TEACHER, START, KNOWN = "teacher_start", "start_and_target", "known_operator"
+POOLS, OTHERS = "pools", "other_pools"
 ADAPTED, RESTORED = "adaptation", "restored"
-COUNTED = (START, POOLS)  # tables that say how many labels each method has seen
+COUNTED = (TEACHER, START, POOLS, OTHERS)  # tables that say how many labels each method has seen
 COMPARED = {
-    46: ((START, "baseline_r", 20.0), (KNOWN, "baseline", None)),
-    47: ((KNOWN, "student", None), (START, "baseline_r", 20.0)),
+    46: ((TEACHER, "baseline_r", 20.0), (KNOWN, "baseline", None)),
+    47: ((KNOWN, "student", None), (TEACHER, "baseline_r", 20.0)),
     49: ((START, "tower_student", 20.0), (KNOWN, "baseline", None)),
     50: ((KNOWN, "student", None), (START, "words_of_r", 0.0)),
-    51: ((POOLS, "student_60000", 20.0), (POOLS, "words_of_r_60000", 0.0)),
+    51: ((POOLS, "student_60000", 20.0), (OTHERS, "words_of_r_60000", 0.0)),
     52: ((POOLS, "student_60000", 20.0), (KNOWN, "student", None)),
-    54: ((POOLS, "student_60000_words", 0.0), (START, "baseline_r", 20.0)),
-    56: ((POOLS, "student_world", 20.0), (POOLS, "student_60000", 20.0)),
-    57: ((START, "finetuned", 20.0), (START, "baseline_r", 20.0)),
+    54: ((POOLS, "student_60000_words", 0.0), (TEACHER, "baseline_r", 20.0)),
+    56: ((OTHERS, "student_world", 20.0), (POOLS, "student_60000", 20.0)),
+    57: ((START, "finetuned", 20.0), (TEACHER, "baseline_r", 20.0)),
     58: ((START, "finetuned", 20.0), (KNOWN, "student", None)),
     59: ((KNOWN, "student", None), (ADAPTED, "norms_again", None)),
     60: ((ADAPTED, "norms_again", None), (ADAPTED, "rescaled", None)),
@@ -67,7 +68,7 @@ def test_where_a_training_is_absent_nothing_is_decided(number):
 
 def test_level_means_within_two_points_on_either_side():
     def found(gap, **more):
-        both = (KNOWN, "student", None), (START, "baseline_r", 20.0)
+        both = (KNOWN, "student", None), (TEACHER, "baseline_r", 20.0)
         return verdicts(48, **read(48, tables(gap, *both, **more)))
 
     assert found(0.5) == found(-0.5) == [HOLDS]
@@ -77,19 +78,18 @@ def test_level_means_within_two_points_on_either_side():
 
 def test_each_pool_is_compared_with_the_next():
     def found(middle, large):
-        pools = counted({("student_7500", 20.0): middle, ("student_60000", 20.0): large})
+        pools = counted({("student_60000", 20.0): large, ("other", 20.0): 1.0})
+        others = counted({("student_7500", 20.0): middle, ("other", 20.0): 1.0}, chance=3)
         known = table({"student": 60.0, "other": 1.0}, chance=8)
-        return verdicts(53, pools=pools, known_operator=known)
+        return verdicts(53, pools=pools, other_pools=others, known_operator=known)
 
     assert found(65, 70) == [HOLDS, HOLDS] and found(65, 62) == [HOLDS, FAILS]
-    without = counted({("student_60000", 20.0): 70.0, ("other", 20.0): 1.0})
-    assert verdicts(53, pools=without, known_operator=table({"student": 60.0})) == []
 
 
 def test_few_labels_of_a_large_pool_are_compared_with_all_labels_of_the_baseline():
     means = {("student_60000", n): 60.0 + g for n, g in ((1.0, -4), (5.0, 4), (20.0, 9))}
     start = counted({("baseline_r", 20.0): 60.0, ("other", 20.0): 1.0}, chance=8)
-    rows = verdict.measured(BY_NUMBER[55], {"pools": counted(means), START: start}, "x")
+    rows = verdict.measured(BY_NUMBER[55], {POOLS: counted(means), TEACHER: start}, "x")
     assert [row["where"] for row in rows] == ["1 per class", "5 per class"]
     assert verdict.judged(rows).verdict.tolist() == [FAILS, HOLDS]
 

@@ -6,6 +6,7 @@ be scored on. It takes some 200 core-minutes per seed:
 """
 
 from dataclasses import replace
+from typing import Any
 
 from cinv_lib import experiments as ex
 from cinv_lib.lab.profiles.figures import COMPARED
@@ -34,7 +35,7 @@ SMALLER = Recipe(epochs=8, batch_size=64, lr=3e-3)
 FEATURES = replace(VIT, epochs=15)  # these compare with each other only
 LENGTH = {"full": (*EVERY, BLIND), "side_epochs": 15}
 MASK, NOISE, BLUR = OPERATORS
-TOWER = {"tower_student": (1.0,)}
+ASKED: dict[str, Any] = {"probe": PROBE, "realisations": DRAWS}  # as in `known_operator`
 _TRANSFER = {
     name: getattr(STICKERS["transfer"], name)
     for name in ("operators", "sets", "views", "probe", "realisations")
@@ -50,30 +51,28 @@ CONTROLS = (
     ex.StudentOfSmallerPool(recipe=SMALLER, **LENGTH, per_class=75, pictures="stickers-100"),
     ex.StudentOfWorld(recipe=POOL, **LENGTH, per_class=161, pictures="stickers"),
     ex.NamedPool(recipe=POOL, **LENGTH, per_class=600, pictures="stickers-100"),
+    ex.TeacherStart(operators={op: {"baseline_r": ()} for op in OPERATORS}, **ASKED),
     ex.StartAndTarget(
         operators={
-            MASK: dict.fromkeys(("baseline_r", "words_of_r", "finetuned"), ()) | TOWER,
-            NOISE: dict.fromkeys(("baseline_r", "words_of_r", "finetuned"), ()) | TOWER,
-            BLUR: {"baseline_r": ()},
+            op: {"words_of_r": (), "finetuned": (), "tower_student": (1.0,)} for op in (MASK, NOISE)
         },
-        probe=PROBE,
-        realisations=DRAWS,
+        **ASKED,
     ),
     ex.Pools(
         operators={
-            MASK: {
-                "student_7500": SHARES,
-                "student_60000": SHARES,
-                "student_world": (1.0,),
-                "words_of_r_60000": (),
-            },
+            MASK: {"student_60000": SHARES},
             NOISE: {"student_60000": SHARES},
             BLUR: {"student_60000": (1.0,)},
         },
-        probe=PROBE,
-        realisations=DRAWS,
+        **ASKED,
     ),
-    ex.Adaptation(operators=dict.fromkeys(OPERATORS), probe=PROBE, realisations=DRAWS),
+    ex.OtherPools(
+        operators={
+            MASK: {"student_7500": SHARES, "student_world": (1.0,), "words_of_r_60000": ()}
+        },
+        **ASKED,
+    ),
+    ex.Adaptation(operators=dict.fromkeys(OPERATORS), **ASKED),
     ex.Restoration(recipe=RECIPE, **LENGTH),
     ex.Restored(operators=dict.fromkeys((MASK, NOISE)), realisations=DRAWS),
     ex.StartsTransferred(**_TRANSFER, redrawn=True),

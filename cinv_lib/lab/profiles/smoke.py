@@ -60,15 +60,17 @@ SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
             },
         },
         "baseline_fit": {"realisations": 2, "several": ()},
+        "teacher_start": {"probe": QUICK, "realisations": 2},
         "start_and_target": {"probe": QUICK, "realisations": 2},
         "pools": {
             "operators": {
-                "mask:0.9": {"student_60000": (0.5, 1.0), "words_of_r_60000": ()},
-                "blur:2.57": {"student_7500": (1.0,), "student_world": (1.0,)},
+                "mask:0.9": {"student_60000": (0.5, 1.0)},
+                "blur:2.57": {"student_60000": (1.0,)},
             },
             "probe": QUICK,
             "realisations": 2,
         },
+        "other_pools": {"probe": QUICK, "realisations": 2},
         "rate_search": {
             "operators": {"mask:0.9": ("student", "words_of_r_60000")},
             "recipe": ONE,
