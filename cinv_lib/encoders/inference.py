@@ -176,16 +176,18 @@ def _where(encoders: Sequence[Callable], device: torch.device) -> torch.device:
 
 @contextmanager
 def moved(encoders: Sequence[Callable], home: torch.device, there: torch.device) -> Iterator[None]:
-    """Modules on another device within the block; afterwards they are at home, and the device's
-    memory is free for others."""
+    """What encoders see pictures with on another device within the block; afterwards it is at home,
+    and the device's memory is free for others."""
     if there == home:
         yield
         return
 
     def go(to: torch.device) -> None:
         with torch.inference_mode(False):  # its weights could not be trained afterwards
-            for module in encoders:
-                module.to(to)  # type: ignore[attr-defined]  # see `_where`
+            for encoder in encoders:
+                assert isinstance(encoder, Encoder)  # see `_where`
+                encoder.tower.to(to)  # a text tower stays, which sees no picture
+                encoder.mean, encoder.std = encoder.mean.to(to), encoder.std.to(to)
 
     try:
         go(there)

@@ -68,6 +68,15 @@ def test_much_is_looked_at_on_the_gpu_and_comes_back(tower, pictures, lent):
         assert {p.device.type for p in tower.parameters()} == {"cpu"}
 
 
+def test_a_text_tower_stays_where_it_is(tower, pictures, lent):
+    seen, forward = [], tower.forward
+    places = lambda: {p.device.type for p in tower.clip.transformer.parameters()}  # noqa: E731
+    tower.forward = lambda x: seen.append((places(), x.device.type)) or forward(x)
+    with device.entered() as there:
+        embedded(tower, pictures.images)
+    assert seen == [({"cpu"}, there.type)]
+
+
 @pytest.mark.parametrize("given", ["", "-1", None, "0"])
 def test_otherwise_the_cpu_is_the_place(given, tower, pictures, monkeypatch):
     """No GPU was given, it is hidden, or pictures are small."""
