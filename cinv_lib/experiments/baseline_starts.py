@@ -74,11 +74,12 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
     clauses = lead_by_place("the start from all classes", "that from 100", starts, trainings)
     student = led("student", "baseline")
     ahead = [f"{points(v)} {place}" for place, (v, _) in student.items() if v > 0]
-    last = "no training has R's start and the labels, so nothing says what R's start is worth"
+    none = "none of these trainings has R's start and the labels"
+    last = f"{none}, so nothing says what R's start is worth"
     if ahead:
         last = (
             f"the student's mean lead of {listed(ahead)} cannot be split into start and target, "
-            "because no training has R's start and the labels"
+            f"because {none}"
         )
     return joined(*clauses, last, long=True)
 

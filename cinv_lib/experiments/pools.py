@@ -92,6 +92,21 @@ def headline(curves: Mapping[str, pd.DataFrame]) -> str:
     return f"With 60,000 unlabelled pictures for 2,000 the student goes from {listed(said)}"
 
 
+def headline_of_labels(curves: Mapping[str, pd.DataFrame]) -> str:
+    """The title of the figure over labels: the student of 60,000 pictures with half of the labels,
+    or the nearest number below all of them, and the baseline with all. curves: `over_labels`."""
+    half, every, counts = [], [], set()
+    for op, curve in curves.items():
+        mine = curve[curve.method == "student_60000"].sort_values("per_class")
+        counts.add(f"{mine.per_class.iloc[-2]:g}")
+        half.append(f"{mine.value.iloc[-2]:.0f} % under {spoken.kind(op)}")
+        every.append(f"{curve[curve.method == 'baseline_r'].value.item():.0f} %")
+    return (
+        f"With {listed(sorted(counts))} labelled per class the student of 60,000 names "
+        f"{listed(half)}; with all of them the baseline from R names {listed(every)}"
+    )
+
+
 def finding(
     known: Mapping[str, pd.DataFrame],
     pools: Mapping[str, pd.DataFrame],

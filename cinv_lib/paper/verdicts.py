@@ -108,6 +108,13 @@ def ledger(
     return verdicts(finished(lab, seeds), operators(lab.profile), claims)
 
 
+def of_controls(lab: Lab, seeds: int | Iterable[int]) -> pd.DataFrame:
+    """The claims that were named before the run of five seeds: `ledger` of NAMED, with the verdicts
+    of `headline` on its rows."""
+    found = ledger(lab, seeds, NAMED)
+    return found.assign(verdict=headline(found).verdict.combine_first(found.verdict))
+
+
 def headline(found: pd.DataFrame) -> pd.DataFrame:
     """The rows of HEADLINE in a ledger, decided as a family of their own: by Holm's procedure, not
     one of nine is falsely decided in 95 of 100 such families.

@@ -177,3 +177,16 @@ def test_the_headline_is_decided_by_holm_among_its_own_rows():
     assert len(found) == 9 and said[:4] == [HOLDS, FAILS, HOLDS, HOLDS]
     # 8 rows with a p: .001 < .05/8, .005 < .05/7, .007 < .05/6, .0085 < .05/5, .02 > .05/4
     assert said[4:8] == [OPEN] * 4 and said[8] == "not measured here (lesson 06)"
+
+
+def test_the_claims_named_beforehand_are_decided_together_and_the_headline_apart(monkeypatch):
+    """Claim 47 alone with .04 is above 5 % / 2, which Holm asks where 52 has .03; claim 46 stays as
+    its ledger has it."""
+    rows = pd.DataFrame(
+        {"claim": [46, 47, 52], "p": [0.04, 0.04, 0.03], "difference": 3.0, "margin": 0.0}
+    ).assign(verdict=HOLDS)
+    asked = []
+    monkeypatch.setattr(ledger, "ledger", lambda *given: asked.append(given) or rows)
+    found = ledger.of_controls("a lab", [11, 12])
+    assert asked == [("a lab", [11, 12], ledger.NAMED)]
+    assert found.verdict.tolist() == [HOLDS, OPEN, OPEN]

@@ -463,4 +463,11 @@ PREDICTIONS = (
         tolerance=8.0,
         digits=0,
     ),
+    Prediction(
+        "6.D",
+        "A student sees 60,000 different pictures once, in place of 2,000 pictures thirty times. With 90 "
+        "% of the pixels missing, how many points does this add to its probe on all labels?",
+        tolerance=2.0,
+        digits=1,
+    ),
 )

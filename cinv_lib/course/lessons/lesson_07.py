@@ -452,4 +452,11 @@ PREDICTIONS = (
         "its probe?",
         options=("the baseline", "the student"),
     ),
+    Prediction(
+        "7.C",
+        "What is R's start worth to a network that learns labels? With 90 % of the pixels missing, by "
+        "how many points does the baseline from R lead the baseline? (Negative: it is behind.)",
+        tolerance=2.0,
+        digits=1,
+    ),
 )
