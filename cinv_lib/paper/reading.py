@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cinv_lib.evaluation.sentence import count, sentence
+from cinv_lib.evaluation.sentence import count, listed, sentence
 from cinv_lib.experiments import spoken
 from cinv_lib.experiments.ablation import LOSSES
 from cinv_lib.paper import verdict, verdicts
@@ -35,6 +35,13 @@ OPERATORS = {
     "blur:2.57": "blur",
     "mask:0.5..0.95": "masks",
     "noise:0.1..0.3": "noise",
+}
+
+
+HEADLINE = {  # what the claims of `verdicts.HEADLINE` compare
+    47: "student over baseline from R",
+    52: "60,000 pictures over 2,000",
+    54: "words over baseline from R",
 }
 
 
@@ -130,6 +137,24 @@ def formatted(found: pd.DataFrame) -> pd.DataFrame:
     where = [place(row.operator, row.where) for row in found.itertuples()]
     index = pd.MultiIndex.from_arrays([found.claim, where], names=["claim", "where"])
     return pd.DataFrame(columns).set_axis(index)
+
+
+def headline(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows of `verdicts.headline`, as `plots.lead_rows` takes them, and the title of their
+    figure."""
+    rows = verdicts.headline(found)
+    names = [
+        f"{HEADLINE[row.claim]}, {place(row.operator, row.where)}" for row in rows.itertuples()
+    ]
+    held, failed = (int((rows.verdict == one).sum()) for one in (HOLDS, FAILS))
+    forms = (
+        (held, "holds", "hold"),
+        (failed, "does not hold", "do not hold"),
+        (len(rows) - held - failed, "is not decided", "are not decided"),
+    )
+    said = [f"{count(n) if n else 'none'} {one if n <= 1 else more}" for n, one, more in forms]
+    title = f"The headline: of {count(len(rows), 'row')} {listed(said)}"
+    return rows.set_axis(names), title
 
 
 def same_sign(ledger: pd.DataFrame, paper: pd.Series) -> str:

@@ -19,6 +19,8 @@ def _row(ax: Axes, place: float, row: pd.Series) -> None:
     half_width = 0 if pd.isna(row.half_width) else row.half_width
     look: dict[str, Any] = {"color": INK, "mfc": INK if decided else "white", "capsize": 2}
     ax.errorbar(row.difference, place, xerr=half_width, marker="o", ms=5, lw=1.2, **look)
+    each = [*row.get("each", {}).values()]
+    ax.plot(each, [place + 0.28] * len(each), "|", ms=6, mew=1, color=GREY)
     said = "" if pd.isna(row.half_width) else f" ± {row.half_width:.1f}"
     number = f"{row.difference:+.1f}" if row.difference else "0"
     ax.annotate(
@@ -46,7 +48,8 @@ def lead_rows(
 
     Args:
         panels: by what the x axis says, rows with a `difference`, the `half_width` of its interval
-            (NaN where there is none) and a `verdict`. All panels have the same index: the names.
+            (NaN where there is none) and a `verdict`; perhaps `each`, by seed what a training
+            gives, for a small mark below the dot. All panels have the same index: the names.
         title: what the figure finds.
         quoted: the paper's differences by the same index, as hollow diamonds below the dots: by
             the same names as the panels, or of the first panel alone.

@@ -114,3 +114,13 @@ def test_places_have_names():
     for op in IMAGENET100.operators:  # of another profile
         assert ":" not in reading.place(op, ""), op
     assert reading.place(*IMAGENET100["blind"].operators, "blur:9") == "blur of σ 9"
+
+
+def test_the_headline_is_named_and_counted():
+    p, d = [1e-6, 1e-5, 0.2], [3.0, -3.0, 1.0]
+    found = rows({47: [HOLDS], 52: [HOLDS], 54: [OPEN], 1: [HOLDS]})
+    found = found.assign(p=[*p, 1e-9], difference=[*d, 1.0], margin=0.0)
+    named, title = reading.headline(found)
+    assert title == ("The headline: of three rows, one hold, one do not hold, one are not decided")
+    assert named.index[0] == "student over baseline from R, 90 % missing" and len(named) == 3
+    assert set(reading.HEADLINE) == set(ledger.HEADLINE)

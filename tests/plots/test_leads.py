@@ -7,6 +7,7 @@ import torch
 from matplotlib.collections import PathCollection
 
 from cinv_lib import plots
+from cinv_lib.plots.leads import GREY
 from cinv_lib.plots.style import OKABE_ITO
 
 
@@ -105,3 +106,11 @@ def test_a_claim_has_a_mark_for_each_row():
     named = [t.get_text() for t in fig.legends[0].get_texts()]
     assert named == ["holds", "not decided", "does not hold", "cannot be asked"]
     plots.png(fig)
+
+
+def test_each_training_has_a_small_mark_below_the_dot_where_it_is_told():
+    told = leads().assign(each=[{11: 4.0, 12: 6.0}, {}, {11: -1.0}][: len(leads())])
+    (ax,) = plots.lead_rows({"points": told}, title="t").axes
+    marks = [line for line in ax.lines if line.get_color() == GREY and len(line.get_xdata())]
+    found = [(list(line.get_xdata()), line.get_ydata()[0]) for line in marks]
+    assert found == [([4.0, 6.0], 0.28), ([-1.0], 2.28)]
