@@ -121,6 +121,8 @@ def test_the_headline_is_named_and_counted():
     found = rows({47: [HOLDS], 52: [HOLDS], 54: [OPEN], 1: [HOLDS]})
     found = found.assign(p=[*p, 1e-9], difference=[*d, 1.0], margin=0.0)
     named, title = reading.headline(found)
-    assert title == ("The headline: of three rows, one hold, one do not hold, one are not decided")
+    assert (
+        title == "The headline: of three rows one holds, one does not hold and one is not decided"
+    )
     assert named.index[0] == "student over baseline from R, 90 % missing" and len(named) == 3
     assert set(reading.HEADLINE) == set(ledger.HEADLINE)

@@ -112,5 +112,5 @@ def test_each_training_has_a_small_mark_below_the_dot_where_it_is_told():
     told = leads().assign(each=[{11: 4.0, 12: 6.0}, {}, {11: -1.0}][: len(leads())])
     (ax,) = plots.lead_rows({"points": told}, title="t").axes
     marks = [line for line in ax.lines if line.get_color() == GREY and len(line.get_xdata())]
-    found = [(list(line.get_xdata()), line.get_ydata()[0]) for line in marks]
-    assert found == [([4.0, 6.0], 0.28), ([-1.0], 2.28)]
+    assert [line.get_xdata().tolist() for line in marks] == [[4.0, 6.0], [-1.0]]
+    assert [line.get_ydata()[0] for line in marks] == pytest.approx([0.28, 2.28])
