@@ -45,9 +45,10 @@ def over_pictures(known: pd.DataFrame, pools: pd.DataFrame, controls: pd.DataFra
     NAMES), pictures, value and error (the half-width of its 95 % interval over trainings).
 
     Args:
-        known, pools, controls: tables `known_operator`, `pools` and `start_and_target` of one
-            operator. The student answers by its probe on all labels and in words; the baseline
-            that starts from R has its 2,000 labelled pictures alone.
+        known, pools, controls: tables `known_operator`, `pools` (and `other_pools` below it, where
+            that is measured) and `teacher_start` of one operator. The student answers by its probe
+            on all labels and in words; the baseline that starts from R has its 2,000 labelled
+            pictures alone.
     """
     every = pools.per_class.max()
     rows = []
