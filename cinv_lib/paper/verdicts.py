@@ -108,10 +108,16 @@ def ledger(
     return verdicts(finished(lab, seeds), operators(lab.profile), claims)
 
 
-def of_controls(lab: Lab, seeds: int | Iterable[int]) -> pd.DataFrame:
-    """The claims that were named before the run of five seeds: `ledger` of NAMED, with the verdicts
-    of `headline` on its rows."""
-    found = ledger(lab, seeds, NAMED)
+def complete(lab: Lab, seeds: list[int]) -> dict[tuple[str, str], pd.DataFrame]:
+    """Of `finished` the tables that are there for each of these seeds."""
+    found = finished(lab, seeds)
+    return {key: table for key, table in found.items() if {*seeds} <= {*table.seed}}
+
+
+def of_controls(lab: Lab, seeds: list[int]) -> pd.DataFrame:
+    """The claims that were named before the run of five seeds, decided by what is `complete`, with
+    the verdicts of `headline` on its rows."""
+    found = verdicts(complete(lab, seeds), operators(lab.profile), NAMED)
     return found.assign(verdict=headline(found).verdict.combine_first(found.verdict))
 
 
