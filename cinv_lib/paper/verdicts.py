@@ -10,7 +10,7 @@ what is not there.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -108,13 +108,13 @@ def ledger(
     return verdicts(finished(lab, seeds), operators(lab.profile), claims)
 
 
-def complete(lab: Lab, seeds: list[int]) -> dict[tuple[str, str], pd.DataFrame]:
+def complete(lab: Lab, seeds: Collection[int]) -> dict[tuple[str, str], pd.DataFrame]:
     """Of `finished` the tables that are there for each of these seeds."""
     found = finished(lab, seeds)
     return {key: table for key, table in found.items() if {*seeds} <= {*table.seed}}
 
 
-def of_controls(lab: Lab, seeds: list[int]) -> pd.DataFrame:
+def of_controls(lab: Lab, seeds: Collection[int]) -> pd.DataFrame:
     """The claims that were named before the run of five seeds, decided by what is `complete`, with
     the verdicts of `headline` on its rows."""
     found = verdicts(complete(lab, seeds), operators(lab.profile), NAMED)

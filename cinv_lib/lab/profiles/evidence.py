@@ -116,6 +116,7 @@ _KEPT = tuple(entry for entry in STICKERS.entries if entry.name not in _THERE)
 EVIDENCE = replace(STICKERS, entries=(*_KEPT, *CONTROLS)).changed(
     name="evidence",
     redrawn=True,
+    recorded=(11, 12, 13, 14, 15),
     entries={
         **{name: LENGTH | {"rates": rates(name)} for name in (*SEARCHED, *LIKE)},
         # The blind student costs what three specialists do.

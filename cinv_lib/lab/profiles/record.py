@@ -40,6 +40,7 @@ class Profile:
         unlabelled: what students learn from, where it is not `data`.
         redrawn: whether each seed has pictures of its own, to train on and to be scored on: then a
             seed is a replicate of all that can be drawn again.
+        recorded: the training seeds of the run that is kept with the course, () where none is.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Profile:
     entries: tuple[Entry, ...]
     unlabelled: str = ""
     redrawn: bool = False
+    recorded: tuple[int, ...] = ()
 
     def __getitem__(self, name: str) -> Entry:
         """The entry of that name. Raises KeyError for another, with those there are."""
