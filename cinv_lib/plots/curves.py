@@ -26,7 +26,7 @@ def marked_lines(ax: Axes, x: Sequence[float], curves: Mapping[str, Sequence[flo
 def log_ticks(ax: Axes, places: Sequence[Any]) -> None:
     """A logarithmic x axis with a mark at each of these places, and at no others."""
     ax.set_xscale("log")
-    ax.set_xticks(places, [f"{place:g}" for place in places])
+    ax.set_xticks(places, [f"{place:,g}" for place in places])
     ax.minorticks_off()
 
 

@@ -145,34 +145,31 @@ def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, st
     panels = list(dict.fromkeys(cells.panel))
     fig, axes = panelled(len(panels), 3.4, sharey=True)
     for ax, panel in zip(axes, panels, strict=True):
+        here = cells[cells.panel == panel]
+        best = here.groupby("start").value.max()
         for target, method in colours.items():
-            mine = cells[(cells.panel == panel) & (cells.target == target)].set_index("start")
+            mine = here[here.target == target].set_index("start")
             if mine.empty:
                 continue
             mine = mine.loc[[start for start in starts if start in mine.index]]
             places, ink = [starts.index(start) for start in mine.index], colour(method)
             ax.errorbar(places, mine.value, mine.error.fillna(0), fmt="o-", color=ink, capsize=3)
-            rises = mine.value.iloc[-1] >= mine.value.iloc[0]
-            for place, value in zip(places, mine.value, strict=True):
-                text: dict[str, Any] = {
-                    "xytext": (6, -11 if rises else 5),
-                    "textcoords": "offset points",
-                }
+            for place, (start, value) in zip(places, mine.value.items(), strict=True):
+                # Outside the lines: the number of the highest is above it, those of others below.
+                side = 6 if place or len(starts) == 1 else -28
+                away = (side, 5 if value == best[start] else -11 if len(mine) > 1 else -20)
+                text: dict[str, Any] = {"xytext": away, "textcoords": "offset points"}
                 ax.annotate(f"{value:.1f}", (place, value), color=ink, fontsize=8, **text)
             for place in set(range(len(starts))) - set(places):
                 nearest = min(range(len(places)), key=lambda k: abs(places[k] - place))
-                look: dict[str, Any] = {
-                    "color": ink,
-                    "ha": "center",
-                    "va": "center",
-                    "fontsize": 11,
-                }
-                ax.text(place - 0.1, mine.value.iloc[nearest], "?", **look)
+                look: dict[str, Any] = {"color": ink, "ha": "center", "va": "center"}
+                ax.text(place - 0.1, mine.value.iloc[nearest], "?", fontsize=11, **look)
         ax.set_xticks(range(len(starts)), [start.replace(" ", "\n", 1) for start in starts])
         ax.set(xlim=(-0.4, len(starts) - 0.55), title=panel, xlabel="where the training starts")
         ax.title.set_fontsize(9)
-    for line, (target, method) in enumerate(colours.items()):
-        corner: dict[str, Any] = {"transform": axes[0].transAxes, "ha": "right", "fontsize": 9}
-        axes[0].text(0.99, 0.03 + 0.08 * line, f"target: {target}", color=colour(method), **corner)
+    for target, method in colours.items():
+        if target in set(cells.target):
+            axes[0].plot([], [], "o-", color=colour(method), label=f"target: {target}")
+    key(fig, axes[0])
     axes[0].set_ylabel("top-1 accuracy (%)")
     return headed(fig, title)

@@ -18,6 +18,7 @@ def label_curves(
     quoted: Mapping[str, pd.DataFrame] | None = None,
     over: str = "per_class",
     xlabel: str = "labelled pictures per class",
+    ylim: tuple[float, float] = (-3, 103),
 ) -> Figure:
     """A line with intervals for each method, and a dashed level for one without labels, or with all
     (lesson 06, Figure 3).
@@ -46,7 +47,8 @@ def label_curves(
             ax.plot(theirs.per_class, theirs.value, "D", ms=5, mfc="white", mec=GREY)
             counts |= {max(theirs.per_class)} if len(theirs) else set()
         log_ticks(ax, sorted(counts))
-        ax.set(title=name, xlabel=xlabel, ylim=(-3, 103))
+        ax.tick_params(axis="x", labelsize=8)
+        ax.set(title=name, xlabel=xlabel, ylim=ylim)
         ax.title.set_fontsize(9)
         if ax is axes[-1]:
             line_names(ax, ends)

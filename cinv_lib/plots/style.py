@@ -39,6 +39,8 @@ METHOD_COLOURS = {key: method.colour for key, method in METHODS.items() if metho
     "student S, in words": "blue",
     "baseline_imagenet100": "orange",
     "baseline100": "orange",
+    "baseline_r": "vermilion",
+    "student_60000": "sky",
     "st": "blue",
     "ss": "sky",
     "sb": "green",

@@ -56,13 +56,14 @@ def embeddings_alone(start_and_target: pd.DataFrame, known_operator: pd.DataFram
 
 @claim(50, source="ours", lesson="07")
 def embeddings_over_names(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """The student beats the same network that learned R's answers in words as labels."""
+    """The student beats the network that learned R's words as labels."""
     return _between("student", known_operator, "words_of_r", start_and_target)
 
 
 @claim(51, source="ours", lesson="07")
 def embeddings_over_names_of_many(pools: pd.DataFrame, other_pools: pd.DataFrame) -> Pairs:
-    """So it does where both have 60,000 unlabelled pictures."""
+    """With 60,000 unlabelled pictures each, the student beats the network that learned R's words as
+    labels."""
     return _between("student_60000", pools, "words_of_r_60000", other_pools)
 
 
