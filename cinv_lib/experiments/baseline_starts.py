@@ -66,8 +66,8 @@ def finding(scores: Mapping[str, pd.DataFrame]) -> str:
     if all((table.method == "baseline_r").any() for table in scores.values()):
         start, target = led("baseline_r", "baseline"), led("student", "baseline_r")
         return joined(
-            *lead_by_place("R's start", "the supervised start", start, trainings),
-            *lead_by_place("the target of R's embeddings", "the labels", target, trainings),
+            *lead_by_place("the baseline from R", "the baseline", start, trainings),
+            *lead_by_place("the student", "the baseline from R", target, trainings),
             long=True,
         )
     starts = led("baseline", "baseline100")

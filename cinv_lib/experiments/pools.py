@@ -90,7 +90,8 @@ def headline(curves: Mapping[str, pd.DataFrame]) -> str:
     for op, curve in curves.items():
         mine = curve[curve.method == "student"].sort_values("pictures").value
         said.append(f"{mine.iloc[0]:.0f} to {mine.iloc[-1]:.0f} % under {spoken.kind(op)}")
-    return f"With 60,000 unlabelled pictures for 2,000 the student goes from {listed(said)}"
+    pictures = "60,000 unlabelled pictures instead of 2,000"
+    return f"With {pictures} the student's probe goes from {listed(said)}"
 
 
 def headline_of_labels(curves: Mapping[str, pd.DataFrame]) -> str:
@@ -103,8 +104,8 @@ def headline_of_labels(curves: Mapping[str, pd.DataFrame]) -> str:
         half.append(f"{mine.value.iloc[-2]:.0f} % under {spoken.kind(op)}")
         every.append(f"{curve[curve.method == 'baseline_r'].value.item():.0f} %")
     return (
-        f"With {listed(sorted(counts))} labelled per class the student of 60,000 names "
-        f"{listed(half)}; with all of them the baseline from R names {listed(every)}"
+        f"With {listed(sorted(counts))} labelled pictures per class the student of 60,000 names "
+        f"{listed(half)}; with all labels the baseline from R names {listed(every)}"
     )
 
 
@@ -131,7 +132,7 @@ def finding(
     return joined(
         *lead_by_place("the student of 60,000 pictures", "that of 2,000", more, trainings),
         *lead_by_place(
-            "the former in words, without any label,", "the baseline from R", words, trainings
+            "in words, without any label, that student", "the baseline from R", words, trainings
         ),
         long=True,
     )

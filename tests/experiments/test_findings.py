@@ -118,8 +118,8 @@ def test_lesson_07_splits_the_lead_where_the_training_is_there():
     crossed = crossed.assign(top1=crossed.top1 - [1.0, 1.1, 1.2])
     text = baseline_starts.finding({"mask:0.9": pd.concat([mine, crossed])})
     assert text == (
-        "R's start leads the supervised start by 3.9 points under masks, and the target of R's "
-        "embeddings leads the labels by 1.1 points under masks."
+        "The baseline from R leads the baseline by 3.9 points under masks, and the student leads "
+        "the baseline from R by 1.1 points under masks."
     )
 
 
@@ -294,8 +294,9 @@ def test_lesson_06_says_what_unlabelled_pictures_are_worth():
     tables = of_pools(WIN)
     text = pools.finding(*({"mask:0.9": tables[n]} for n in ("known", "pools", "controls")))
     assert text == (
-        "The student of 60,000 pictures leads that of 2,000 by 5.0 points under masks, and the "
-        "former in words, without any label, leads the baseline from R by 3.1 points under masks."
+        "The student of 60,000 pictures leads that of 2,000 by 5.0 points under masks, and in "
+        "words, without any label, that student leads the baseline from R by 3.1 points under "
+        "masks."
     )
     open_ = of_pools(OPEN)
     text = pools.finding(*({"mask:0.9": open_[n]} for n in ("known", "pools", "controls")))
@@ -312,7 +313,7 @@ def test_curves_over_unlabelled_pictures_have_a_probe_on_all_labels_words_and_th
     assert means["zero_shot"].round(6).to_dict() == {2_000: 80, 7_500: 71, 60_000: 73.1}
     assert means["baseline_r"].to_dict() == {2_000: 70}
     title = pools.headline({"mask:0.9": curve})
-    assert title.endswith("for 2,000 the student goes from 70 to 75 % under masks")
+    assert title.endswith("instead of 2,000 the student's probe goes from 70 to 75 % under masks")
 
 
 def test_curves_over_labels_have_both_students_and_the_baseline_as_a_level():
@@ -324,6 +325,6 @@ def test_curves_over_labels_have_both_students_and_the_baseline_as_a_level():
     assert counts == {"student_60000": [1, 5, 20], "student": [1, 20], "baseline_r": [20]}
     title = pools.headline_of_labels({"mask:0.9": curve})
     assert title == (
-        "With 5 labelled per class the student of 60,000 names 68 % under masks; with all of them "
-        "the baseline from R names 70 %"
+        "With 5 labelled pictures per class the student of 60,000 names 68 % under masks; with all "
+        "labels the baseline from R names 70 %"
     )

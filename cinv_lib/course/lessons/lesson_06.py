@@ -465,8 +465,9 @@ PREDICTIONS = (
     ),
     Prediction(
         "6.D",
-        "A student sees 60,000 different pictures once, in place of 2,000 pictures thirty times. With 90 "
-        "% of the pixels missing, how many points does this add to its probe on all labels?",
+        "One student sees 2,000 pictures thirty times, another sees 60,000 different pictures once. With "
+        "90 % of the pixels missing, by how many points of top-1 does the second lead the first, each "
+        "with a probe on all labels? (Negative: the second is behind.)",
         tolerance=2.0,
         digits=1,
     ),

@@ -454,8 +454,9 @@ PREDICTIONS = (
     ),
     Prediction(
         "7.C",
-        "What is R's start worth to a network that learns labels? With 90 % of the pixels missing, by "
-        "how many points does the baseline from R lead the baseline? (Negative: it is behind.)",
+        "How much better are R's weights than those of the supervised tower, as the start of a network "
+        "that learns labels? With 90 % of the pixels missing, by how many points does the baseline from "
+        "R lead the baseline? (Negative: the baseline from R is behind.)",
         tolerance=2.0,
         digits=1,
     ),

@@ -38,7 +38,7 @@ def teachers_start(teacher_start: pd.DataFrame, known_operator: pd.DataFrame) ->
 
 @claim(47, source="ours", lesson="07")
 def teachers_embeddings(teacher_start: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """The student, with a probe on all labels, beats the baseline that starts from R, too."""
+    """The student, with a probe on all labels, also beats the baseline that starts from R."""
     return _between("student", known_operator, "baseline_r", teacher_start)
 
 
@@ -56,20 +56,21 @@ def embeddings_alone(start_and_target: pd.DataFrame, known_operator: pd.DataFram
 
 @claim(50, source="ours", lesson="07")
 def embeddings_over_names(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """The student beats the network that learned R's words as labels."""
+    """The student beats the network that learned, as labels, the classes that R names on the clean
+    pictures."""
     return _between("student", known_operator, "words_of_r", start_and_target)
 
 
 @claim(51, source="ours", lesson="07")
 def embeddings_over_names_of_many(pools: pd.DataFrame, other_pools: pd.DataFrame) -> Pairs:
-    """With 60,000 unlabelled pictures each, the student beats the network that learned R's words as
-    labels."""
+    """With 60,000 unlabelled pictures each, the student beats the network that learned, as labels,
+    the classes that R names on the clean pictures."""
     return _between("student_60000", pools, "words_of_r_60000", other_pools)
 
 
 @claim(52, source="ours", lesson="06")
 def more_pictures(pools: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """A student of 60,000 unlabelled pictures beats one of 2,000 that took as many steps."""
+    """A student of 60,000 unlabelled pictures beats one of 2,000 that saw as many views."""
     return _between("student_60000", pools, "student", known_operator)
 
 
@@ -77,7 +78,7 @@ def more_pictures(pools: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
 def each_pool(
     pools: pd.DataFrame, other_pools: pd.DataFrame, known_operator: pd.DataFrame
 ) -> dict[str, Pairs]:
-    """Each larger pool of unlabelled pictures gives the better student."""
+    """Each larger pool of unlabelled pictures gives a better student."""
     return {
         "7,500 over 2,000": _between("student_7500", other_pools, "student", known_operator),
         "60,000 over 7,500": _between("student_60000", pools, "student_7500", other_pools),
@@ -93,8 +94,8 @@ def words_of_many(pools: pd.DataFrame, teacher_start: pd.DataFrame) -> Pairs:
 
 @claim(55, source="ours", lesson="06")
 def fewer_labels(pools: pd.DataFrame, teacher_start: pd.DataFrame) -> dict[str, Pairs]:
-    """With fewer labelled pictures per class the probe of a student of 60,000 beats the baseline
-    that starts from R and has all labels."""
+    """Fitted on only a part of the labels, the probe of a student of 60,000 pictures beats the
+    baseline that starts from R and has all labels."""
     baseline = _of(teacher_start, "baseline_r")
     mine = pools[pools.method == "student_60000"]
     fewer = mine[mine.per_class < mine.per_class.max()]
@@ -106,35 +107,36 @@ def fewer_labels(pools: pd.DataFrame, teacher_start: pd.DataFrame) -> dict[str, 
 
 @claim(56, source="ours", lesson="06", margin=-2.0)
 def any_pictures(pools: pd.DataFrame, other_pools: pd.DataFrame) -> Pairs:
-    """Unlabelled pictures of all classes of the world do as well as those of the classes that are
-    asked for, to 2 points."""
+    """A student of unlabelled pictures of all classes of the world is at most 2 points behind one
+    of as many pictures of the classes that are asked for."""
     return _between("student_world", other_pools, "student_60000", pools)
 
 
 @claim(57, source="ours", lesson="07")
 def embeddings_then_labels(start_and_target: pd.DataFrame, teacher_start: pd.DataFrame) -> Pairs:
-    """A student that is then fine-tuned with labels beats the baseline that starts from R, which
-    has labels in all of its epochs."""
+    """A student that is fine-tuned with labels for the second half of its epochs beats the baseline
+    that starts from R, which has labels in all of its epochs."""
     return _between("finetuned", start_and_target, "baseline_r", teacher_start)
 
 
 @claim(58, source="ours", lesson="07")
 def finetuned_over_probe(start_and_target: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """Fine-tuned with all labels it beats the student that keeps its tower and has a probe."""
+    """A student that is fine-tuned with all labels after its distillation beats the student that
+    keeps its tower and has a probe."""
     return _between("finetuned", start_and_target, "student", known_operator)
 
 
 @claim(59, source="ours", lesson="06", margin=20.0)
 def norms_are_not_enough(adaptation: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """R with its batch norms estimated again, without a training, stays below the student by > 20,
-    each with a probe."""
+    """R with its batch norms estimated again, without a training, is more than 20 points below the
+    student, each with a probe."""
     return _between("student", known_operator, "norms_again", adaptation)
 
 
 @claim(60, source="ours", lesson="06", on="mask")
 def brightness_is_not_enough(adaptation: pd.DataFrame, known_operator: pd.DataFrame) -> Pairs:
-    """R on masked pictures that were made as bright as they had been stays below R with its batch
-    norms estimated again."""
+    """Under masks, R on pictures whose brightness is restored stays below R with its batch norms
+    estimated again."""
     return _between("norms_again", adaptation, "rescaled", adaptation)
 
 
@@ -146,7 +148,7 @@ def student_beats_learned_restoration(restored: pd.DataFrame) -> Pairs:
 
 @claim(62, source="ours", lesson="12")
 def words_beat_learned_restoration(restored: pd.DataFrame) -> Pairs:
-    """In words, too: the student's beat those of R on what the U-Net restored."""
+    """Asked in words, the student beats R on the pictures that the U-Net restored."""
     return difference(restored, "zero_shot", "restored_words")
 
 
@@ -159,14 +161,15 @@ def trained_under_attack(attacked: pd.DataFrame) -> Pairs:
 
 @claim(64, source="ours", lesson="14")
 def attacked_student_beats_baseline(attacked: pd.DataFrame) -> Pairs:
-    """So it beats the baseline that was trained under attack."""
+    """Under attack, in the mean of bounded budgets, the student that was trained under attack beats
+    the baseline that was trained so."""
     return difference(_bounded(attacked), "attacked_student", "attacked_baseline")
 
 
 @claim(65, source="ours", lesson="14", margin=-10.0)
 def price_of_attack(attacked: pd.DataFrame) -> Pairs:
-    """Without an attack, on corrupted pictures, it is at most 10 points below the student that was
-    not trained so."""
+    """Without an attack, on corrupted pictures, a student that was trained under attack is at most
+    10 points below one that was not."""
     rows = attacked[attacked.picture == "corrupted"].assign(realisation=0)
     return difference(rows, "attacked_student", "student")
 
@@ -178,8 +181,8 @@ def _bounded(attacked: pd.DataFrame) -> pd.DataFrame:
 
 @claim(66, source="ours", lesson="14")
 def more_features(feature_distillation: pd.DataFrame) -> dict[str, Pairs]:
-    """A student of a transformer that also learns its patch tokens, or its attention maps too,
-    beats one that learns its embedding alone."""
+    """A student that also learns the patch tokens of its transformer teacher, or its attention maps
+    as well, beats one that learns the embedding alone."""
     rows = feature_distillation[feature_distillation["head"] == "probe"]
     rows = rows.assign(method=rows.model)
     return {
@@ -190,8 +193,9 @@ def more_features(feature_distillation: pd.DataFrame) -> dict[str, Pairs]:
 
 @claim(67, source="ours", lesson="09")
 def labels_forget(starts_transferred: pd.DataFrame, transfer: pd.DataFrame) -> Pairs:
-    """Where no label of the training asked, the tower that the baseline started from does as well
-    as the baseline, which has seen the corruption."""
+    """Asked for the photograph behind, which no label of the training named, the tower that the
+    baseline started from beats the baseline, although only the baseline was trained on
+    corrupted pictures."""
     start = starts_transferred[starts_transferred.method == "resnet"]
     rows = pd.concat([start, transfer[transfer.method == "baseline"]])
     return difference(rows[rows.dataset == ASKED_BEHIND], "resnet", "baseline")
