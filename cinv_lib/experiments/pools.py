@@ -11,7 +11,7 @@ from cinv_lib.evaluation.sentence import lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
 from cinv_lib.evaluation.statistics import compare, estimate
 from cinv_lib.experiments import spoken
-from cinv_lib.experiments.start_and_target import WORDS, Controlled
+from cinv_lib.experiments.start_and_target import WORDS, Controlled, of_method
 
 PICTURES = {"student": 2_000, "student_7500": 7_500, "student_60000": 60_000}  # without labels
 NAMES = {
@@ -50,19 +50,13 @@ def over_pictures(known: pd.DataFrame, pools: pd.DataFrame, controls: pd.DataFra
             on all labels and in words; the baseline that starts from R has its 2,000 labelled
             pictures alone.
     """
-    every = pools.per_class.max()
     rows = []
     for name, pictures in PICTURES.items():
-        mine = known if name == "student" else pools
-        words = "zero_shot" if name == "student" else name + WORDS
-        probe = mine[mine.method == name]
-        if name != "student":
-            probe = probe[probe.per_class == every]
-        for method, scores in (("student", probe), ("zero_shot", mine[mine.method == words])):
-            if len(scores):
-                rows.append((method, pictures, *estimate(scores)))
-    baseline = controls[controls.method == "baseline_r"]
-    rows.append(("baseline_r", PICTURES["student"], *estimate(baseline)))
+        scores, words = (known, "zero_shot") if name == "student" else (pools, name + WORDS)
+        for method, key in (("student", name), ("zero_shot", words)):
+            if len(mine := of_method(scores, key)):
+                rows.append((method, pictures, *estimate(mine)))
+    rows.append(("baseline_r", PICTURES["student"], *estimate(of_method(controls, "baseline_r"))))
     return pd.DataFrame(rows, columns=["method", "pictures", "value", "error"])
 
 
@@ -119,10 +113,7 @@ def finding(
     more, words = {}, {}
     for op, table in pools.items():
         place = f"under {spoken.kind(op)}"
-        probe = table[
-            (table.method == "student_60000") & (table.per_class == table.per_class.max())
-        ]
-        both = pd.concat([probe, known[op][known[op].method == "student"]])
+        both = pd.concat([of_method(table, "student_60000"), of_method(known[op], "student")])
         found = compare(both, "student_60000", "student")
         more[place] = found["difference"], found["half_width"]
         both = pd.concat([table, controls[op]])

@@ -22,6 +22,12 @@ COLUMNS = ["method", "per_class", "realisation", "top1", "top5"]
 WORDS = "_words"  # after the name of a student that is asked in R's words
 
 
+def of_method(scores: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The rows of a method; of a probe those that learned from the most pictures per class."""
+    rows = scores[scores.method == method]
+    return rows[rows.per_class == rows.per_class.max()] if "per_class" in rows else rows
+
+
 @dataclass(frozen=True, kw_only=True)
 class Controlled(AskedInWords):
     """Trainings on one operator, each as the paper scores its student and its baseline.

@@ -6,27 +6,18 @@ import pandas as pd
 
 from cinv_lib.evaluation.statistics import NOTHING, difference, minus_distance
 from cinv_lib.experiments.adversarial import UNBOUNDED
-from cinv_lib.experiments.start_and_target import WORDS
+from cinv_lib.experiments.start_and_target import WORDS, of_method
 from cinv_lib.experiments.transfer import ASKED_BEHIND
 from cinv_lib.paper.verdict import claim
 
 Pairs = pd.DataFrame
 
 
-def _of(scores: pd.DataFrame, method: str, per_class: float | None = None) -> pd.DataFrame:
-    """Rows of a method; of a probe those that learned from so many pictures per class, or from the
-    most."""
-    rows = scores[scores.method == method]
-    if "per_class" not in rows or rows.empty:
-        return rows
-    return rows[rows.per_class == (rows.per_class.max() if per_class is None else per_class)]
-
-
 def _between(
     better: str, better_in: pd.DataFrame, worse: str, worse_in: pd.DataFrame
 ) -> pd.DataFrame:
     """One method minus another; nothing where an operator does not have both."""
-    rows = _of(better_in, better), _of(worse_in, worse)
+    rows = of_method(better_in, better), of_method(worse_in, worse)
     return NOTHING if any(r.empty for r in rows) else difference(pd.concat(rows), better, worse)
 
 
@@ -96,7 +87,7 @@ def words_of_many(pools: pd.DataFrame, teacher_start: pd.DataFrame) -> Pairs:
 def fewer_labels(pools: pd.DataFrame, teacher_start: pd.DataFrame) -> dict[str, Pairs]:
     """Fitted on only a part of the labels, the probe of a student of 60,000 pictures beats the
     baseline that starts from R and has all labels."""
-    baseline = _of(teacher_start, "baseline_r")
+    baseline = of_method(teacher_start, "baseline_r")
     mine = pools[pools.method == "student_60000"]
     fewer = mine[mine.per_class < mine.per_class.max()]
     return {
