@@ -52,7 +52,7 @@ def embeddings_over_names(start_and_target: pd.DataFrame, known_operator: pd.Dat
     return _between("student", known_operator, "words_of_r", start_and_target)
 
 
-@claim(51, source="ours", lesson="07")
+@claim(51, source="ours", lesson="06")
 def embeddings_over_names_of_many(pools: pd.DataFrame, other_pools: pd.DataFrame) -> Pairs:
     """With 60,000 unlabelled pictures each, the student beats the network that learned, as labels,
     the classes that R names on the clean pictures."""
