@@ -159,6 +159,15 @@ def test_a_seed_of_the_evidence_has_pictures_of_its_own_and_no_other_seeds(entry
             assert all(name.endswith("@11") for name in sets), sets
 
 
+@pytest.mark.parametrize("seed", [11, 12, 13, 14, 15])
+def test_a_set_of_each_recorded_seed_has_the_pictures_that_are_asked_for(seed):
+    """Of digits and faces a seed has one of five folds, which is smaller than the usual split."""
+    for name, classes in (("digits", 10), ("faces", 2)):
+        for split, n in zip(("train", "val"), EVIDENCE["transfer"].sets[name], strict=True):
+            assert len(load(f"{name}@{seed}", split, n)) == n * classes
+    assert EVIDENCE["starts_transferred"].sets == EVIDENCE["transfer"].sets
+
+
 def test_no_entry_is_called_as_what_a_lab_gives():
     """It would be handed over in its place."""
     given = {

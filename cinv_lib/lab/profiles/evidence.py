@@ -40,6 +40,8 @@ _TRANSFER = {
     name: getattr(STICKERS["transfer"], name)
     for name in ("operators", "sets", "views", "probe", "realisations")
 }
+# A fold of the faces, which each seed is scored on, has 20 of each class.
+_TRANSFER["sets"] = {**_TRANSFER["sets"], "faces": (70, 20)}
 
 CONTROLS = (
     ex.BaselineOfTeacher(recipe=RECIPE, **LENGTH),
@@ -129,7 +131,7 @@ EVIDENCE = replace(STICKERS, entries=(*_KEPT, *CONTROLS)).changed(
             "operators": STICKERS["baseline_starts"].operators
             | {BLUR: ex.Scored((2.57,), DRAWS, 20)},
         },
-        "transfer": {"redrawn": True},
+        "transfer": {"redrawn": True, "sets": _TRANSFER["sets"]},
         "ablation": {"redrawn": True, "losses": (*COMPARED["losses"], "raw_mse")},
     },
 )
