@@ -36,8 +36,9 @@ else:
     student = {"lesson": "05", "parameters": values | {"loss": "st:0.1,weight=0.5"}}
     tasks = {"student": task | student, "broken": task}
     tasks |= {"baseline": task | {"lesson": "07", "parameters": values}}
-    tasks |= {"scores": task | {"after": ["student", "baseline"]}}
-    print(json.dumps({"lessons": {"05": ["scores"]}, "tasks": tasks}))
+    tasks |= {"scores": task | {"after": ["student", "baseline"]}, "more": task}
+    asked = ["scores", *(["more"] if sys.argv[-1] == "all" else [])]
+    print(json.dumps({"lessons": {"05": asked}, "tasks": tasks}))
 """
 STUDENT = "05 trains: stickers mask:0.5..0.9 st:0.1,weight=0.5 2"
 TRAINING = """
@@ -155,6 +156,16 @@ def test_course_stops_and_goes_on(course):
     (course / "cinv_lib" / "losses.py").write_text("tau = 0.2")
     done, ran = make(course, seeds=3, lessons="00,1")
     assert sorted(ran) == ["00 stickers 3", "01 stickers 3"]
+
+
+def test_all_rows_of_the_tables_are_made_where_they_are_asked_for(course):
+    write(course, "05_distill", "")
+    _, ran = make(course, lessons="05")
+    assert "more" not in ran
+    _, ran = make(course, lessons="05", tables="all")
+    assert ran == ["more", "05 stickers 1"], "what is there is not made again, and 05 shows more"
+    done, ran = make(course, lessons="05", tables="some")
+    assert done.returncode == 0 and "scores" not in ran and "more" not in ran
 
 
 def test_a_kernel_may_take_long_to_start(course):

@@ -17,7 +17,7 @@ from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead, points, sentence
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import Experiment, Task, training_seeds
 from cinv_lib.operators.basic import parse
 
 LOSSES = {  # what each is called
@@ -67,7 +67,7 @@ class Ablation(Experiment):
     """Students of one range that differ in their loss (Figures 6 and 10, App. C; lesson 11).
 
     Args:
-        taus: further temperatures of the paper's loss, of one training each.
+        taus: further temperatures of the paper's loss.
         severities: at which the students are scored; they lie within the range and beyond it.
         val_per_class: validation pictures per class that they are scored on.
         realisations: draws of the corruption at each severity.
@@ -90,8 +90,9 @@ class Ablation(Experiment):
 
     def tasks(self, seeds: int | list[int]) -> list[Task]:
         more = [f"st:{tau:g}" for tau in self.asked_taus(seeds)]
-        (op,), of = self.operators, [0] if isinstance(seeds, int) else seeds
-        return super().tasks(seeds) + [self.task(op, seed, loss) for seed in of for loss in more]
+        (op,) = self.operators
+        which = training_seeds(seeds)
+        return super().tasks(seeds) + [self.task(op, seed, tau) for seed in which for tau in more]
 
     @torch.no_grad()
     def measure(

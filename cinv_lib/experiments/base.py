@@ -94,11 +94,14 @@ class Entry:
             students.
         several: operators or losses of these that a run of one seed leaves out: side issues, of
             which one training each decides nothing. Lessons show them from the recorded run.
+        rows: operators of these that are asked for with all rows of the paper's tables alone, see
+            `Profile.all_rows`. Lessons show them from the recorded run.
     """
 
     operators: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = (LOSS,)
     several: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
     name: ClassVar[str]  # also that of its folder in the store, and of its (first) table
     version: ClassVar[int] = 1  # raised when the code changes the results, with a line in CHANGELOG
@@ -108,7 +111,7 @@ class Entry:
     shown: ClassVar[str] = ""  # the lesson whose cells `make course` runs to make it
     only_at: ClassVar[str] = ""  # the one operator it is made at, whatever is asked for
     # These fields only choose what is made; on every other one, a setting, its results depend.
-    asks: ClassVar[frozenset[str]] = frozenset({"operators", "losses", "several"})
+    asks: ClassVar[frozenset[str]] = frozenset({"operators", "losses", "several", "rows"})
 
     def __post_init__(self) -> None:
         kept = {str(basic.parse(op)): here for op, here in self.operators.items()}
@@ -118,7 +121,7 @@ class Entry:
         """The operators and the losses that a run of so many seeds, or of these, asks for."""
         out = self.several if seeds == 1 else ()
         return (
-            [op for op in self.operators if op not in out],
+            [op for op in self.operators if op not in (*out, *self.rows)],
             [loss for loss in self.losses or ("",) if loss not in out],
         )
 
@@ -208,6 +211,10 @@ class Experiment(Entry):
 
     def maker(self) -> Callable[..., Mapping[str, pd.DataFrame]]:
         return self.measure
+
+    def read(self, rows: pd.DataFrame, operator: str) -> pd.DataFrame:
+        """A table of all seeds as lessons and claims read it: with what the settings say of it."""
+        return rows
 
     def keep(self, folder: Path, made: Mapping[str, pd.DataFrame]) -> None:
         for name, digits in self.tables.items():

@@ -5,7 +5,7 @@ higher one, and then the next on the side of the better. Of rates within a point
 taken. All is trained and scored with seed 10, on pictures that no result of the course has; the
 student's score is that of its probe on all labels.
 
-    python -m cinv_lib.lab.plan evidence --make rate_search-mask_0.9-seed10
+    python -m cinv_lib.lab.plan stickers --make rate_search-mask_0.9-seed10
 """
 
 from dataclasses import dataclass, replace

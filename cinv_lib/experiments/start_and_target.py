@@ -5,6 +5,7 @@ differs from student and baseline in one thing, and is compared with them in pai
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import pandas as pd
 
@@ -41,6 +42,7 @@ class Controlled(AskedInWords):
 
     probe: ProbeRecipe
     realisations: int
+    apart: ClassVar[bool] = True
 
     def needs(self, task: Task) -> Needs:
         models = {
@@ -97,7 +99,7 @@ class Controlled(AskedInWords):
 class TeacherStart(Controlled):
     """The baseline that starts from R: the student's start, the baseline's target (lesson 07)."""
 
-    name = "teacher_start"
+    name, lessons = "teacher_start", ("07",)
     tables = MappingProxyType({"teacher_start": "%.4f"})
 
 
@@ -105,5 +107,5 @@ class StartAndTarget(Controlled):
     """What else differs from student or baseline in start or target: a student that starts from the
     supervised tower, R's words as labels, labels after R's embeddings (lesson 07)."""
 
-    name = "start_and_target"
+    name, lessons = "start_and_target", ("07",)
     tables = MappingProxyType({"start_and_target": "%.4f"})

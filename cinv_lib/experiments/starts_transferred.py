@@ -25,7 +25,7 @@ class StartsTransferred(Transfer):
     """
 
     losses: tuple[str, ...] = ()
-    name, lessons = "starts_transferred", ()
+    name = "starts_transferred"
     tables = MappingProxyType({"starts_transferred": "%.4f"})
 
     def measure(self, task: Task, teacher: Encoder, supervised: Encoder) -> dict[str, pd.DataFrame]:

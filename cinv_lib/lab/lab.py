@@ -131,6 +131,17 @@ class Lab:
         return self._get(History(self.task(kind, op, seed, loss)))
 
     # -- what is measured ----------------------------------------------------------------------
+    def seeds(self, seeds: int | Iterable[int]) -> list[int]:
+        """The training seeds, from how many there are, or which. The first so many are those of the
+        recorded run, where this lab reads it, and then 0, 1, ...
+
+        Raises ValueError for anything but a whole number from 1, or at least one seed.
+        """
+        which = training_seeds(seeds)
+        if self.archive is None or isinstance(seeds, Iterable):
+            return which
+        return [*self.profile.recorded, *which][: len(which)]
+
     def table(
         self,
         name: str,
@@ -140,9 +151,9 @@ class Lab:
     ) -> pd.DataFrame:
         """A table of an experiment; the class of that name in `experiments` says its columns.
 
-        op: None where the experiment has one operator. seeds: how many training seeds, from 0, or
-        which; their number is a column. loss: of the students (None: the profile's); a column too
-        where the experiment compares losses.
+        op: None where the experiment has one operator. seeds: how many training seeds, or which, as
+        `seeds` has them; their number is a column. loss: of the students (None: the profile's); a
+        column too where the experiment compares losses.
 
         Raises ValueError for a table, or an operator, that the profile does not measure, or for no
         seeds.
@@ -153,12 +164,13 @@ class Lab:
                 known = ", ".join(entry.operators)
                 raise ValueError(f"{name} is measured at several operators; name one of {known}")
             (op,) = entry.operators
-        tasks = {seed: entry.task(op, seed, loss) for seed in training_seeds(seeds)}
+        seeds = self.seeds(seeds)
+        tasks = {seed: entry.task(op, seed, loss) for seed in seeds}
         parts = [
             pd.read_csv(self.folder(task) / f"{name}.csv").assign(seed=seed)
             for seed, task in tasks.items()
         ]
-        rows = pd.concat(parts, ignore_index=True)
+        rows = entry.read(pd.concat(parts, ignore_index=True), tasks[seeds[0]].operator)
         return rows.assign(loss=loss or entry.losses[0]) if len(entry.losses) > 1 else rows
 
     def so_far(
@@ -166,7 +178,7 @@ class Lab:
     ) -> pd.DataFrame | None:
         """What is finished of a table, of those seeds; None where none is. Makes nothing."""
         entry = self._making(name)
-        there = [seed for seed in training_seeds(seeds) if self._kept(entry.task(op, seed, loss))]
+        there = [seed for seed in self.seeds(seeds) if self._kept(entry.task(op, seed, loss))]
         return self.table(name, op, there, loss) if there else None
 
     # -- where it is ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ have a process each, and so have measurements that several lessons read, or that
 lesson measures the rest by itself: to start a process takes as long as many of these do.
 
     python -m cinv_lib.lab.plan stickers --seeds 3             the tasks of every lesson, as JSON
+    python -m cinv_lib.lab.plan stickers --tables all          with all rows of the paper's tables
     python -m cinv_lib.lab.plan stickers --make student-mask_0.9-seed0
     torchrun --nproc-per-node 4 -m cinv_lib.lab.plan imagenet100 --make student-mask_0.9-seed0
 """
@@ -97,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("profile")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--tables", choices=("some", "all"), default="some", help="which rows")
     parser.add_argument("--make", metavar="TASK", help="the name of the task to make")
     given = parser.parse_args()
     if given.seeds < 1:
@@ -106,9 +108,9 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     if given.make is None:
-        print(as_json(p, given.seeds))
+        print(as_json(p.all_rows() if given.tables == "all" else p, given.seeds))
         return
-    known = every(p, given.seeds)
+    known = every(p.all_rows(), given.seeds)
     if given.make not in known:
         parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
     several_gpus.make(Lab(p), known[given.make])

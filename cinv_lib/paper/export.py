@@ -14,8 +14,8 @@ import pandas as pd
 
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.store import Store, flaw, provenance
-from cinv_lib.paper.verdict import judged, measured
-from cinv_lib.paper.verdicts import CLAIMS, Tables, named, places
+from cinv_lib.paper.verdict import measured
+from cinv_lib.paper.verdicts import CLAIMS, Tables, decided, named, places
 
 READ = sorted({table for claim in CLAIMS for table in claim.reads})
 PLACE = ("commit", "date", "machine", "python", "torch", "threads", "minutes", "cpu_minutes")
@@ -38,12 +38,14 @@ def results(run: Path) -> list[Path]:
         folder = Path(entry.path)
         measured = any((folder / f"{table}.csv").exists() for table in READ)
         if measured and not flaw(folder):  # weights are not read here, nor their digests made
-            latest[entry.kind, operator, entry.spec.get("loss"), entry.spec["seed"]] = folder
+            seed = entry.spec["seed"]
+            own = f'@{seed}"' in json.dumps(entry.spec)  # its pictures, as `Profile.drawn` has them
+            latest[entry.kind, operator, entry.spec.get("loss"), seed] = folder, not own
     files, tables = [], {}
-    for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
+    for (kind, operator, loss, seed), (folder, shared) in sorted(latest.items(), key=str):
         for table in (table for table in READ if (folder / f"{table}.csv").exists()):
             frame = pd.read_csv(folder / f"{table}.csv").assign(seed=seed)
-            tables.setdefault((table, operator), []).append(named(frame, operator, loss))
+            tables.setdefault((table, operator), []).append(named(frame, operator, loss, shared))
         if kind == "known_operator":
             name = re.sub(r"[^\w.]+", "-", f"known_operator-{operator}-seed{seed}")
             files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))
@@ -65,7 +67,7 @@ def ledger(tables: Tables) -> list[dict[str, Any]]:
             except ValueError:
                 continue
     said = {claim.number: {"sentence": claim.sentence, "source": claim.source} for claim in CLAIMS}
-    return [row | said[row["claim"]] for row in judged(rows).to_dict("records")]
+    return [row | said[row["claim"]] for row in decided(rows).to_dict("records")]
 
 
 def record(operator: str, seed: int, folder: Path) -> dict[str, Any]:

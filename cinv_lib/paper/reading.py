@@ -140,7 +140,7 @@ def formatted(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows of the headline in what `verdicts.of_controls` found, as `plots.lead_rows` takes
+    """The rows of the headline in a ledger, as `plots.lead_rows` takes
     them, and the title of their figure."""
     rows = found[found.claim.isin(verdicts.HEADLINE)]
     names = [

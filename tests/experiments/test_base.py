@@ -123,6 +123,7 @@ def test_what_only_chooses_moves_no_address(entry):
         "operators": {**entry.operators, "mask:0.1..0.2": (0.1,)},
         "losses": (*entry.losses, "st:0.7"),
         "several": (*entry.several, MAIN),
+        "rows": (MAIN,),
         "taus": (0.3, 0.7),
     }
     of_trained = Trained.asks - Training.asks if isinstance(entry, Trained) else set()
@@ -190,7 +191,8 @@ def test_what_is_not_there_is_refused_with_what_there_is():
 
 @EACH_PROFILE
 def test_a_run_of_one_seed_leaves_out_side_issues_and_others_nothing(p):
-    for entry in p.entries:
+    assert all(set(entry.rows) <= set(entry.operators) for entry in p.entries)
+    for entry in p.all_rows().entries:
         taus = {f"st:{tau:g}" for tau in getattr(entry, "taus", ())}
         every = [[*entry.operators], [*(entry.losses or ("",))]]
         assert set(entry.several) <= {*every[0], *every[1], *taus}

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cinv_lib.experiments import rate_search
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles import EVIDENCE, SMOKE, rates
+from cinv_lib.lab.profiles import PROFILES, SMOKE, STICKERS, rates
+from cinv_lib.paper import results
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
@@ -103,29 +105,65 @@ def test_a_killed_search_goes_on_after_its_last_row(lab, asked, tmp_path):
     assert not (tmp_path / "rows.csv").exists()
 
 
+@pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
+def test_no_result_of_the_course_uses_its_seed_and_no_lesson_asks_for_it(p):
+    if "rate_search" in p:
+        assert {task.seed for task in p["rate_search"].tasks(3)} == {rate_search.SEED}
+        assert not p["rate_search"].lessons
+    others = [entry for entry in p.entries if entry.name != "rate_search"]
+    assert all(task.seed < 3 for entry in others for task in entry.tasks(3))
+    assert rate_search.SEED not in p.recorded
+
+
+def test_the_rates_are_searched_with_the_recipes_in_use():
+    entry = STICKERS["rate_search"]
+    for name in ("student", "baseline", "baseline_r", "baseline100", "tower_student"):
+        assert entry.recipe == replace(STICKERS[name].recipe_at("mask:0.9"), lr=entry.recipe.lr)
+    for name in ("student_60000", "words_of_r_60000"):
+        used = STICKERS[name]
+        assert entry.pool_recipe == replace(used.recipe_at("mask:0.9"), lr=entry.pool_recipe.lr)
+        assert (used.per_class, used.pictures) == (entry.pool.per_class, entry.pool.pictures)
+    assert entry.probe == STICKERS["probe"].recipe
+
+
+def test_the_lessons_read_what_was_tried():
+    """Lessons 06 and 07: three rates or more of each method, and the one in use among them."""
+    found = results.sweep()
+    for method, rows in found.groupby("method"):
+        used = rates.SEARCHED[method]["mask"]
+        assert len(rows) >= 3 and rows.lr.is_unique and used in set(rows.lr)
+        assert rows.top1.max() - rows.set_index("lr").top1[used] <= rate_search.WITHIN
+    assert {"student", "baseline", "baseline100"} <= set(found.method)
+    assert set(results.sweep(operator="identity").method) == {"baseline"}
+
+
+def test_a_best_rate_without_any_is_said_so():
+    nan = float("nan")
+    with pytest.raises(ValueError, match="no learning rate was tried"):
+        results.best_rate(torch.tensor([1.0, 2.0]), torch.tensor([nan, nan]))
+
+
 def test_the_search_has_a_seed_and_pictures_that_no_result_has():
-    for op in EVIDENCE["rate_search"].operators:
-        (task,) = [t for t in EVIDENCE["rate_search"].tasks(5) if t.operator == op]
-        described = EVIDENCE.describe(task)
+    for op in STICKERS["rate_search"].operators:
+        (task,) = [t for t in STICKERS["rate_search"].tasks(5) if t.operator == op]
+        described = STICKERS.describe(task)
         assert described["seed"] == rate_search.SEED == 10
         assert described["needs"]["val"][0] == "stickers-100@10"
 
 
-@pytest.mark.parametrize("operator", EVIDENCE["rate_search"].operators)
+@pytest.mark.parametrize("operator", STICKERS["rate_search"].operators)
 def test_the_rates_in_use_are_those_that_the_recorded_search_chose(operator):
-    lab = Lab("evidence", recorded=True)
+    lab = Lab("stickers", recorded=True)
     kind = operator if set("|+") & set(operator) else operator.partition(":")[0]
     place = lab.place(lab.profile["rate_search"].task(operator, rate_search.SEED))
     used = {method: of[kind] for method, of in rates.SEARCHED.items() if kind in of}
-    if not lab.archive.finished(**place):
-        pytest.skip(f"not searched yet under {operator}: before the five seeds are run")
     rows = pd.read_csv(lab.archive.path(**place) / "rate_search.csv")
     assert rate_search.chosen(rows).to_dict() == used
 
 
 @pytest.mark.parametrize("name", [*rates.SEARCHED, *rates.LIKE])
-def test_a_training_of_the_evidence_has_the_rate_of_its_method_or_of_its_like(name):
-    entry, like = EVIDENCE[name], rates.LIKE.get(name, name)
+def test_a_training_has_the_rate_of_its_method_or_of_its_like(name):
+    entry, like = STICKERS[name], rates.LIKE.get(name, name)
     for kind, rate in rates.SEARCHED[like].items():
         op = {"mask": "mask:0.9", "noise": "noise:0.5", "blur": "blur:2.57"}.get(kind, kind)
         assert entry.recipe_at(op).lr == rate
@@ -133,6 +171,6 @@ def test_a_training_of_the_evidence_has_the_rate_of_its_method_or_of_its_like(na
 
 def test_a_mixture_has_its_own_rate_or_else_the_smallest_of_its_kinds():
     kinds = {"mask": 3e-3, "noise": 1e-3, "mask:0.5|noise:0.1": 1e-2}
-    entry = replace(EVIDENCE["student"], rates=kinds)
+    entry = replace(STICKERS["student"], rates=kinds)
     mixtures = ("mask:0.5|noise:0.1", "mask:0.5|noise:0.3", "noise:0.3@0.5+blur:2", "blur:2")
     assert [entry.recipe_at(op).lr for op in mixtures] == [1e-2, 1e-3, 1e-3, entry.recipe.lr]

@@ -85,16 +85,28 @@ def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
     """If a budget changes, the run that is kept with the course has to be made again."""
     lab = Lab("stickers")
     assert lab.archive.root == RECORDED / "stickers"
-    kept = [("known_operator", op, seed) for op in lab.profile.operators for seed in range(3)]
+    rows = lab.profile.all_rows().operators
+    kept = [("known_operator", op, seed) for op in rows for seed in (11, 12, 13, 14, 15)]
     kept += [("student", lab.profile.slider), ("baseline", lab.profile.slider)]
     for kind, *asked in kept:  # asked of the archive: the lab would make what is not there
         assert lab.archive.finished(**lab.place(lab.task(kind, *asked))), (kind, asked)
 
 
+def test_so_many_seeds_are_the_first_recorded_ones_where_the_record_is_read():
+    """A number of seeds; a list of them is what it says."""
+    reads, makes = Lab("stickers", recorded=True), Lab("stickers", recorded=False)
+    assert reads.seeds(1) == [11] and reads.seeds(5) == [11, 12, 13, 14, 15]
+    assert reads.seeds(7) == [11, 12, 13, 14, 15, 0, 1]
+    assert makes.seeds(2) == [0, 1] and Lab("smoke", recorded=True).seeds(2) == [0, 1]
+    assert reads.seeds([3]) == makes.seeds([3]) == [3]
+    with pytest.raises(ValueError, match="expected how many"):
+        reads.seeds(0)
+
+
 def test_the_recorded_run_says_where_it_comes_from():
     listing = Store(RECORDED / "stickers").listing()
     assert (listing.state == "finished").all()
-    made = Lab("stickers").provenance("known_operator", OP)
+    made = Lab("stickers").provenance("known_operator", OP, 11)
     assert {"commit", "date", "machine", "minutes"} <= set(made)
 
 

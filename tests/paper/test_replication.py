@@ -70,10 +70,29 @@ def test_the_recorded_run_and_the_own_one_are_apart(home):
     lab = Lab("stickers")
     record, seeds = replication.recorded(lab)
     assert len(seeds) >= 3 and record.finished(record.task("known_operator", "mask:0.9", seeds[0]))
-    mine = replication.own(lab)
-    assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0]))
+    mine, there = replication.own(lab)
+    assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0])) and there == []
     assert record.store.root != lab.archive.root  # nothing is ever made in the record
     assert replication.recorded(Lab("smoke"))[1] == []
+
+
+def test_a_run_says_how_many_tables_of_each_seed_come_from_which_commit(home):
+    """As `made` below has them; a training is no table."""
+    lab = Lab("smoke", recorded=False)
+
+    def made(folder):
+        (folder / "known_operator.csv").write_text("top1\n1\n")
+
+    for seed in (3, 4):
+        task = lab.task("known_operator", "mask:0.9", seed)
+        lab.store.make(**lab.place(task), build=made)
+    task = lab.task("student", "mask:0.9", 3)
+    lab.store.make(**lab.place(task), build=lambda folder: (folder / "history.csv").write_text("x"))
+    found = replication.sources(lab)
+    assert found.tables.to_dict() == {3: 1, 4: 1} and replication.own(lab)[1] == [3, 4]
+    known = lab.provenance("known_operator", "mask:0.9", 4)
+    assert found.commit[4] == known["commit"][:12] and found["first"][4] == known["date"][:10]
+    assert found.machine.unique().tolist() == [known["machine"]]
 
 
 def test_what_a_run_of_one_seed_leaves_out_is_shown_from_the_record(home, monkeypatch, capsys):
