@@ -170,19 +170,22 @@ def test_the_headline_is_decided_by_holm_among_its_own_rows():
     """Of nine p-values the smallest is held against 5 % / 9, the next against 5 % / 8, ..."""
     p = [0.001, 0.005, 0.007, 0.0085, 0.02, 0.04, 0.2, 0.5, float("nan")]
     rows = pd.DataFrame({"p": p, "difference": [3.0, -3.0] + [3.0] * 7, "margin": 0.0})
-    rows = rows.assign(claim=[*ledger.HEADLINE] * 3, verdict="not measured here (lesson 06)")
+    rows = rows.assign(claim=47, verdict="not measured here (lesson 06)")
     others = pd.DataFrame({"claim": [1], "p": [1e-9], "difference": [1.0], "margin": [0.0]})
-    found = ledger.headline(pd.concat([rows, others.assign(verdict=HOLDS)], ignore_index=True))
-    said = found.verdict.tolist()
-    assert len(found) == 9 and said[:4] == [HOLDS, FAILS, HOLDS, HOLDS]
+    both = pd.concat([others.assign(verdict=""), rows])
+    found = ledger.decided(both.to_dict("records"))
+    said = found.verdict[found.claim == 47].tolist()
+    assert len(found) == 10 and said[:4] == [HOLDS, FAILS, HOLDS, HOLDS]
     # 8 rows with a p: .001 < .05/8, .005 < .05/7, .007 < .05/6, .0085 < .05/5, .02 > .05/4
     assert said[4:8] == [OPEN] * 4 and said[8] == "not measured here (lesson 06)"
 
 
-def test_the_headline_in_a_ledger_is_decided_by_holm(monkeypatch):
-    """47 with .04 is above 5 % / 2, which Holm asks where 52 has .03; 46 stays as it is."""
-    rows = pd.DataFrame(
-        {"claim": [46, 47, 52], "p": [0.04, 0.04, 0.03], "difference": 3.0, "margin": 0.0}
-    ).assign(verdict=HOLDS)
-    monkeypatch.setattr(ledger, "judged", lambda _: rows)
-    assert ledger.verdicts({}, {}).verdict.tolist() == [HOLDS, OPEN, OPEN]
+def test_the_headline_does_not_help_to_decide_the_other_rows():
+    """Nine tiny p-values beside .04: with them it would be the tenth of ten, and decided."""
+    nine = [{"claim": 52, "p": 1e-9, "difference": 3.0, "margin": 0.0, "verdict": ""}] * 9
+    other = [
+        {"claim": 1, "p": p, "difference": 3.0, "margin": 0.0, "verdict": ""} for p in (0.04, 0.9)
+    ]
+    found = ledger.decided(nine + other)
+    assert found.verdict.tolist() == [OPEN, OPEN] + [HOLDS] * 9
+    assert verdict.judged(nine + other).verdict.tolist() == [HOLDS] * 10 + [OPEN]

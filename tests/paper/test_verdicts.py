@@ -1,7 +1,6 @@
 """The ledger: each claim on tables made to decide it, either way and not at all."""
 
 import importlib
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +16,8 @@ from cinv_lib.lab import missing
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.controls import CONTROLS
 from cinv_lib.lab.profiles.names import PROFILES
-from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.corruptions.imagenet_c import FAMILIES
-from cinv_lib.paper import export, reading, verdict
+from cinv_lib.paper import reading, verdict
 from cinv_lib.paper import verdicts as ledger
 from cinv_lib.paper.claims import known, losses, shifted
 
@@ -495,20 +493,6 @@ def test_the_ledger_takes_the_seeds_that_are_finished(home):
 
 
 COMPARED_METHODS = {m for _, *pair in COMPARED.values() for m in pair}
-
-
-def test_a_recorded_run_gives_the_same_verdicts_by_both_ways(tmp_path):
-    """`export` reads a store, `verdicts.ledger` asks a lab."""
-    lab = Lab("stickers")
-    (tmp_path / "store").symlink_to(lab.archive.root)
-    export.results(tmp_path)
-    written = pd.DataFrame(json.loads((tmp_path / "results" / "ledger.json").read_text()))
-    keys = ["claim", "operator", "where"]
-    asked = ledger.verdicts(ledger.finished(lab, 5), ledger.operators(STICKERS))
-    asked = asked[~asked.verdict.str.startswith("not measured")]
-    both = asked.merge(written, on=keys, suffixes=("", " there"))
-    assert len(both) == len(asked) >= 18
-    assert (both.verdict == both["verdict there"]).all()
 
 
 def test_the_ledger_names_what_does_what():
