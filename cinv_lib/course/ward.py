@@ -131,6 +131,7 @@ def ward(lab: Lab, seed: int) -> dict[str, Patient]:
     """The patients of one training seed, by their letters."""
     (op,) = lab.profile["patients"].operators
     steps, looks = (lab.table(name, seeds=[seed]) for name in ("patients_steps", "patients"))
+    shown = lab.of_seed(seed).train
 
     def of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         return frame[frame.patient == name].drop(columns=["patient", "seed"]).reset_index(drop=True)
@@ -138,7 +139,7 @@ def ward(lab: Lab, seed: int) -> dict[str, Patient]:
     return {
         name: Patient(
             name, loop(), of(steps, name), of(looks, name),
-            lab.teacher, lab.train, parse(op), seed,
+            lab.teacher, shown, parse(op), seed,
         )
         for name, loop in LOOPS.items()
     }  # fmt: skip

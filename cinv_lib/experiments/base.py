@@ -110,6 +110,7 @@ class Entry:
     in_words: ClassVar[bool] = False  # it asks the teacher in words, and needs its text tower
     shown: ClassVar[str] = ""  # the lesson whose cells `make course` runs to make it
     only_at: ClassVar[str] = ""  # the one operator it is made at, whatever is asked for
+    only_seed: ClassVar[int | None] = None  # and the one seed
     # These fields only choose what is made; on every other one, a setting, its results depend.
     asks: ClassVar[frozenset[str]] = frozenset({"operators", "losses", "several", "rows"})
 
@@ -128,17 +129,16 @@ class Entry:
     def tasks(self, seeds: int | list[int]) -> list[Task]:
         """What lessons ask for in a run of so many training seeds, from 0, or of these."""
         operators, losses = self.asked(seeds)
+        which = training_seeds(seeds) if self.only_seed is None else [self.only_seed]
         return [
-            Task(self.name, op, seed, loss)
-            for seed in training_seeds(seeds)
-            for op in operators
-            for loss in losses
+            Task(self.name, op, seed, loss) for seed in which for op in operators for loss in losses
         ]
 
     def task(self, operator: str, seed: int = 0, loss: str | None = None) -> Task:
         """The task of this entry; loss None is the profile's, and an entry without students has
         none whatever is asked."""
         loss = "" if not self.losses else loss or self.losses[0]
+        seed = seed if self.only_seed is None else self.only_seed
         return Task(self.name, self.only_at or operator, seed, loss)
 
     def label(self, task: Task) -> str:

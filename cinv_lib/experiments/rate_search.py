@@ -89,11 +89,8 @@ class RateSearch(Experiment):
     realisations: int
     val_per_class: int
     losses: tuple[str, ...] = ()
-    name = "rate_search"
+    name, only_seed = "rate_search", SEED
     tables = MappingProxyType({"rate_search": "%.6g"})
-
-    def tasks(self, seeds: int | list[int]) -> list[Task]:
-        return [self.task(op, SEED) for op in self.operators]
 
     def measure(
         self,

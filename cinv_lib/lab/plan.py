@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cinv_lib.experiments.base import Task
+from cinv_lib.experiments.rate_search import SEED
 from cinv_lib.lab import missing, several_gpus
 from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.lab.profiles.names import profile
@@ -107,6 +108,11 @@ def main() -> None:
         p = profile(given.profile)
     except ValueError as error:
         parser.error(str(error))
+    if p.recorded and given.seeds > (most := min(SEED, *p.recorded)):
+        parser.error(
+            f"--seeds {given.seeds}: expected at most {most}, your seeds 0 to {most - 1}, as seed "
+            f"{SEED} chose the learning rates and {', '.join(map(str, p.recorded))} are recorded"
+        )
     if given.make is None:
         print(as_json(p.all_rows() if given.tables == "all" else p, given.seeds))
         return

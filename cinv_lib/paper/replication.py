@@ -83,10 +83,12 @@ def shown(lab: Lab, table: str, seeds: int) -> tuple[Lab, int | list[int]]:
 
 
 def own(lab: Lab) -> tuple[Lab, list[int]]:
-    """A lab that has what was made on this machine and nothing else, and the seeds of that."""
+    """A lab that has what was made on this machine and nothing else, and the seeds of that; those
+    of the recorded run, which repeat it, only where there are no others."""
     mine = copy.copy(lab)
     mine.archive = None
-    return mine, _seeds(mine.store)
+    seeds = _seeds(mine.store)
+    return mine, [seed for seed in seeds if seed not in lab.profile.recorded] or seeds
 
 
 def beside(record: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.evaluation import statistics
-from cinv_lib.experiments import rate_search, spoken
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.known_operator import METHODS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.paper import numbers
@@ -81,14 +81,11 @@ def quoted_losses(severity: float, metric: str = "top1") -> pd.Series:
     return rows.rename(index=lambda name: name if name == "mse" else f"{name}:0.1")
 
 
-def sweep(profile: str = "stickers", operator: str | None = None) -> pd.DataFrame:
-    """method, lr, top1: the learning rates that were tried, as the recorded run has them.
-
-    operator: None for that of lessons 06 and 07.
-    """
-    lab = Lab(profile, recorded=True)
-    op = operator or lab.profile.operators[0]
-    return lab.table("rate_search", op, [rate_search.SEED]).drop(columns="seed")
+def sweep() -> pd.DataFrame:
+    """method, lr, top1: the learning rates that were tried on masks, as the recorded run of
+    `stickers` has them."""
+    lab = Lab("stickers", recorded=True)
+    return lab.table("rate_search", lab.profile.operators[0]).drop(columns="seed")
 
 
 def best_rate(rates: Float[Tensor, " n"], top1: Float[Tensor, " n"]) -> tuple[float, bool]:

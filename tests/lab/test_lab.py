@@ -10,7 +10,7 @@ import torch
 
 from cinv_lib.experiments import known_operator, spoken, trainings
 from cinv_lib.lab import lab as lab_module
-from cinv_lib.lab import profiles
+from cinv_lib.lab import profiles, replicates
 from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.machine import hardware
 from cinv_lib.machine.store import Store
@@ -81,15 +81,17 @@ def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch
         Lab("smoke").table("known_operator", OP)
 
 
-def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
-    """If a budget changes, the run that is kept with the course has to be made again."""
+def test_the_recorded_run_is_whole_and_of_the_profile_as_it_is_now():
+    """All tables of all seeds, and the models that lessons show; so no lesson trains, and a verdict
+    has five trainings. If a setting changes, the run has to be made again."""
     lab = Lab("stickers")
-    assert lab.archive.root == RECORDED / "stickers"
-    rows = lab.profile.all_rows().operators
-    kept = [("known_operator", op, seed) for op in rows for seed in (11, 12, 13, 14, 15)]
-    kept += [("student", lab.profile.slider), ("baseline", lab.profile.slider)]
-    for kind, *asked in kept:  # asked of the archive: the lab would make what is not there
-        assert lab.archive.finished(**lab.place(lab.task(kind, *asked))), (kind, asked)
+    p = lab.profile
+    assert lab.archive.root == RECORDED / "stickers" and p.recorded == (11, 12, 13, 14, 15)
+    kept = replicates.measured(p, p.recorded)
+    kept += [p[kind].task(p.slider) for kind in ("student", "baseline")]
+    # asked of the archive: the lab would make what is not there
+    absent = [p.task_name(task) for task in kept if not lab.archive.finished(**lab.place(task))]
+    assert not absent and len(kept) > 400
 
 
 def test_so_many_seeds_are_the_first_recorded_ones_where_the_record_is_read():
@@ -97,6 +99,8 @@ def test_so_many_seeds_are_the_first_recorded_ones_where_the_record_is_read():
     reads, makes = Lab("stickers", recorded=True), Lab("stickers", recorded=False)
     assert reads.seeds(1) == [11] and reads.seeds(5) == [11, 12, 13, 14, 15]
     assert reads.seeds(7) == [11, 12, 13, 14, 15, 0, 1]
+    many = reads.seeds(17)
+    assert len(many) == len(set(many)) == 17, "no recorded seed comes twice"
     assert makes.seeds(2) == [0, 1] and Lab("smoke", recorded=True).seeds(2) == [0, 1]
     assert reads.seeds([3]) == makes.seeds([3]) == [3]
     with pytest.raises(ValueError, match="expected how many"):

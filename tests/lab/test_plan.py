@@ -203,3 +203,14 @@ def test_what_lessons_ask_for_is_planned_with_all_that_comes_before_it(p):
     assert {task for asked in plan.tasks(p, 2).values() for task in asked} <= every
     for task in every:
         assert set(p.after(task)) <= every
+
+
+@pytest.mark.parametrize(("seeds", "refused"), [(10, False), (11, True)])
+def test_a_reader_s_seeds_end_before_those_that_chose_and_decide(
+    monkeypatch, capsys, seeds, refused
+):
+    monkeypatch.setattr(sys, "argv", ["plan", "stickers", "--seeds", str(seeds), "--make", "none"])
+    with pytest.raises(SystemExit):
+        plan.main()
+    said = capsys.readouterr().err
+    assert ("expected at most 10, your seeds 0 to 9" in said) == refused

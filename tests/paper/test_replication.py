@@ -69,9 +69,14 @@ def test_what_is_said_of_an_own_run():
 def test_the_recorded_run_and_the_own_one_are_apart(home):
     lab = Lab("stickers")
     record, seeds = replication.recorded(lab)
-    assert len(seeds) >= 3 and record.finished(record.task("known_operator", "mask:0.9", seeds[0]))
+    assert seeds == [11, 12, 13, 14, 15]
+    assert record.finished(record.task("known_operator", "mask:0.9", seeds[0]))
     mine, there = replication.own(lab)
     assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0])) and there == []
+    for made, expected in ((12, [12]), (0, [0]), (13, [0])):
+        task = mine.task("known_operator", "mask:0.9", made)
+        mine.store.make(**mine.place(task), build=lambda folder: None)
+        assert replication.own(lab)[1] == expected, "a repeated seed is no own one"
     assert record.store.root != lab.archive.root  # nothing is ever made in the record
     assert replication.recorded(Lab("smoke"))[1] == []
 
