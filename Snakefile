@@ -1,7 +1,7 @@
 """The course as a graph: data, trainings, tables, every lesson through papermill, the pages.
 
 Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
-the library, the profile or the number of seeds changed. A training is the cells tagged `training`
+the library, the profile, the number of seeds or TABLES changed. A training is the cells tagged `training`
 of the lesson that shows it: run again when they or its description changed.
 """
 

@@ -16,15 +16,14 @@ from cinv_lib.lab import lab as labs
 from cinv_lib.lab.profiles.record import Profile
 
 
-def make(profile: str = "stickers", seeds: list[int] | None = None) -> list[Path]:
-    """Copy what is finished, and say what is not; the models shown are made if they are missing.
-
-    seeds: of the run; None for those that the profile says, else seed 0.
+def make(profile: str = "stickers") -> list[Path]:
+    """Copy what is finished of the recorded seeds (of seed 0 where a profile has none), and say what
+    is not; the models shown are made if they are missing.
 
     Returns the folders in the archive.
     """
     lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
-    p, seeds = lab.profile, seeds or [*lab.profile.recorded] or [0]
+    p, seeds = lab.profile, [*lab.profile.recorded] or [0]
     tables = [entry for entry in p.all_rows().entries if isinstance(entry, Experiment)]
     asked = dict.fromkeys(task for entry in tables for task in entry.tasks(seeds))
     finished = {task: lab.finished(task) for task in asked}

@@ -90,9 +90,9 @@ def estimate(rows: pd.DataFrame, column: str = "top1") -> tuple[float, float]:
     return over_trainings(by_training(rows, column))[:2]
 
 
-def estimates(scores: pd.DataFrame, methods: Iterable[str], column: str = "top1") -> pd.DataFrame:
-    """value and error of each method, as `estimate` has them, indexed by method."""
-    each = {name: estimate(scores[scores.method == name], column) for name in methods}
+def estimates(scores: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
+    """value and error of the top1 of each method, as `estimate` has them, indexed by method."""
+    each = {name: estimate(scores[scores.method == name]) for name in methods}
     return pd.DataFrame.from_dict(each, orient="index", columns=["value", "error"])
 
 

@@ -95,7 +95,7 @@ class Entry:
         several: operators or losses of these that a run of one seed leaves out: side issues, of
             which one training each decides nothing. Lessons show them from the recorded run.
         rows: operators of these that are asked for with all rows of the paper's tables alone, see
-            `Profile.all_rows`. Lessons show them from the recorded run.
+            `Profile.all_rows`.
     """
 
     operators: Mapping[str, Any] = field(default_factory=dict)

@@ -38,8 +38,8 @@ def _seeds(store: Store) -> list[int]:
 
 def sources(record: Lab) -> pd.DataFrame:
     """Where the tables that a lab reads come from, by training seed: tables, first and last day,
-    CPU minutes (of the tables alone: trainings are not kept), commit, machine; of several commits
-    or machines each."""
+    CPU minutes (of the tables alone: trainings are not kept), commit, machine, threads of torch; of
+    several commits, machines or threads each."""
     rows = []
     for store in filter(None, (record.archive, record.store)):
         entries = store.listing()
@@ -47,9 +47,10 @@ def sources(record: Lab) -> pd.DataFrame:
             known = provenance(entry.path)
             if any(file.endswith(".csv") and file != "history.csv" for file in known["files"]):
                 made = {"day": known["date"][:10], "commit": str(known["commit"])[:12]}
+                made["threads"] = str(known["threads"])
                 rows.append({"seed": entry.spec["seed"]} | known | made)
     return (
-        pd.DataFrame(rows, columns=["seed", "day", "cpu_minutes", "commit", "machine"])
+        pd.DataFrame(rows, columns=["seed", "day", "cpu_minutes", "commit", "machine", "threads"])
         .groupby("seed")
         .agg(
             tables=("day", "size"),
@@ -58,6 +59,7 @@ def sources(record: Lab) -> pd.DataFrame:
             cpu_minutes=("cpu_minutes", "sum"),
             commit=("commit", _each),
             machine=("machine", _each),
+            threads=("threads", _each),
         )
     )
 
