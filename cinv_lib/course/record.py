@@ -17,8 +17,8 @@ from cinv_lib.lab.profiles.record import Profile
 
 
 def make(profile: str = "stickers") -> list[Path]:
-    """Copy what is finished of the recorded seeds (of seed 0 where a profile has none), and say what
-    is not; the models shown are made if they are missing.
+    """Copy what is finished of the recorded seeds, or of seed 0 where a profile has none, and say
+    what is not; the models shown are made if they are missing.
 
     Returns the folders in the archive.
     """

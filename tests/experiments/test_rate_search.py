@@ -9,9 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cinv_lib.data.catalogue import load
+from cinv_lib.evaluation import probe
+from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import rate_search
+from cinv_lib.experiments.base import LOSS
+from cinv_lib.experiments.controls import named
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import PROFILES, SMOKE, STICKERS, rates
+from cinv_lib.losses.equations import parse as parse_loss
+from cinv_lib.operators.basic import parse
 from cinv_lib.paper import results
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -92,6 +99,29 @@ def test_each_method_is_trained_from_its_start_on_its_pictures(lab, asked):
     }
 
 
+@pytest.mark.parametrize(
+    ("method", "kind", "start", "pictures"),
+    [
+        ("student", "distill", SMOKE.teacher, 200),
+        ("baseline", "finetune", SMOKE.supervised, 200),
+        ("baseline_r", "finetune", SMOKE.teacher, 200),
+        ("baseline100", "finetune", SMOKE.supervised_narrow, 200),
+        ("tower_student", "distill", SMOKE.supervised, 200),
+        ("words_of_r", "finetune", SMOKE.teacher, 200),
+        ("student_60000", "distill", SMOKE.teacher, 300),
+        ("words_of_r_60000", "finetune", SMOKE.teacher, 300),
+    ],
+)
+def test_every_method_that_can_be_searched_has_its_start_and_its_pictures(
+    asked, monkeypatch, tmp_path, method, kind, start, pictures
+):
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path))
+    p = SMOKE.changed({"rate_search": {"operators": {"mask:0.9": (method,)}}})
+    rows = Lab(p, recorded=False).table("rate_search", seeds=[rate_search.SEED])
+    assert set(rows.method) == {method}
+    assert {one[:3] for one in asked} == {(kind, start, pictures)}
+
+
 def test_a_killed_search_goes_on_after_its_last_row(lab, asked, tmp_path):
     entry = SMOKE["rate_search"]
     task = entry.tasks(1)[0]
@@ -103,6 +133,87 @@ def test_a_killed_search_goes_on_after_its_last_row(lab, asked, tmp_path):
     assert rows.iloc[0].tolist() == ["student", 1e-3, 50.0]
     assert 1e-3 not in [lr for kind, *_, lr in asked if kind == "distill"]
     assert not (tmp_path / "rows.csv").exists()
+
+
+def test_a_killed_search_trains_no_rate_twice_and_ends_with_the_same_rows(
+    lab, asked, monkeypatch, tmp_path
+):
+    task, write = SMOKE["rate_search"].tasks(1)[0], rate_search.write_text
+    whole = lab.table("rate_search", seeds=[task.seed])
+    trained, killed_after = list(asked), 4
+    assert 0 < (whole.method == "student").sum() < killed_after < len(whole) == len(trained)
+    asked.clear()
+
+    def killed(file, text):
+        write(file, text)
+        if len(asked) == killed_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path / "again"))
+    again = Lab("smoke", recorded=False)
+    monkeypatch.setattr(rate_search, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        again.folder(task)
+    monkeypatch.setattr(rate_search, "write_text", write)
+    assert asked == trained[:killed_after]
+    rows = again.table("rate_search", seeds=[task.seed])
+    assert asked == trained
+    pd.testing.assert_frame_equal(rows, whole)
+    assert not (again.folder(task) / "rows.csv").exists()
+
+
+def test_a_score_is_that_of_a_student_of_this_rate_and_its_probe(monkeypatch, tmp_path):
+    """And of a classifier by its own head. Of the very models that it trained: one that is trained
+    again may differ by rounding. All pictures are of the series of its seed."""
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path))
+    made = {"distill": [], "finetune": [], "probe": []}
+
+    def spy(name, function):
+        def called(*handed, **start):
+            made[name].append((handed, start.get("start"), function(*handed, **start)))
+            return made[name][-1][-1]
+
+        return called
+
+    monkeypatch.setattr(rate_search, "distill", spy("distill", rate_search.distill))
+    monkeypatch.setattr(rate_search, "finetune", spy("finetune", rate_search.finetune))
+    monkeypatch.setattr(rate_search.probes, "train", spy("probe", probe.train))
+    tried = (2e-3, 5e-3)
+    asked = {"rates": tried, "val_per_class": 1, "realisations": 2}
+    p = SMOKE.changed({"rate_search": asked}, redrawn=True)
+    entry, lab = p["rate_search"], Lab(p, recorded=False)
+    (task,), seed = entry.tasks(1), rate_search.SEED
+    rows = lab.table("rate_search", seeds=[seed])
+    assert list(zip(rows.method, rows.lr, strict=True)) == [
+        (method, lr) for method in ("student", "words_of_r_60000") for lr in tried
+    ]
+
+    op, here = parse(task.operator), f"stickers-100@{seed}"
+    train, pool, val = load(here, "train", 2), load(here, "train", 3), load(here, "val", 2)
+    scored = val.per_class(1)
+    assert len(scored) == 100 < len(val)
+    found = []
+    for lr, (handed, start, (S, _)), ((encoder, *fitted), _, head) in zip(
+        tried, made["distill"], made["probe"], strict=True
+    ):
+        R, pictures, *settings = handed
+        assert R.name == start.name == SMOKE.teacher
+        assert torch.equal(pictures.images, train.images)
+        assert settings == [op, parse_loss(LOSS), replace(entry.recipe, lr=lr), seed]
+        assert encoder is S and torch.equal(fitted[0].images, train.images)
+        assert torch.equal(fitted[0].labels, train.labels), "all labels, as people gave them"
+        assert fitted[1:] == [op, entry.probe, seed]
+        found.append((S, head))
+    for lr, (handed, _, (classifier, _)) in zip(tried, made["finetune"], strict=True):
+        start, pictures, *settings = handed
+        assert start.name == SMOKE.teacher and torch.equal(pictures.images, pool.images)
+        assert torch.equal(pictures.labels, named(lab.teacher, pool).labels)
+        assert settings == [op, replace(entry.pool_recipe, lr=lr), seed]
+        found.append((classifier.encoder, classifier.head))
+    for top1, (encoder, head) in zip(rows.top1, found, strict=True):
+        again = evaluate_heads([(encoder, {"": head})], scored, op, 2, 0, progress=False)
+        assert len(again) == 2 and top1 == pytest.approx(again.top1.mean(), abs=1e-4)
+    assert rows.top1.nunique() > 1 and (rows.top1 > 1).any(), "no score of chance throughout"
 
 
 @pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
@@ -134,7 +245,7 @@ def test_the_lessons_read_what_was_tried():
         assert len(rows) >= 3 and rows.lr.is_unique and used in set(rows.lr)
         assert rows.top1.max() - rows.set_index("lr").top1[used] <= rate_search.WITHIN
     assert {"student", "baseline", "baseline100"} <= set(found.method)
-    assert set(results.sweep(operator="identity").method) == {"baseline"}
+    assert set(Lab("stickers").table("rate_search", "identity").method) == {"baseline"}
 
 
 def test_a_best_rate_without_any_is_said_so():
