@@ -47,7 +47,7 @@ def sources(record: Lab) -> pd.DataFrame:
             known = provenance(entry.path)
             if any(file.endswith(".csv") and file != "history.csv" for file in known["files"]):
                 made = {"day": known["date"][:10], "commit": str(known["commit"])[:12]}
-                made["threads"] = str(known["threads"])
+                made["threads"] = str(known.get("threads", "not noted"))
                 rows.append({"seed": entry.spec["seed"]} | known | made)
     return (
         pd.DataFrame(rows, columns=["seed", "day", "cpu_minutes", "commit", "machine", "threads"])
