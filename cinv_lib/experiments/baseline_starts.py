@@ -30,7 +30,6 @@ CELLS = {  # method -> the weights from which it starts, and what it is told; no
     "baseline_r": ("CLIP's R", "labels"),
     "student": ("CLIP's R", "R's embeddings"),
     "words_of_r": ("CLIP's R", "R's words as labels"),
-    "finetuned": ("CLIP's R", "embeddings, then labels"),
 }
 
 
