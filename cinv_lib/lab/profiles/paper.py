@@ -106,7 +106,6 @@ IMAGENET100 = Profile(
             several=("st:0.2", "st:1"),
             val_per_class=50,
             realisations=10,
-            redrawn=True,  # the draws: each seed has its own
         ),
         # Table 7 has all 5,000 pictures ten times. Table 8 has them once, 5,000 iterations each:
         # five per class here. Its code fits under another mask than the picture's; lesson 12 does

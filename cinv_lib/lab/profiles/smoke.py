@@ -111,7 +111,6 @@ SMOKE = STICKERS.changed(
             "several": ("st:1",),
             "severities": (0.9, 0.99),
             "val_per_class": 2,
-            "redrawn": False,
         },
         "pixels": {
             "operators": {"noise:0.5": (1, 2), "mask:0.9": (1, 2)},

@@ -102,7 +102,6 @@ STICKERS = Profile(
             several=LEFT_OUT["ablation"],
             val_per_class=10,
             realisations=2,
-            redrawn=True,
         ),
         # A picture takes non-local means 20 ms of a core and two Deep Decoders 1.6 s; so these are
         # fitted once, as in the paper.
