@@ -9,7 +9,7 @@ import torch
 from cinv_lib.data.catalogue import load
 from cinv_lib.data.stickers import coarse, drawing, sets
 from cinv_lib.experiments import controls, trainings, transfer
-from cinv_lib.lab.profiles import STICKERS
+from cinv_lib.lab.profiles import PROFILES, STICKERS
 from data_prep import teacher
 
 MASK, SEEDS = "mask:0.9", STICKERS.recorded
@@ -160,3 +160,9 @@ def test_no_two_sets_of_a_draw_and_no_two_draws_share_a_series():
     every += [number for task in coarse.TASKS.values() for number in task.series.values()]
     numbers = [sets.series_of(series, draw) for series in every for draw in range(20)]
     assert len(set(numbers)) == len(numbers) and teacher.SERIES not in numbers
+
+
+@pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
+def test_experiments_draw_their_sets_anew_where_the_profile_does(p):
+    fields = {entry.name: entry.redrawn for entry in p.entries if hasattr(entry, "redrawn")}
+    assert fields == dict.fromkeys(fields, p.redrawn) and "transfer" in fields

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cinv_lib.course.lessons import lesson_15
 from cinv_lib.lab.lab import Lab
-from cinv_lib.paper import replication, verdict
+from cinv_lib.paper import replication, verdict, verdicts
 from cinv_lib.paper.verdicts import CLAIMS
 
 SEEDS = (11, 12, 13, 14, 15)
@@ -115,3 +116,16 @@ def test_what_a_run_of_one_seed_leaves_out_is_shown_from_the_record(home, monkey
         assert set(record.table(table, seeds=seeds).seed) == set(seeds) and len(seeds) > 1
     smoke = Lab("smoke")  # it has no recorded run
     assert replication.shown(smoke, "tuned_teacher", 1) == (smoke, 1)
+
+
+def test_the_guess_of_lesson_15_says_what_was_recorded():
+    """Its question has the mean of claim 47 under blur, as a text that no cell computes."""
+    lab, seeds = replication.recorded(Lab("stickers"))
+    tables = {
+        (name, "blur:2.57"): lab.table(name, "blur:2.57", seeds)
+        for name in ("teacher_start", "known_operator")
+    }
+    (claim,) = (one for one in CLAIMS if one.number == 47)
+    row = verdicts.verdicts(tables, {name: ("blur:2.57",) for name, _ in tables}, (claim,)).iloc[0]
+    question = next(p.question for p in lesson_15.PREDICTIONS if p.id == "15.A")
+    assert f"the student is {row.difference:.1f} points ahead" in question
