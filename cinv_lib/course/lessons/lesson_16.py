@@ -107,7 +107,7 @@ def _each(s, pi, R):
 
 EXPECTED = Exercise(
     id="16.2",
-    title="what an answer can expect",
+    title="the expected cosine of an answer",
     minutes=5,
     difficulty=1,
     stub="""
@@ -126,12 +126,12 @@ EXPECTED = Exercise(
         ),
         Wrong(
             lambda s, pi, R: F.cosine_similarity(s, pi @ R),
-            "that is the cosine to the mean m. It divides by the length of m, which is below 1: what "
-            "an answer can expect is <s, m>.",
+            "that is the cosine to the mean m. It divides by the length of m, which is below 1: the "
+            "expected cosine is <s, m>.",
         ),
         Wrong(
             lambda s, pi, R: (pi @ R).norm(dim=1),
-            "that is |m|, what the best answer can expect. This answer is s.",
+            "that is |m|, the expected cosine of the best answer. This answer is s.",
         ),
         Wrong(
             lambda s, pi, R: (s @ R.T).mean(dim=1),
