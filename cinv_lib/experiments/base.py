@@ -8,7 +8,7 @@ used can be missing from the description.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
@@ -81,6 +81,17 @@ def training_seeds(seeds: Any) -> list[int]:
 
 
 Needs = Mapping[str, Any]  # name -> a Task, a name of what a lab gives, or a mapping of these
+
+
+def alongside(
+    task: Task, names: Iterable[str], without_student: Container[str] = ()
+) -> dict[str, Task]:
+    """The trainings of these names at the operator and the seed of `task`, and with its loss but
+    for those that have no student in them."""
+    return {
+        name: Task(name, task.operator, task.seed, "" if name in without_student else task.loss)
+        for name in names
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from cinv_lib.evaluation.sentence import lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
 from cinv_lib.evaluation.statistics import compare, estimate
 from cinv_lib.experiments import spoken
-from cinv_lib.experiments.base import Experiment, Needs, Task
+from cinv_lib.experiments.base import Experiment, Needs, Task, alongside
 from cinv_lib.experiments.start_and_target import WORDS, Controlled, of_method
 from cinv_lib.operators.basic import Identity, parse
 
@@ -63,11 +63,8 @@ class PoolCosines(Experiment):
     tables = MappingProxyType({"pool_cosines": "%.5f"})
 
     def needs(self, task: Task) -> Needs:
-        students = {
-            name: Task(name, task.operator, task.seed, task.loss)
-            for name in self.operators.get(task.operator) or ()
-        }
-        return {**super().needs(task), "students": students}
+        names = self.operators.get(task.operator) or ()
+        return {**super().needs(task), "students": alongside(task, names)}
 
     @torch.no_grad()
     def measure(

@@ -15,7 +15,7 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import ProbeRecipe, features_of
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import few_labels
-from cinv_lib.experiments.base import AskedInWords, Needs, Task
+from cinv_lib.experiments.base import AskedInWords, Needs, Task, alongside
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
@@ -45,11 +45,9 @@ class Controlled(AskedInWords):
     apart: ClassVar[bool] = True
 
     def needs(self, task: Task) -> Needs:
-        models = {
-            name: Task(name, task.operator, task.seed, task.loss if shares else "")
-            for name, shares in (self.operators.get(task.operator) or {}).items()
-        }
-        return {**super().needs(task), "models": models}
+        here = self.operators.get(task.operator) or {}
+        classifiers = [name for name, shares in here.items() if not shares]
+        return {**super().needs(task), "models": alongside(task, here, classifiers)}
 
     def measure(
         self,

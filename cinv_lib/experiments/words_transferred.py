@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from cinv_lib.encoders.encoder import Encoder
-from cinv_lib.experiments.base import Needs, Task
+from cinv_lib.experiments.base import Needs, Task, alongside
 from cinv_lib.experiments.methods import labels
 from cinv_lib.experiments.transfer import Transfer
 from cinv_lib.training.baseline import Classifier
@@ -41,11 +41,8 @@ class WordsTransferred(Transfer):
     tables = MappingProxyType({"words_transferred": "%.4f"})
 
     def needs(self, task: Task) -> Needs:
-        models = {
-            name: Task(name, task.operator, task.seed, "" if name in PAIRS else task.loss)
-            for name in self.operators.get(task.operator) or ()
-        }
-        return {**super().needs(task), "models": models}
+        names = self.operators.get(task.operator) or ()
+        return {**super().needs(task), "models": alongside(task, names, PAIRS)}
 
     def measure(
         self, task: Task, models: Mapping[str, Encoder | Classifier]
