@@ -1,5 +1,4 @@
 # Two commands: `make course` runs every lesson, `make test` tests everything. `make help` lists all.
-#
 #   make course                      every lesson, one seed, the offline `stickers` profile
 #   make course SEEDS=3              three seeds; what the first run trained is not trained again
 #   make course LESSONS=core         the shortest way from a picture to a verdict: 00 01 05 06 15
@@ -13,6 +12,7 @@ TABLES  ?= some
 GPUS    ?= $(eval GPUS := $$(shell $$(ASK) gpus))$(GPUS)
 JOBS    ?= $(eval JOBS := $$(if $$(SLURM),32,$$(shell $$(ASK) jobs $$(call quoted,$$(NAMES)))))$(JOBS)
 SLURM   ?=
+REAL    ?=
 MPS     ?=
 PORT    ?= 8888
 PYTHON  ?=

@@ -210,7 +210,7 @@ def test_a_training_that_stops_says_where_it_says_why(course):
 
 def test_a_measurement_that_stops_says_where_it_says_why(course):
     plan = course / "cinv_lib/lab/plan.py"
-    plan.write_text(PLAN.replace('["scores"]}', '["broken"]}'))
+    plan.write_text(PLAN.replace('["scores", *', '["broken", *'))
     done, ran = make(course, lessons="00 05")
     assert done.returncode != 0 and sorted(ran) == ["00 stickers 1", "broken", "data"]
     assert "AssertionError" in done.stdout + done.stderr

@@ -89,7 +89,7 @@ class RateSearch(Experiment):
     realisations: int
     val_per_class: int
     losses: tuple[str, ...] = ()
-    name, only_seed = "rate_search", SEED
+    name, only_seed, in_words = "rate_search", SEED, True
     tables = MappingProxyType({"rate_search": "%.6g"})
 
     def measure(

@@ -42,7 +42,7 @@ class Loudness(Experiment):
     """How long the embeddings of a few pictures are."""
 
     pictures: int
-    name, lessons, apart = "loudness", ("16",), True
+    name, lessons, apart = "loudness", ("04",), True
     tables = MappingProxyType({"loudness": "%.4f"})
 
     def measure(self, task, student, val):
@@ -56,7 +56,7 @@ WITH = replace(SMOKE, entries=(*SMOKE.entries, Loudness(operators={MAIN: None}, 
 def test_a_new_experiment_has_a_table_and_a_task_in_the_plan():
     rows = Lab(WITH, recorded=False).table("loudness", seeds=[0])
     assert list(rows.columns) == ["length", "seed"] and (rows.length > 0).all() and len(rows) == 3
-    tasks = plan.tasks(WITH, 2)["16"]
+    tasks = plan.tasks(WITH, 2)["04"]
     assert tasks == [Task("loudness", MAIN, seed, "st:0.1") for seed in (0, 1)]
     assert "loudness-mask_0.9-seed1" in plan.every(WITH, 2)
     assert WITH.after(tasks[1]) == [Task("student", MAIN, 1, "st:0.1")]
@@ -125,6 +125,8 @@ def test_what_only_chooses_moves_no_address(entry):
         "several": (*entry.several, MAIN),
         "rows": (MAIN,),
         "taus": (0.3, 0.7),
+        "chosen": {"mask:0.1..0.2": (0.3,)},
+        "classes": 7,
     }
     of_trained = Trained.asks - Training.asks if isinstance(entry, Trained) else set()
     for name in entry.asks - of_trained:

@@ -144,7 +144,12 @@ def test_the_paper_s_numbers_stand_beside_under_our_operators(lab):
 def test_the_working_lab_has_every_model_on_its_own_device(monkeypatch):
     """Also one that was looked at before, as lesson 14 looks at `vit` before it asks for more."""
     lab = Lab("smoke", recorded=False)
-    lazy = [name for name, v in vars(Lab).items() if isinstance(v, cached_property)]
+    lazy = [
+        name
+        for one in Lab.__mro__
+        for name, v in vars(one).items()
+        if isinstance(v, cached_property)
+    ]
     values = {name: getattr(lab, name) for name in lazy}
     models = {name for name, v in values.items() if isinstance(v, torch.nn.Module)}
     assert {"teacher", "vit"} <= models

@@ -45,7 +45,7 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     of += 3 * seeds  # lesson 07: baselines from 100 classes
     of += 2 * 2 * seeds + seeds  # lesson 08: baselines, severity; a student that 11 has not
     of += 2 * seeds  # lesson 09: transfer
-    of += 2 * seeds + more  # lesson 11: students of two losses, and one at another temperature
+    of += (2 + more) * seeds  # lesson 11: students of two losses, and one at another temperature
     of += 2 * seeds  # lesson 12: pixels
     of += 3 * seeds  # lesson 13: student and clean baseline of the mixture, and their scores
     of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
@@ -55,12 +55,14 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
         of += (2 + 2) * seeds
         of += (2 * 4 + 4) * seeds  # 07 and 06: three trainings, of two operators; three pools
         of += (2 + 2 + 2) * seeds  # 09 and 12: the starts; two restorations, their scores
+        of += (2 + 1) * seeds  # 09 and 16: R's words on other sets; 60,000 pictures under blur
         of += (3 + 4) * seeds  # lesson 14: two under attack, three transformers, and their scores
     assert len(tasks) == of
     out = {"start_and_target", "other_pools", "restored", "starts_transferred", "attacked"}
+    out.add("words_transferred")
     out |= {"feature_distillation"} | {task.kind for name in out | {"feature_distillation"}
             for one in SMOKE[name].tasks(3) for task in SMOKE.after(one)}  # fmt: skip
-    out -= {"student", "baseline", "probe", "clean_probe"}
+    out -= {"student", "student_60000", "baseline", "probe", "clean_probe"}
     apart = {e.name for e in STICKERS.entries if e.apart}
     assert {t["kind"] for t in tasks.values()} == (apart if more else apart - out)
     named = {name for names in listed["lessons"].values() for name in names}
@@ -166,6 +168,7 @@ def test_side_issues_are_named_as_the_profile_has_them():
     side = {entry.name: entry.several for entry in STICKERS.entries if entry.several}
     wholly = {"baseline_starts", "baseline_fit", "tuned_teacher", "patients", "start_and_target",
               "other_pools", "restored", "starts_transferred", "attacked", "feature_distillation",
+              "words_transferred", "pool_cosines",
     }  # fmt: skip
     assert set(side) == wholly | {"ablation", "loss_bias", "teacher_start", "pools"}
     assert all(not STICKERS[name].asked(1)[0] for name in wholly)
