@@ -1,14 +1,14 @@
 # Two commands: `make course` runs every lesson, `make test` tests everything. `make help` lists all.
-#
 #   make course                      every lesson, one seed, the offline `stickers` profile
 #   make course SEEDS=3              three seeds; what the first run trained is not trained again
 #   make course LESSONS=core         the shortest way from a picture to a verdict: 00 01 05 06 15
 #   make course PROFILE=smoke        all of it in six minutes, with numbers that mean nothing
-#   make course GPUS="0 1"               only these of the GPUs; a training each (default: all)
+#   make course TABLES=all           with all rows of Tables 1, 4, 9 and 13, not three operators alone
 
 PROFILE ?= stickers
 SEEDS   ?= 1
 LESSONS ?= all
+TABLES  ?= some
 GPUS    ?= $(eval GPUS := $$(shell $$(ASK) gpus))$(GPUS)
 JOBS    ?= $(eval JOBS := $$(if $$(SLURM),32,$$(shell $$(ASK) jobs $$(call quoted,$$(NAMES)))))$(JOBS)
 SLURM   ?=
@@ -85,7 +85,7 @@ $(READY): requirements.lock $(shell { pwd -P; echo torch=$(call quoted,$(TORCH))
 WHERE = $(if $(SLURM),--executor slurm --jobs $(JOBS) --latency-wait 60 --default-resources $(SLURM),\
           --cores $(JOBS))
 SNAKEMAKE = python -m snakemake $(WHERE) --scheduler greedy --nolock --rerun-incomplete --keep-going
-CONFIG = --config profile=$(call quoted,$(PROFILE)) seeds=$(call quoted,$(SEEDS)) \
+CONFIG = --config profile=$(call quoted,$(PROFILE)) seeds=$(call quoted,$(SEEDS)) tables=$(call quoted,$(TABLES)) \
            lessons=$(call quoted,$(LESSONS)) $(if $(SLURM),slurm=1,gpus=$(call quoted,$(NAMES)))
 CHECK = $(ASK) check $(foreach name,$1,$(name)=$(call quoted,$(strip $($(name)))))
 

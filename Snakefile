@@ -1,7 +1,7 @@
 """The course as a graph: data, trainings, tables, every lesson through papermill, the pages.
 
 Run by `make course`; `make graph` shows what it would do. A lesson is run again when its own cells,
-the library, the profile or the number of seeds changed. A training is the cells tagged `training`
+the library, the profile, the number of seeds or TABLES changed. A training is the cells tagged `training`
 of the lesson that shows it: run again when they or its description changed.
 """
 
@@ -22,7 +22,7 @@ def setting(name: str, default: str = "") -> str:
 
 
 PROFILE = setting("profile", "stickers")
-SEEDS = int(config.get("seeds", 1))
+SEEDS, TABLES = int(config.get("seeds", 1)), setting("tables", "some")
 GPUS = host.gpu_names(setting("gpus"))
 SLURM = bool(config.get("slurm"))  # jobs are elsewhere: SLURM gives them their cores and GPUs
 # A job's cores, MB and minutes there. Beside a GPU 8 cores decode 224-px pictures; the stickers'
@@ -46,10 +46,10 @@ def parameters(name: str, **values) -> str:
 
 def plan() -> dict:
     """What the lessons need made, from `cinv_lib.lab.plan`; kept, as to ask takes ten seconds."""
-    kept = Path(RUN, ".plan", f"{LIBRARY}-{SEEDS}.json")
+    kept = Path(RUN, ".plan", f"{LIBRARY}-{SEEDS}-{TABLES}.json")
     if not kept.exists():
-        asked = [sys.executable, "-m", "cinv_lib.lab.plan", PROFILE, "--seeds", str(SEEDS)]
-        done = subprocess.run(asked, stdout=subprocess.PIPE, text=True)
+        asked = ["-m", "cinv_lib.lab.plan", PROFILE, "--seeds", str(SEEDS), "--tables", TABLES]
+        done = subprocess.run([sys.executable, *asked], stdout=subprocess.PIPE, text=True)
         if done.returncode:  # it has said why
             sys.exit(done.returncode)
         if json.loads(done.stdout).get("absent"):  # what is absent now may be there the next time

@@ -68,8 +68,9 @@ NARROW = Tower(
     title="The labels-only tower of 100 classes",
     text="""
 The image tower of the embedded CLIP with other weights: trained from nothing to name the stickers
-of the 100 labelled classes, on the very pictures on which the baseline is fine-tuned later. The
-second baseline of lesson 07 starts here, as that of Tables 11 and 12 does from ImageNet-100.
+of the 100 labelled classes, on the very pictures on which the baseline of seed 0 is fine-tuned
+later. The baselines of other seeds have pictures of their own, which it has not seen. The second
+baseline of lesson 07 starts here, as that of Tables 11 and 12 does from ImageNet-100.
 """,
 )
 TOWERS = {"all": ALL, "100": NARROW}  # by the classes that they know

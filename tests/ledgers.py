@@ -6,7 +6,7 @@ import pandas as pd
 from cinv_lib.paper import verdict
 from cinv_lib.paper import verdicts as ledger
 
-BY_NUMBER = {claim.number: claim for claim in ledger.CLAIMS + ledger.NAMED}
+BY_NUMBER = {claim.number: claim for claim in ledger.CLAIMS}
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
 
 
@@ -29,7 +29,7 @@ def table(
                 key = dict(zip(("method", "a"), key, strict=True)) if a else {"method": key}
                 top1 = mean + luck + spread * random.normal()
                 rows.append(key | {"seed": seed, "realisation": r, "top1": top1})
-    frame = pd.DataFrame(rows).assign(operator=operator)
+    frame = pd.DataFrame(rows).assign(operator=operator, shared=True)
     return frame.assign(top5=frame.top1 + 5)
 
 

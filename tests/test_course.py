@@ -36,8 +36,9 @@ else:
     student = {"lesson": "05", "parameters": values | {"loss": "st:0.1,weight=0.5"}}
     tasks = {"student": task | student, "broken": task}
     tasks |= {"baseline": task | {"lesson": "07", "parameters": values}}
-    tasks |= {"scores": task | {"after": ["student", "baseline"]}}
-    print(json.dumps({"lessons": {"05": ["scores"]}, "tasks": tasks}))
+    tasks |= {"scores": task | {"after": ["student", "baseline"]}, "more": task}
+    asked = ["scores", *(["more"] if sys.argv[-1] == "all" else [])]
+    print(json.dumps({"lessons": {"05": asked}, "tasks": tasks}))
 """
 STUDENT = "05 trains: stickers mask:0.5..0.9 st:0.1,weight=0.5 2"
 TRAINING = """
@@ -157,6 +158,16 @@ def test_course_stops_and_goes_on(course):
     assert sorted(ran) == ["00 stickers 3", "01 stickers 3"]
 
 
+def test_all_rows_of_the_tables_are_made_where_they_are_asked_for(course):
+    write(course, "05_distill", "")
+    _, ran = make(course, lessons="05")
+    assert "more" not in ran
+    _, ran = make(course, lessons="05", tables="all")
+    assert ran == ["more", "05 stickers 1"], "what is there is not made again, and 05 shows more"
+    done, ran = make(course, lessons="05", tables="some")
+    assert done.returncode == 0 and "scores" not in ran and "more" not in ran
+
+
 def test_a_kernel_may_take_long_to_start(course):
     """papermill's own minute is over where a machine is busy, or its lid was closed."""
     (course / "papermill.py").write_text("import sys; open('ran', 'a').write(f'{sys.argv}\\n')")
@@ -199,7 +210,7 @@ def test_a_training_that_stops_says_where_it_says_why(course):
 
 def test_a_measurement_that_stops_says_where_it_says_why(course):
     plan = course / "cinv_lib/lab/plan.py"
-    plan.write_text(PLAN.replace('["scores"]}', '["broken"]}'))
+    plan.write_text(PLAN.replace('["scores", *', '["broken", *'))
     done, ran = make(course, lessons="00 05")
     assert done.returncode != 0 and sorted(ran) == ["00 stickers 1", "broken", "data"]
     assert "AssertionError" in done.stdout + done.stderr

@@ -19,7 +19,9 @@ def lines() -> Iterator[str]:
         thing = getattr(ci, name)
         yield name + parameters(thing)
         if inspect.isclass(thing):
-            for method, value in sorted(vars(thing).items()):
+            ours = [c for c in reversed(thing.__mro__) if c.__module__.startswith("cinv_lib")]
+            members = {key: value for cls in ours for key, value in vars(cls).items()}
+            for method, value in sorted(members.items()):
                 called = getattr(value, "__func__", value)
                 if inspect.isfunction(called) and not method.startswith("_"):
                     yield f"{name}.{method}{parameters(called)}"

@@ -63,9 +63,10 @@ def run(path: Path) -> None:
 
 @contextmanager
 def nothing_attempted() -> Iterator[None]:
-    """Kernels started meanwhile know nothing of what this reader has done."""
+    """Kernels started meanwhile know nothing of what this reader has done: no answer and no run, or
+    lesson 15 would compare the recorded run with itself."""
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ):
-        os.environ["CINV_PROGRESS"] = f"{folder}/progress.json"
+        os.environ |= {"CINV_PROGRESS": f"{folder}/progress.json", "CINV_RUNS": f"{folder}/runs"}
         yield
 
 

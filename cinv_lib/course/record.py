@@ -1,14 +1,9 @@
-"""Keep a run with the course: `python -m cinv_lib.course.record` after `make course SEEDS=3`.
+"""Keep the run of five seeds with the course: `python -m cinv_lib.course.record`.
 
 Copies what the lessons show from the run's store to notebooks/recorded, so that a reader who opens
-a lesson sees its numbers at once, and so that the tests can replay every lesson: all that was
-measured, the student of lesson 05, the baseline of lesson 07, and the student and baseline of
-lesson 00.
-
-    python -m cinv_lib.course.record evidence 11 12 13 14 15
-
-keeps what is finished of the run of five seeds: its tables, which the next part of the run does not
-make again.
+a lesson sees its numbers at once, and so that the tests can replay every lesson: all tables that
+are finished, which the next part of the run does not make again, and of seed 0 the student of
+lesson 05, the baseline of lesson 07, and the student and baseline of lesson 00.
 """
 
 import os
@@ -21,18 +16,20 @@ from cinv_lib.lab import lab as labs
 from cinv_lib.lab.profiles.record import Profile
 
 
-def make(profile: str = "stickers", seeds: int | list[int] = 3) -> list[Path]:
-    """Copy what is finished, and say what is not; the models shown are made if they are missing.
+def make(profile: str = "stickers") -> list[Path]:
+    """Copy what is finished of the recorded seeds, or of seed 0 where a profile has none, and say
+    what is not; the models shown are made if they are missing.
 
     Returns the folders in the archive.
     """
     lab = labs.Lab(profile, recorded=True)  # what is kept and is still asked for, stays
-    p = lab.profile
-    asked = dict.fromkeys(t for e in p.entries if isinstance(e, Experiment) for t in e.tasks(seeds))
+    p, seeds = lab.profile, [*lab.profile.recorded] or [0]
+    tables = [entry for entry in p.all_rows().entries if isinstance(entry, Experiment)]
+    asked = dict.fromkeys(task for entry in tables for task in entry.tasks(seeds))
     finished = {task: lab.finished(task) for task in asked}
     for task in (task for task, done in finished.items() if not done):
         print(f"WARN  not finished, so not kept: {p.task_name(task)}")
-    shown = [] if p.is_own or p.redrawn else _shown(p)  # of these lessons show tables only
+    shown = [] if p.is_own else _shown(p)  # of a reader's own lesson 18 shows tables only
     models = [p[kind].task(op) for kind, op in shown]
     entries = [lab.folder(task) for task in [*(t for t, done in finished.items() if done), *models]]
     archive = labs.RECORDED / p.name
@@ -55,5 +52,4 @@ def _shown(p: Profile) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    asked = make(sys.argv[1], [*map(int, sys.argv[2:])]) if sys.argv[1:] else make()
-    print("\n".join(f"OK  {folder}" for folder in asked))
+    print("\n".join(f"OK  {folder}" for folder in make(*sys.argv[1:])))

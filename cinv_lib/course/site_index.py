@@ -47,7 +47,7 @@ def page(run: Path, site: Path, lessons: Sequence[Any]) -> str:
         panel=next((panel for panel in panels if not panel.asked), None),
         diagram=diagram(site),
         roads=roads(lessons),
-        ledger=ledger(run, site),
+        ledger=ledger(run),
         code=code(),
         texts=[(name, words) for name, words in TEXTS.items() if (site / name).is_file()],
         sections=[
@@ -83,17 +83,13 @@ def roads(lessons: Sequence[Any]) -> list[tuple[str, list[Any], int]]:
     return [(name, way, sum(one.minutes for one in way)) for name, way in ways if way]
 
 
-def ledger(run: Path, site: Path) -> dict[str, Any]:
-    """What the ledger says: whose it is, counts of verdicts, the rows of the first claims.
+def ledger(run: Path) -> dict[str, Any]:
+    """What the ledger says: whose it is, counts of verdicts, the rows of the first claims. {} where
+    nothing was measured."""
+    from cinv_lib.paper import export
 
-    One training decides nothing: then the recorded trainings of the profile speak, where there are.
-    {} where nothing was measured.
-    """
-    file = site / "results" / "ledger.json"
-    rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    whose = "this run"
-    if rows and max(row["seeds"] for row in rows) < 2 and (kept := _recorded(run.name)):
-        rows, whose = kept, "the recorded run"
+    whose, lab, seeds = export.judged(run)
+    rows = export.ledger(lab, seeds)
     if not rows:
         return {}
     # One row for each claim, under masks where there is one, whatever its verdict. A claim that
@@ -117,22 +113,6 @@ def ledger(run: Path, site: Path) -> dict[str, Any]:
 
 def _absent(number: float | None) -> bool:
     return number is None or math.isnan(number)
-
-
-def _recorded(profile: str) -> list[dict[str, Any]]:
-    """The rows of the recorded trainings, which come with the course; [] where there are none."""
-    from cinv_lib.lab import Lab
-    from cinv_lib.lab.lab import RECORDED
-    from cinv_lib.paper import replication, verdicts
-
-    if not (RECORDED / profile).is_dir():
-        return []
-    lab, seeds = replication.recorded(Lab(profile))
-    found = verdicts.ledger(lab, seeds) if seeds else None
-    if found is None or found.empty:
-        return []
-    said = {claim.number: claim.sentence for claim in verdicts.CLAIMS}
-    return [row | {"sentence": said[row["claim"]]} for row in found.to_dict("records")]
 
 
 def code() -> str:

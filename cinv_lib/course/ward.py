@@ -17,7 +17,6 @@ from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import to_float
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.statistics import compare
-from cinv_lib.experiments.base import training_seeds
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import names as profiles
@@ -123,7 +122,7 @@ def lab_of(profile: str, seeds: int) -> tuple[Lab, list[int]]:
     none or does not train any, of the recorded run (`replication.shown`)."""
     if "patients" in profiles.profile(profile):
         lab, which = replication.shown(Lab(profile), "patients", seeds)
-        return lab, training_seeds(which)
+        return lab, lab.seeds(which)
     print(f"The profile {profile} has no patients. These are the recorded ones of `stickers`.")
     return replication.recorded(Lab("stickers"))
 
@@ -132,6 +131,7 @@ def ward(lab: Lab, seed: int) -> dict[str, Patient]:
     """The patients of one training seed, by their letters."""
     (op,) = lab.profile["patients"].operators
     steps, looks = (lab.table(name, seeds=[seed]) for name in ("patients_steps", "patients"))
+    shown = lab.of_seed(seed).train
 
     def of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         return frame[frame.patient == name].drop(columns=["patient", "seed"]).reset_index(drop=True)
@@ -139,7 +139,7 @@ def ward(lab: Lab, seed: int) -> dict[str, Patient]:
     return {
         name: Patient(
             name, loop(), of(steps, name), of(looks, name),
-            lab.teacher, lab.train, parse(op), seed,
+            lab.teacher, shown, parse(op), seed,
         )
         for name, loop in LOOPS.items()
     }  # fmt: skip

@@ -6,7 +6,7 @@ network; only other trainings say what another one would change.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,12 @@ def estimate(rows: pd.DataFrame, column: str = "top1") -> tuple[float, float]:
     """Mean of a column, seeds weighing alike, and the half-width of its 95 % interval over
     trainings; NaN for that where there is one, and for both where nothing is."""
     return over_trainings(by_training(rows, column))[:2]
+
+
+def estimates(scores: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
+    """value and error of the top1 of each method, as `estimate` has them, indexed by method."""
+    each = {name: estimate(scores[scores.method == name]) for name in methods}
+    return pd.DataFrame.from_dict(each, orient="index", columns=["value", "error"])
 
 
 def compare(

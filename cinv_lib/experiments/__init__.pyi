@@ -26,6 +26,7 @@ from . import start_and_target as start_and_target
 from . import starts_transferred as starts_transferred
 from . import transfer as transfer
 from . import unknown_severity as unknown_severity
+from . import words_transferred as words_transferred
 from .ablation import Ablation as Ablation
 from .adaptation import Adaptation as Adaptation
 from .adversarial import Adversarial as Adversarial
@@ -51,12 +52,12 @@ from .feature_distillation import FeatureDistillation as FeatureDistillation
 from .finetuned import Finetuned as Finetuned
 from .known_operator import KnownOperator as KnownOperator
 from .label_shift import LabelShift as LabelShift
-from .learning_rates import LearningRates as LearningRates
 from .loss_bias import LossBias as LossBias
 from .other_tower import OtherTower as OtherTower
 from .patients import Patients as Patients
 from .pixels import Pixels as Pixels
 from .pools import OtherPools as OtherPools
+from .pools import PoolCosines as PoolCosines
 from .pools import Pools as Pools
 from .rate_search import RateSearch as RateSearch
 from .restoration import Restoration as Restoration
@@ -79,3 +80,4 @@ from .trainings import Tuned as Tuned
 from .transfer import Transfer as Transfer
 from .tuned_teacher import TunedTeacher as TunedTeacher
 from .unknown_severity import UnknownSeverity as UnknownSeverity
+from .words_transferred import WordsTransferred as WordsTransferred

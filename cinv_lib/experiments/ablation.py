@@ -4,6 +4,7 @@ lie. The columns of Figures 6 and 10, and the geometry that lesson 04 predicts.
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 import torch
@@ -17,7 +18,7 @@ from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead, points, sentence
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import Experiment, Task, training_seeds
 from cinv_lib.operators.basic import parse
 
 LOSSES = {  # what each is called
@@ -67,21 +68,23 @@ class Ablation(Experiment):
     """Students of one range that differ in their loss (Figures 6 and 10, App. C; lesson 11).
 
     Args:
-        taus: further temperatures of the paper's loss, of one training each.
+        taus: further temperatures of the paper's loss.
         severities: at which the students are scored; they lie within the range and beyond it.
         val_per_class: validation pictures per class that they are scored on.
         realisations: draws of the corruption at each severity.
-        redrawn: whether each seed has draws of its own; else all share those of seed 0.
     """
 
     taus: tuple[float, ...]
     severities: tuple[float, ...]
     val_per_class: int
     realisations: int
-    redrawn: bool = False
     name, lessons = "ablation", ("11",)
     tables = MappingProxyType({"ablation": "%.5f"})
     asks = Experiment.asks | {"taus"}
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """With what descriptions have said since each seed has draws of its own."""
+        return super().settings(task) | {"redrawn": True}
 
     def asked_taus(self, seeds: int | list[int]) -> list[float]:
         """The further temperatures that a run with this number of seeds asks for."""
@@ -90,8 +93,9 @@ class Ablation(Experiment):
 
     def tasks(self, seeds: int | list[int]) -> list[Task]:
         more = [f"st:{tau:g}" for tau in self.asked_taus(seeds)]
-        (op,), of = self.operators, [0] if isinstance(seeds, int) else seeds
-        return super().tasks(seeds) + [self.task(op, seed, loss) for seed in of for loss in more]
+        (op,) = self.operators
+        which = training_seeds(seeds)
+        return super().tasks(seeds) + [self.task(op, seed, tau) for seed in which for tau in more]
 
     @torch.no_grad()
     def measure(
@@ -107,9 +111,9 @@ class Ablation(Experiment):
         R = embedded(teacher, val.images)
         labels = val.labels.to(R.device)
         same = labels[:, None] == labels
-        rows, seed = [], task.seed if self.redrawn else 0
+        rows = []
         for s in tqdm(self.severities, desc=f"evaluate, {op}", unit=" severities", leave=False):
-            seen = realised(student, val, op.at(s), self.realisations, seed)
+            seen = realised(student, val, op.at(s), self.realisations, task.seed)
             for r, S in enumerate(seen):
                 logits = probe(S)
                 scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}

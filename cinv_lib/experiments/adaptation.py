@@ -82,7 +82,7 @@ class Adaptation(AskedInWords):
     probe: ProbeRecipe
     realisations: int
     losses: tuple[str, ...] = ()
-    name, apart = "adaptation", True
+    name, lessons, apart = "adaptation", ("06",), True
     tables = MappingProxyType({"adaptation": "%.4f"})
 
     def measure(

@@ -160,7 +160,7 @@ class Attacked(AskedInWords):
 
     recipe: ProbeRecipe
     protocol: Protocol
-    name, apart = "attacked", True
+    name, lessons, apart = "attacked", ("14",), True
     tables = MappingProxyType({"attacked": "%.4f", "attacked_cost": "%.5g"})
 
     def measure(

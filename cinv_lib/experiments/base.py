@@ -8,7 +8,7 @@ used can be missing from the description.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral
 from pathlib import Path
@@ -83,6 +83,17 @@ def training_seeds(seeds: Any) -> list[int]:
 Needs = Mapping[str, Any]  # name -> a Task, a name of what a lab gives, or a mapping of these
 
 
+def alongside(
+    task: Task, names: Iterable[str], without_student: Container[str] = ()
+) -> dict[str, Task]:
+    """The trainings of these names at the operator and the seed of `task`, and with its loss but
+    for those that have no student in them."""
+    return {
+        name: Task(name, task.operator, task.seed, "" if name in without_student else task.loss)
+        for name in names
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """A training or an experiment, with its settings.
@@ -94,11 +105,14 @@ class Entry:
             students.
         several: operators or losses of these that a run of one seed leaves out: side issues, of
             which one training each decides nothing. Lessons show them from the recorded run.
+        rows: operators of these that are asked for with all rows of the paper's tables alone, see
+            `Profile.all_rows`.
     """
 
     operators: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[str, ...] = (LOSS,)
     several: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
     name: ClassVar[str]  # also that of its folder in the store, and of its (first) table
     version: ClassVar[int] = 1  # raised when the code changes the results, with a line in CHANGELOG
@@ -107,8 +121,9 @@ class Entry:
     in_words: ClassVar[bool] = False  # it asks the teacher in words, and needs its text tower
     shown: ClassVar[str] = ""  # the lesson whose cells `make course` runs to make it
     only_at: ClassVar[str] = ""  # the one operator it is made at, whatever is asked for
+    only_seed: ClassVar[int | None] = None  # and the one seed
     # These fields only choose what is made; on every other one, a setting, its results depend.
-    asks: ClassVar[frozenset[str]] = frozenset({"operators", "losses", "several"})
+    asks: ClassVar[frozenset[str]] = frozenset({"operators", "losses", "several", "rows"})
 
     def __post_init__(self) -> None:
         kept = {str(basic.parse(op)): here for op, here in self.operators.items()}
@@ -118,24 +133,23 @@ class Entry:
         """The operators and the losses that a run of so many seeds, or of these, asks for."""
         out = self.several if seeds == 1 else ()
         return (
-            [op for op in self.operators if op not in out],
+            [op for op in self.operators if op not in (*out, *self.rows)],
             [loss for loss in self.losses or ("",) if loss not in out],
         )
 
     def tasks(self, seeds: int | list[int]) -> list[Task]:
         """What lessons ask for in a run of so many training seeds, from 0, or of these."""
         operators, losses = self.asked(seeds)
+        which = training_seeds(seeds) if self.only_seed is None else [self.only_seed]
         return [
-            Task(self.name, op, seed, loss)
-            for seed in training_seeds(seeds)
-            for op in operators
-            for loss in losses
+            Task(self.name, op, seed, loss) for seed in which for op in operators for loss in losses
         ]
 
     def task(self, operator: str, seed: int = 0, loss: str | None = None) -> Task:
         """The task of this entry; loss None is the profile's, and an entry without students has
         none whatever is asked."""
         loss = "" if not self.losses else loss or self.losses[0]
+        seed = seed if self.only_seed is None else self.only_seed
         return Task(self.name, self.only_at or operator, seed, loss)
 
     def label(self, task: Task) -> str:
@@ -208,6 +222,10 @@ class Experiment(Entry):
 
     def maker(self) -> Callable[..., Mapping[str, pd.DataFrame]]:
         return self.measure
+
+    def read(self, rows: pd.DataFrame, operator: str) -> pd.DataFrame:
+        """A table of all seeds as lessons and claims read it: with what the settings say of it."""
+        return rows
 
     def keep(self, folder: Path, made: Mapping[str, pd.DataFrame]) -> None:
         for name, digits in self.tables.items():

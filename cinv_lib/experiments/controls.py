@@ -57,6 +57,7 @@ class Named(Baseline):
     """
 
     name, shown = "words_of_r", ""
+    in_words = True
 
     def build(self, folder: Path, task: Task, teacher: Encoder, unlabelled: ImageSet) -> None:
         super().build(folder, task, teacher, named(teacher, unlabelled))

@@ -61,7 +61,7 @@ class FeatureDistillation(AskedInWords):
     recipe: ProbeRecipe
     realisations: int
     losses: tuple[str, ...] = ()
-    name, apart = "feature_distillation", True
+    name, lessons, apart = "feature_distillation", ("14",), True
     tables = MappingProxyType({"feature_distillation": "%.4f"})
 
     def measure(

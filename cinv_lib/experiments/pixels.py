@@ -26,7 +26,7 @@ from cinv_lib.evaluation.draws import BLOCK, reseed
 from cinv_lib.evaluation.metrics import top_k
 from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import lead, sentence
-from cinv_lib.experiments.base import Experiment, Task
+from cinv_lib.experiments.base import AskedInWords, Task
 from cinv_lib.experiments.methods import full
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import GaussianNoise, RandomMask, parse
@@ -61,22 +61,26 @@ SHORT = {  # the same, for figures
 }
 
 
-def compare(scores: pd.DataFrame, better: str, worse: str) -> dict[str, Any]:
+def compare(scores: pd.DataFrame, better: str, worse: str, shared: bool) -> dict[str, Any]:
     """Two methods on the most pictures that both have, of one operator's table: pictures, and what
-    `statistics.compare` gives. The pictures are few and the same for all trainings, so the variance
-    of their choice is added to the interval."""
+    `statistics.compare` gives.
+
+    shared: whether all trainings are scored on the same pictures. These are few, so the variance of
+        their choice is then added to the interval.
+    """
     rows = scores[scores.method.isin([better, worse])]
     n = int(rows.groupby("method").pictures.max().min())
     rows = rows[rows.pictures == n]
-    choice = statistics.choice_of_pictures(rows, better, worse, n)
-    return {"pictures": n} | statistics.compare(rows, better, worse, choice=choice, units=n)
+    choice = statistics.choice_of_pictures(rows, better, worse, n) if shared else 0.0
+    units = n if shared else math.inf
+    return {"pictures": n} | statistics.compare(rows, better, worse, choice=choice, units=units)
 
 
-def found(noise: pd.DataFrame, masks: pd.DataFrame) -> str:
-    """The sentence of lesson 12, from the tables of both operators."""
+def found(noise: pd.DataFrame, masks: pd.DataFrame, shared: bool) -> str:
+    """The sentence of lesson 12, from the tables of both operators. shared: as in `compare`."""
     clauses = []
     for where, rows, way in (("masks", masks, "inpainting"), ("noise", noise, "denoising")):
-        two = compare(rows, "student", way)
+        two = compare(rows, "student", way, shared)
         name = {"inpainting": "Deep Decoder", "denoising": "non-local means"}[way]
         said = lead("the student", name, two["difference"], two["half_width"], rows.seed.nunique())
         clauses.append(f"on {where} {said}")
@@ -86,9 +90,8 @@ def found(noise: pd.DataFrame, masks: pd.DataFrame) -> str:
 def subset(scores: pd.DataFrame) -> pd.DataFrame:
     """On the pictures that every method has: value, the mean top-1, and error, the half-width of
     its 95 % interval over trainings, indexed by method."""
-    rows = scores[scores.pictures == scores.pictures.min()].groupby("method", sort=False)
-    each = {method: statistics.estimate(mine) for method, mine in rows}
-    return pd.DataFrame.from_dict(each, orient="index", columns=["value", "error"])
+    rows = scores[scores.pictures == scores.pictures.min()]
+    return statistics.estimates(rows, rows.method.unique())
 
 
 def scored(r: int, logits: dict, near: dict, labels: Tensor) -> list[dict[str, object]]:
@@ -163,8 +166,9 @@ def width_for(op: Operator, train: Pictures, seed: int, device: torch.device) ->
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pixels(Experiment):
-    """Restoring the picture first, then a clean classifier (Tables 7 and 8; lesson 12).
+class Pixels(AskedInWords):
+    """Restoring the picture first, then a clean classifier (Tables 7 and 8; lesson 12); or R's
+    words, which need no labels.
 
     Args:
         operators: (pictures per class that are restored there, realisations). Restoring is slow: a
@@ -174,7 +178,7 @@ class Pixels(Experiment):
 
     decoder: DecoderRecipe
     name, lessons, apart = "pixels", ("12",), True
-    tables = MappingProxyType({"pixels": "%.4f"})
+    tables = MappingProxyType({"pixels": "%.4f", "pixels_words": "%.4f"})
 
     @torch.no_grad()
     def measure(
@@ -195,9 +199,10 @@ class Pixels(Experiment):
         teacher and its probe of clean pictures at everything else.
 
         Returns:
-            A row for each method that the operator has, each realisation and either set of
+            pixels: a row for each method that the operator has, each realisation and either set of
             pictures: pictures (how many), method, realisation, top1, top5 (percent), psnr (dB, the
             mean over pictures; infinite for "intact", NaN without a picture).
+            pixels_words: the same with R's words in the place of each probe; not the baseline.
 
         Raises:
             ValueError: the operator has no restoration.
@@ -208,23 +213,28 @@ class Pixels(Experiment):
         before = (labels[:, None] == labels).tril(-1).sum(dim=1)  # pictures of its class before it
         first = before < per_class
         width = width_for(op, train, task.seed, device)
-        intact = clean_probe(embedded(teacher, x))
-        rows = []
+        words, intact, rows, named = self.words(teacher, val), embedded(teacher, x), [], []
         for r in range(realisations):
             y, keep = drawn(op, x, task.seed, r)
             pictures = {"clip_clean": y, "gaussian": interpolated(y, keep, width)}
             near = {name: psnr(x, picture) for name, picture in pictures.items()}
             near["intact"] = psnr(x, x)
-            logits = {"student": probe(embedded(student, y))}
-            logits["baseline"] = baseline.head(embedded(baseline.encoder, y))
-            logits |= {name: clean_probe(embedded(teacher, z)) for name, z in pictures.items()}
-            logits["intact"] = intact
+            of_student, of_baseline = embedded(student, y), embedded(baseline.encoder, y)
+            seen = {name: embedded(teacher, z) for name, z in pictures.items()}
+            seen["intact"] = intact
+            logits = {"student": probe(of_student), "baseline": baseline.head(of_baseline)}
+            logits |= {name: clean_probe(z) for name, z in seen.items()}
+            spoken = {"student": words(of_student)} | {n: words(z) for n, z in seen.items()}
             if not first.all():
                 rows += scored(r, logits, near, labels)
-            logits, near = ({name: of[first] for name, of in d.items()} for d in (logits, near))
+                named += scored(r, spoken, near, labels)
+            logits, spoken, near = (
+                {name: of[first] for name, of in d.items()} for d in (logits, spoken, near)
+            )
             for name, way in ways.items():
                 picture = way(y[first], keep[first], generator_of(task.seed, r))
-                near[name] = psnr(x[first], picture)
-                logits[name] = clean_probe(embedded(teacher, picture))
+                near[name], z = psnr(x[first], picture), embedded(teacher, picture)
+                logits[name], spoken[name] = clean_probe(z), words(z)
             rows += scored(r, logits, near, labels[first])
-        return {"pixels": pd.DataFrame(rows)}
+            named += scored(r, spoken, near, labels[first])
+        return {"pixels": pd.DataFrame(rows), "pixels_words": pd.DataFrame(named)}

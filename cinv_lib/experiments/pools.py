@@ -3,15 +3,23 @@ labels such a student still needs (Figure 3 again; lesson 06).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import pandas as pd
+import torch
+import torch.nn.functional as F
 
+from cinv_lib.data.image_set import ImageSet
+from cinv_lib.encoders.encoder import Encoder
+from cinv_lib.evaluation.draws import realised, realised_by
 from cinv_lib.evaluation.sentence import lead_by_place, listed
 from cinv_lib.evaluation.sentence import sentence as joined
 from cinv_lib.evaluation.statistics import compare, estimate
 from cinv_lib.experiments import spoken
+from cinv_lib.experiments.base import Experiment, Needs, Task, alongside
 from cinv_lib.experiments.start_and_target import WORDS, Controlled, of_method
+from cinv_lib.operators.basic import Identity, parse
 
 PICTURES = {"student": 2_000, "student_7500": 7_500, "student_60000": 60_000}  # without labels
 NAMES = {
@@ -28,7 +36,7 @@ LABELLED = {"student_60000": "probe, 60,000 pictures", "student": "probe, 2,000 
 class Pools(Controlled):
     """The student of 60,000 unlabelled pictures."""
 
-    name = "pools"
+    name, lessons = "pools", ("06",)
     tables = MappingProxyType({"pools": "%.4f"})
 
 
@@ -36,8 +44,46 @@ class OtherPools(Controlled):
     """What is compared with it: fewer pictures, pictures of the whole world, and R's words as
     labels for as many."""
 
-    name = "other_pools"
+    name, lessons = "other_pools", ("06",)
     tables = MappingProxyType({"other_pools": "%.4f"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolCosines(Experiment):
+    """How near students of more pictures come to R(x): no student's mean cosine is above E|m|, so
+    the best of them bounds from above what the corruption has destroyed (lesson 16).
+
+    Args:
+        operators: the names of the students there, of PICTURES.
+        realisations: draws of the corruption of the validation pictures.
+    """
+
+    realisations: int
+    name, lessons = "pool_cosines", ("16",)
+    tables = MappingProxyType({"pool_cosines": "%.5f"})
+
+    def needs(self, task: Task) -> Needs:
+        names = self.operators.get(task.operator) or ()
+        return {**super().needs(task), "students": alongside(task, names)}
+
+    @torch.no_grad()
+    def measure(
+        self, task: Task, teacher: Encoder, students: Mapping[str, Encoder], val: ImageSet
+    ) -> dict[str, pd.DataFrame]:
+        """pool_cosines: method (the student, or "clip", R itself on A(x)), pictures (0 for R),
+        realisation, and cosine, the mean of cos(S(A(x)), R(x)) over the validation pictures."""
+        towers = {"clip": teacher} | dict(students)
+        (R,) = realised(teacher, val, Identity(), 1, task.seed)
+        seen = realised_by(
+            [*towers.values()], val, parse(task.operator), self.realisations, task.seed
+        )
+        rows = [
+            (name, PICTURES.get(name, 0), r, F.cosine_similarity(draw, R, dim=-1).mean().item())
+            for name, draws in zip(towers, seen, strict=True)
+            for r, draw in enumerate(draws)
+        ]
+        columns = ["method", "pictures", "realisation", "cosine"]
+        return {"pool_cosines": pd.DataFrame(rows, columns=columns)}
 
 
 def over_pictures(known: pd.DataFrame, pools: pd.DataFrame, controls: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ higher one, and then the next on the side of the better. Of rates within a point
 taken. All is trained and scored with seed 10, on pictures that no result of the course has; the
 student's score is that of its probe on all labels.
 
-    python -m cinv_lib.lab.plan evidence --make rate_search-mask_0.9-seed10
+    python -m cinv_lib.lab.plan stickers --make rate_search-mask_0.9-seed10
 """
 
 from dataclasses import dataclass, replace
@@ -89,11 +89,8 @@ class RateSearch(Experiment):
     realisations: int
     val_per_class: int
     losses: tuple[str, ...] = ()
-    name = "rate_search"
+    name, only_seed, in_words = "rate_search", SEED, True
     tables = MappingProxyType({"rate_search": "%.6g"})
-
-    def tasks(self, seeds: int | list[int]) -> list[Task]:
-        return [self.task(op, SEED) for op in self.operators]
 
     def measure(
         self,

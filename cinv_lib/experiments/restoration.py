@@ -78,7 +78,7 @@ class Restored(AskedInWords):
     """
 
     realisations: int
-    name, apart = "restored", True
+    name, lessons, apart = "restored", ("12",), True
     tables = MappingProxyType({"restored": "%.4f"})
 
     @torch.no_grad()

@@ -48,11 +48,8 @@ class ShortTrainings(AskedInWords):
 
     recipe: Recipe
     trainings: int
-    name = "short_trainings"
+    name, only_seed = "short_trainings", 0  # its one table has all trainings
     tables = MappingProxyType({"short_trainings": "%.4f"})
-
-    def tasks(self, seeds: int | list[int]) -> list[Task]:
-        return super().tasks(1)  # its one table has all trainings
 
     def measure(
         self,

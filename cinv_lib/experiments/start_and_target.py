@@ -5,6 +5,7 @@ differs from student and baseline in one thing, and is compared with them in pai
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.evaluation.probe import ProbeRecipe, features_of
 from cinv_lib.evaluation.scores import evaluate_heads
 from cinv_lib.experiments import few_labels
-from cinv_lib.experiments.base import AskedInWords, Needs, Task
+from cinv_lib.experiments.base import AskedInWords, Needs, Task, alongside
 from cinv_lib.operators.basic import parse
 from cinv_lib.training.baseline import Classifier
 
@@ -41,13 +42,12 @@ class Controlled(AskedInWords):
 
     probe: ProbeRecipe
     realisations: int
+    apart: ClassVar[bool] = True
 
     def needs(self, task: Task) -> Needs:
-        models = {
-            name: Task(name, task.operator, task.seed, task.loss if shares else "")
-            for name, shares in (self.operators.get(task.operator) or {}).items()
-        }
-        return {**super().needs(task), "models": models}
+        here = self.operators.get(task.operator) or {}
+        classifiers = [name for name, shares in here.items() if not shares]
+        return {**super().needs(task), "models": alongside(task, here, classifiers)}
 
     def measure(
         self,
@@ -97,7 +97,7 @@ class Controlled(AskedInWords):
 class TeacherStart(Controlled):
     """The baseline that starts from R: the student's start, the baseline's target (lesson 07)."""
 
-    name = "teacher_start"
+    name, lessons = "teacher_start", ("07",)
     tables = MappingProxyType({"teacher_start": "%.4f"})
 
 
@@ -105,5 +105,5 @@ class StartAndTarget(Controlled):
     """What else differs from student or baseline in start or target: a student that starts from the
     supervised tower, R's words as labels, labels after R's embeddings (lesson 07)."""
 
-    name = "start_and_target"
+    name, lessons = "start_and_target", ("07",)
     tables = MappingProxyType({"start_and_target": "%.4f"})

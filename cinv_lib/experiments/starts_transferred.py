@@ -20,12 +20,11 @@ class StartsTransferred(Transfer):
     """R and the supervised tower with new probes on the sets of lesson 09, as they were before any
     training of ours. With the settings of `Transfer` its rows are paired with that table's.
 
-    operators: those of `Transfer`, where a trained tower gains from having seen the corruption, and
-    "identity", clean pictures, where what the starts know is not veiled by it.
+    operators: those of `Transfer`, where a trained tower gains from having seen the corruption.
     """
 
     losses: tuple[str, ...] = ()
-    name, lessons = "starts_transferred", ()
+    name = "starts_transferred"
     tables = MappingProxyType({"starts_transferred": "%.4f"})
 
     def measure(self, task: Task, teacher: Encoder, supervised: Encoder) -> dict[str, pd.DataFrame]:

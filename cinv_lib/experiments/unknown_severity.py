@@ -4,7 +4,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pandas as pd
@@ -20,7 +20,7 @@ from cinv_lib.evaluation.probe import Probe
 from cinv_lib.evaluation.sentence import count, listed
 from cinv_lib.evaluation.sentence import sentence as joined
 from cinv_lib.experiments import spoken
-from cinv_lib.experiments.base import AskedInWords, Task
+from cinv_lib.experiments.base import AskedInWords, Experiment, Task
 from cinv_lib.experiments.methods import labels
 from cinv_lib.operators.base import Operator
 from cinv_lib.operators.basic import parse
@@ -72,22 +72,39 @@ def guessing(classes: int) -> float:
     return max(10.0, 2 * 100 / classes)
 
 
+def regions(severities: pd.Series, op: str) -> pd.Series:
+    """Where each severity lies: "below", "within" or "beyond" the range of `op`."""
+    low, high = parse(op).bounds
+    return severities.map(lambda s: "below" if s < low else "beyond" if s > high else "within")
+
+
+def best_of_two(scores: pd.DataFrame) -> pd.Series:
+    """The top-1 of the better one of student and baseline, by severity."""
+    two = scores[scores.method.isin(["student", "baseline"])]
+    return two.groupby(["severity", "method"]).top1.mean().groupby("severity").max()
+
+
+def deciding(scores: pd.DataFrame, op: str, classes: int) -> list[float]:
+    """The severities that may decide who is more robust: beyond the range, where the better one of
+    student and baseline names more than `guessing` gives, and a point less than its worst within
+    the range."""
+    best = best_of_two(scores)
+    where = regions(best.index.to_series(), op)
+    harder = best <= best[where == "within"].min() - 1
+    return best.index[(where == "beyond") & (best > guessing(classes)) & harder].tolist()
+
+
 def leads(scores: pd.DataFrame, op: str, classes: int) -> pd.DataFrame:
     """The student's lead over the baseline at each severity: difference, half_width and verdict as
-    in `statistics.leads`; where ("below", "within" or "beyond" the range of `op`); guess, whether
-    the better of the two names no more than one of `classes` classes gives by `guessing`; decides,
-    whether it may decide who is more robust: beyond the range, where nobody guesses and the better
-    one names a point less than its worst within the range.
+    in `statistics.leads`; where (`regions`); guess, whether the better one names no more of the
+    `classes` than `guessing` gives; decides, as `UnknownSeverity.read` has marked the scores.
     """
-    low, high = parse(op).bounds
     table = statistics.leads(scores, "student", "baseline")
-    two = scores[scores.method.isin(["student", "baseline"])]
-    best = two.groupby(["severity", "method"]).top1.mean().groupby("severity").max()
-    where = ["below" if s < low else "beyond" if s > high else "within" for s in table.index]
-    table = table.assign(where=where, guess=best <= guessing(classes))
-    worst = best[table["where"] == "within"].min()
-    decides = (table["where"] == "beyond") & ~table.guess & (best <= worst - 1)
-    return table.assign(decides=decides)
+    return table.assign(
+        where=regions(table.index.to_series(), op),
+        guess=best_of_two(scores) <= guessing(classes),
+        decides=scores.groupby("severity").decides.first(),
+    )
 
 
 def finding(tables: Mapping[str, pd.DataFrame], trainings: int, side: int) -> str:
@@ -192,13 +209,25 @@ class UnknownSeverity(AskedInWords):
         operators: the severities at which the models of that range are scored.
         realisations: draws of the corruption at each severity, CLIP's apart, which has one.
         val_per_class: validation pictures per class.
+        classes: how many there are.
+        chosen: the severities that decide who is more robust, by operator, where other trainings
+            than those that are judged have chosen them by the rule of `deciding`.
     """
 
     realisations: int
     val_per_class: int
+    classes: int = 100
+    chosen: Mapping[str, Sequence[float]] = field(default_factory=dict)
     name = "unknown_severity"
     lessons, apart = ("07", "08"), True
     tables = MappingProxyType({"unknown_severity": "%.4f"})
+    asks = Experiment.asks | {"classes", "chosen"}
+
+    def read(self, rows: pd.DataFrame, operator: str) -> pd.DataFrame:
+        """With the column `decides`: whether the severity is one of those chosen, or, where none
+        were, of those that these rows choose themselves."""
+        mine = self.chosen.get(operator) or deciding(rows, operator, self.classes)
+        return rows.assign(decides=rows.severity.isin(mine))
 
     def measure(
         self,

@@ -5,6 +5,7 @@ have a process each, and so have measurements that several lessons read, or that
 lesson measures the rest by itself: to start a process takes as long as many of these do.
 
     python -m cinv_lib.lab.plan stickers --seeds 3             the tasks of every lesson, as JSON
+    python -m cinv_lib.lab.plan stickers --tables all          with all rows of the paper's tables
     python -m cinv_lib.lab.plan stickers --make student-mask_0.9-seed0
     torchrun --nproc-per-node 4 -m cinv_lib.lab.plan imagenet100 --make student-mask_0.9-seed0
 """
@@ -16,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cinv_lib.experiments.base import Task
+from cinv_lib.experiments.rate_search import SEED
 from cinv_lib.lab import missing, several_gpus
 from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.lab.profiles.names import profile
@@ -97,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("profile")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--tables", choices=("some", "all"), default="some", help="which rows")
     parser.add_argument("--make", metavar="TASK", help="the name of the task to make")
     given = parser.parse_args()
     if given.seeds < 1:
@@ -105,10 +108,15 @@ def main() -> None:
         p = profile(given.profile)
     except ValueError as error:
         parser.error(str(error))
+    if p.recorded and given.seeds > (most := min(SEED, *p.recorded)):
+        parser.error(
+            f"--seeds {given.seeds}: expected at most {most}, your seeds 0 to {most - 1}, as seed "
+            f"{SEED} chose the learning rates and {', '.join(map(str, p.recorded))} are recorded"
+        )
     if given.make is None:
-        print(as_json(p, given.seeds))
+        print(as_json(p.all_rows() if given.tables == "all" else p, given.seeds))
         return
-    known = every(p, given.seeds)
+    known = every(p.all_rows(), given.seeds)
     if given.make not in known:
         parser.error(f"no task {given.make!r}; there are: {', '.join(known)}")
     several_gpus.make(Lab(p), known[given.make])

@@ -1,8 +1,8 @@
 """Everything that a profile measures, for given training seeds, by several processes: how the
 recorded run is made. It may be stopped at any time, and goes on where it was.
 
-    python -m cinv_lib.lab.replicates evidence 11 12 13 14 15 --jobs 2 --minutes 120
-    python -m cinv_lib.lab.replicates evidence 11 12 13 14 15 --only "pools-*" "*-mask_0.9-*"
+    python -m cinv_lib.lab.replicates stickers 11 12 13 14 15 --jobs 2 --minutes 120
+    python -m cinv_lib.lab.replicates stickers 11 12 13 14 15 --only "pools-*" "*-mask_0.9-*"
 
 A training of these takes one core; so set OMP_NUM_THREADS=1, and as many jobs as there are cores. A
 table that is finished, here or in the recorded run, is not made again, nor what only that needs.
@@ -29,14 +29,14 @@ from cinv_lib.lab.profiles.record import Profile
 
 
 def measured(p: Profile, seeds: Iterable[int], only: Sequence[str] = ("*",)) -> list[Task]:
-    """The tables of these seeds, seed by seed, in the order of the profile's entries.
+    """The tables of these seeds, all rows of them, seed by seed, in the order of the entries.
 
     only: patterns of the names of those to make, as "pools-*".
 
     Raises:
         ValueError: a pattern fits no table.
     """
-    experiments = [entry for entry in p.entries if isinstance(entry, Experiment)]
+    experiments = [entry for entry in p.all_rows().entries if isinstance(entry, Experiment)]
     tasks = (task for seed in seeds for entry in experiments for task in entry.tasks([seed]))
     names = {task: p.task_name(task) for task in tasks}
     for pattern in only:

@@ -91,7 +91,7 @@ def differences(p: Profile) -> pd.Series:
         if not claim.reads or claim.ours or not set(claim.reads) <= set(SHAPED):
             continue
         for op in verdicts.places(claim, expected):
-            tables = {kind: SHAPED[kind](op) for kind in claim.reads}
+            tables = {kind: SHAPED[kind](op).assign(shared=True) for kind in claim.reads}
             try:
                 rows = measured(claim, tables, op)
             except (AttributeError, KeyError, ValueError):  # a method, or a column, not printed

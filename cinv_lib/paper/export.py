@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles.names import PROFILES
 from cinv_lib.machine.files import write_text
 from cinv_lib.machine.store import Store, flaw, provenance
-from cinv_lib.paper.verdict import judged, measured
-from cinv_lib.paper.verdicts import CLAIMS, Tables, named, places
+from cinv_lib.paper import replication, verdicts
 
-READ = sorted({table for claim in CLAIMS for table in claim.reads})
 PLACE = ("commit", "date", "machine", "python", "torch", "threads", "minutes", "cpu_minutes")
 
 
@@ -25,47 +25,55 @@ def results(run: Path) -> list[Path]:
     """Write `run/results/*.json` from what `run/store` holds; returns the files, sorted.
 
     Trains nothing. Of several results for one operator and seed (the budgets were changed, say) the
-    latest counts.
+    latest counts. A run beside which there is a recorded one has no ledger of its own.
     """
     entries = Store(run / "store").listing() if (run / "store").is_dir() else pd.DataFrame()
     if entries.empty:
         return []
     latest = {}
-    for entry in entries[entries.state == "finished"].itertuples():
+    scored = (entries.state == "finished") & (entries.kind == "known_operator")
+    for entry in entries[scored].itertuples():
         operator = entry.spec["operator"]
         if isinstance(operator, list):  # one from outside the library: its text and a fingerprint
             operator = operator[0]
         folder = Path(entry.path)
-        measured = any((folder / f"{table}.csv").exists() for table in READ)
-        if measured and not flaw(folder):  # weights are not read here, nor their digests made
-            latest[entry.kind, operator, entry.spec.get("loss"), entry.spec["seed"]] = folder
-    files, tables = [], {}
-    for (kind, operator, loss, seed), folder in sorted(latest.items(), key=str):
-        for table in (table for table in READ if (folder / f"{table}.csv").exists()):
-            frame = pd.read_csv(folder / f"{table}.csv").assign(seed=seed)
-            tables.setdefault((table, operator), []).append(named(frame, operator, loss))
-        if kind == "known_operator":
-            name = re.sub(r"[^\w.]+", "-", f"known_operator-{operator}-seed{seed}")
-            files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))
-    rows = ledger({key: pd.concat(parts, ignore_index=True) for key, parts in tables.items()})
-    if tables:
+        # weights are not read here, nor their digests made
+        if (folder / "known_operator.csv").exists() and not flaw(folder):
+            latest[operator, entry.spec["seed"]] = folder
+    files = []
+    for (operator, seed), folder in sorted(latest.items(), key=str):
+        name = re.sub(r"[^\w.]+", "-", f"known_operator-{operator}-seed{seed}")
+        files.append(_write(run / "results" / f"{name}.json", record(operator, seed, folder)))
+    whose, lab, seeds = judged(run)
+    if whose == "this run" and (rows := ledger(lab, seeds)):
         files.append(_write(run / "results" / "ledger.json", rows))
     return sorted(files)
 
 
-def ledger(tables: Tables) -> list[dict[str, Any]]:
-    """The claims that these tables decide, each with its sentence and source; the computed ones
-    too. A table without a method that a claim names (of an older library, say) decides it not."""
-    rows = []
-    for claim in CLAIMS:
-        there = {kind: tuple(op for k, op in tables if k == kind) for kind in claim.reads}
-        for op in places(claim, there):
-            try:
-                rows += measured(claim, {kind: tables[kind, op] for kind in claim.reads}, op)
-            except ValueError:
-                continue
-    said = {claim.number: {"sentence": claim.sentence, "source": claim.source} for claim in CLAIMS}
-    return [row | said[row["claim"]] for row in judged(rows).to_dict("records")]
+def judged(run: Path) -> tuple[str, Lab | None, list[int]]:
+    """Which trainings decide the claims on a run's page: those of the recorded run, where its
+    profile has one, as others decide nothing beside them, and else its own. No seeds for a run of
+    one's own pictures, about which nothing is claimed.
+
+    Returns "this run" or "the recorded run"; a lab that reads it; its seeds.
+    """
+    if run.name not in PROFILES:
+        return "this run", None, []
+    record, seeds = replication.recorded(lab := Lab(run.name))
+    if seeds:
+        return "the recorded run", record, seeds
+    lab.store = Store(run / "store")
+    return "this run", *replication.own(lab)
+
+
+def ledger(lab: Lab | None, seeds: list[int]) -> list[dict[str, Any]]:
+    """What these seeds decide, each row with its claim's sentence and source."""
+    if lab is None or not seeds:
+        return []
+    found = verdicts.ledger(lab, seeds)
+    found = found[~found.verdict.str.startswith("not measured")]
+    said = {c.number: {"sentence": c.sentence, "source": c.source} for c in verdicts.CLAIMS}
+    return [row | said[row["claim"]] for row in found.to_dict("records")]
 
 
 def record(operator: str, seed: int, folder: Path) -> dict[str, Any]:

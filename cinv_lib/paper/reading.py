@@ -140,7 +140,7 @@ def formatted(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows of the headline in what `verdicts.of_controls` found, as `plots.lead_rows` takes
+    """The rows of the headline in a ledger, as `plots.lead_rows` takes
     them, and the title of their figure."""
     rows = found[found.claim.isin(verdicts.HEADLINE)]
     names = [
@@ -152,7 +152,7 @@ def headline(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         (failed, "does not hold", "do not hold"),
         (len(rows) - held - failed, "is not decided", "are not decided"),
     )
-    said = [f"{count(n) if n else 'none'} {one if n <= 1 else more}" for n, one, more in forms]
+    said = [f"{count(n)} {one if n == 1 else more}" for n, one, more in forms if n]
     title = f"The headline: of {count(len(rows), 'row')} {listed(said)}"
     return rows.set_axis(names), title
 

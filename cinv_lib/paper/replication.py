@@ -16,7 +16,7 @@ from scipy import stats
 
 from cinv_lib.evaluation.statistics import LEVEL
 from cinv_lib.lab.lab import RECORDED, Lab
-from cinv_lib.machine.store import Store
+from cinv_lib.machine.store import Store, provenance
 
 KEYS = ["claim", "operator", "where"]
 
@@ -27,9 +27,45 @@ def recorded(lab: Lab) -> tuple[Lab, list[int]]:
     record = copy.copy(lab)
     record.archive = Store(RECORDED / lab.profile.name)
     record.store = Store(lab.store.root.with_name("beside the record"))  # never into the record
-    entries = record.archive.listing()
-    scored = entries[entries.kind == "known_operator"]
-    return record, sorted({spec["seed"] for spec in scored.spec})
+    return record, _seeds(record.archive)
+
+
+def _seeds(store: Store) -> list[int]:
+    entries = store.listing()
+    scored = entries[(entries.kind == "known_operator") & (entries.state == "finished")]
+    return sorted({spec["seed"] for spec in scored.spec})
+
+
+def sources(record: Lab) -> pd.DataFrame:
+    """Where the tables that a lab reads come from, by training seed: tables, first and last day,
+    CPU minutes (of the tables alone: trainings are not kept), commit, machine, threads of torch; of
+    several commits, machines or threads each."""
+    rows = []
+    for store in filter(None, (record.archive, record.store)):
+        entries = store.listing()
+        for entry in entries[entries.state == "finished"].itertuples():
+            known = provenance(entry.path)
+            if any(file.endswith(".csv") and file != "history.csv" for file in known["files"]):
+                made = {"day": known["date"][:10], "commit": str(known["commit"])[:12]}
+                made["threads"] = str(known.get("threads", "not noted"))
+                rows.append({"seed": entry.spec["seed"]} | known | made)
+    return (
+        pd.DataFrame(rows, columns=["seed", "day", "cpu_minutes", "commit", "machine", "threads"])
+        .groupby("seed")
+        .agg(
+            tables=("day", "size"),
+            first=("day", "min"),
+            last=("day", "max"),
+            cpu_minutes=("cpu_minutes", "sum"),
+            commit=("commit", _each),
+            machine=("machine", _each),
+            threads=("threads", _each),
+        )
+    )
+
+
+def _each(values: pd.Series) -> str:
+    return ", ".join(values.unique())
 
 
 def shown(lab: Lab, table: str, seeds: int) -> tuple[Lab, int | list[int]]:
@@ -48,11 +84,13 @@ def shown(lab: Lab, table: str, seeds: int) -> tuple[Lab, int | list[int]]:
     return record, there
 
 
-def own(lab: Lab) -> Lab:
-    """A lab that has what was made on this machine and nothing else."""
+def own(lab: Lab) -> tuple[Lab, list[int]]:
+    """A lab that has what was made on this machine and nothing else, and the seeds of that; those
+    of the recorded run, which repeat it, only where there are no others."""
     mine = copy.copy(lab)
     mine.archive = None
-    return mine
+    seeds = _seeds(mine.store)
+    return mine, [seed for seed in seeds if seed not in lab.profile.recorded] or seeds
 
 
 def beside(record: pd.DataFrame, mine: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ measured here.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import torch
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cinv_lib.evaluation import statistics
-from cinv_lib.experiments import learning_rates, spoken
+from cinv_lib.experiments import spoken
 from cinv_lib.experiments.known_operator import METHODS
 from cinv_lib.lab.lab import Lab
 from cinv_lib.paper import numbers
@@ -34,7 +34,10 @@ def label(profile: str) -> str:
 
 
 def measured(
-    lab: Lab, operators: Sequence[str] | None = None, seeds: int = 1, metric: str = "top1"
+    lab: Lab,
+    operators: Sequence[str] | None = None,
+    seeds: int | Iterable[int] = 1,
+    metric: str = "top1",
 ) -> pd.DataFrame:
     """operator, method, value, error (the half-width of its 95 % interval over trainings), se (the
     standard error over draws), seeds, label: one row for each of METHODS on each operator.
@@ -55,10 +58,10 @@ def measured(
     return pd.DataFrame(rows, columns=columns).assign(label=label(lab.profile.name))
 
 
-def quoted(lab: Lab, metric: str = "top1") -> pd.DataFrame:
-    """The paper's numbers for the same methods, under the names of the lab's operators; error is
-    its standard error over draws."""
-    back = {numbers.counterpart(op): op for op in lab.profile.operators}
+def quoted(lab: Lab, metric: str = "top1", operators: Sequence[str] | None = None) -> pd.DataFrame:
+    """The paper's numbers for the same methods, under the names of the lab's operators, or of
+    these; error is its standard error over draws."""
+    back = {numbers.counterpart(op): op for op in operators or lab.profile.operators}
     rows = []
     for method, number in TABLES[metric].items():
         table = numbers.table(number)
@@ -78,16 +81,11 @@ def quoted_losses(severity: float, metric: str = "top1") -> pd.Series:
     return rows.rename(index=lambda name: name if name == "mse" else f"{name}:0.1")
 
 
-def sweep(profile: str = "stickers", narrow: bool = False) -> pd.DataFrame:
-    """method, lr, top1: the learning rates that were tried, as the recorded run has them.
-
-    narrow: also those of the baseline from `profile.supervised_narrow`, as method "baseline100".
-    """
-    lab = Lab(profile, recorded=True)
-    rows = lab.table("learning_rates", seeds=[learning_rates.SEED]).drop(columns="seed")
-    other = rows.start == lab.profile.supervised_narrow
-    rows["method"] = rows.method.mask(other, "baseline100")
-    return (rows if narrow else rows[~other]).drop(columns="start").reset_index(drop=True)
+def sweep() -> pd.DataFrame:
+    """method, lr, top1: the learning rates that were tried on masks, as the recorded run of
+    `stickers` has them."""
+    lab = Lab("stickers", recorded=True)
+    return lab.table("rate_search", lab.profile.operators[0]).drop(columns="seed")
 
 
 def best_rate(rates: Float[Tensor, " n"], top1: Float[Tensor, " n"]) -> tuple[float, bool]:

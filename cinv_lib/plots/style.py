@@ -41,6 +41,8 @@ METHOD_COLOURS = {key: method.colour for key, method in METHODS.items() if metho
     "baseline100": "orange",
     "baseline_r": "vermilion",
     "student_60000": "sky",
+    "attacked_student": "sky",
+    "attacked_baseline": "orange",
     "st": "blue",
     "ss": "sky",
     "sb": "green",

@@ -266,6 +266,8 @@ def test_make_asks_before_snakemake_and_of_the_embedded_profiles_nothing():
         assert "guards" not in shown(f"PROFILE={name}")
     line = next(line for line in shown("PROFILE=own/a", "SEEDS=3").splitlines() if "guards" in line)
     before, after = line.split("&&")
-    assert 'guards --config profile="own/a" seeds="3" lessons="all" gpus="0 1"' in before
+    assert (
+        'guards --config profile="own/a" seeds="3" tables="some" lessons="all" gpus="0 1"' in before
+    )
     assert "snakemake" in after
     assert "guards" not in shown("PROFILE=stl10", CINV_REHEARSAL="1")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cinv_lib.course import publish
+from cinv_lib.machine import folders
 
 PROGRAM = """
 import os, sys
@@ -96,6 +97,13 @@ def test_an_unknown_number_names_the_known_ones_before_anything_runs(
     monkeypatch.setattr(publish, "run", lambda path: pytest.fail(f"ran {path}"))
     with pytest.raises(ValueError, match=words):
         publish.publish(numbers, folder)
+
+
+def test_no_run_of_the_reader_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setenv("CINV_RUNS", str(tmp_path))
+    with publish.nothing_attempted():
+        assert folders.all_runs() != tmp_path and not folders.all_runs().exists()
+    assert folders.all_runs() == tmp_path
 
 
 def test_the_readers_own_progress_is_not_touched(folder, monkeypatch):

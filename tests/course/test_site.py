@@ -10,9 +10,13 @@ from urllib.parse import unquote
 import nbformat
 import pandas as pd
 import pytest
+from ledgers import BY_NUMBER, table
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from cinv_lib.course import api, site, site_html, site_index, site_panels
+from cinv_lib.course import api, site, site_html, site_panels
+from cinv_lib.experiments import few_labels, known_operator
+from cinv_lib.lab.lab import Lab
+from cinv_lib.lab.profiles import STICKERS
 from cinv_lib.machine import provenance, store
 from cinv_lib.machine.folders import ROOT
 from cinv_lib.machine.store import Store
@@ -270,20 +274,17 @@ def test_what_stopped_and_what_was_trained_is_listed(run):
         assert {"href": name} in links and (run / "site" / name).is_file()
 
 
-def test_one_training_lets_the_recorded_ones_speak(run, monkeypatch):
-    add_scores(run, "mask:0.9", 0)
+@pytest.mark.parametrize("whose", ["this run", "the recorded run"])
+def test_the_page_says_whose_verdicts_it_shows(run, monkeypatch, whose):
     kept = {"verdict": "holds", "seeds": 5, "unit": "points", "half_width": 0.5, "claim": 1}
     kept |= {"operator": "mask:0.9", "difference": -3.25, "sentence": "It leads.", "where": ""}
-    monkeypatch.setattr(site_index, "_recorded", lambda profile: [kept])
+    monkeypatch.setattr(export, "judged", lambda run: (whose, None, []))
+    monkeypatch.setattr(export, "ledger", lambda lab, seeds: [kept])
     site.build(run)
     text = text_of(run, "index.html")
-    assert "Of 1 statements that the recorded run has measured, 1 hold." in text
+    assert f"Of 1 statements that {whose} has measured, 1 hold." in text
     assert "decided by 5 trainings" in text and "−3.2 ± 0.5" in text
     assert "<td>90 % missing</td>" in text, "a name, not a key"
-    for seed in (1, 2):
-        add_scores(run, "mask:0.9", seed)
-    site.build(run)
-    assert "that this run has measured" in text_of(run, "index.html")
 
 
 def test_the_quiz_that_the_landing_page_opens_with_has_ten_pictures():
@@ -356,7 +357,6 @@ def test_results_are_means_with_errors_and_provenance(run):
     assert [file.name for file in files] == [
         "known_operator-mask-0.9-seed0.json",
         "known_operator-mask-0.9-seed1.json",
-        "ledger.json",
     ]
     record = json.loads(files[0].read_text())
     student = record["methods"][0]
@@ -366,16 +366,46 @@ def test_results_are_means_with_errors_and_provenance(run):
     assert record["provenance"]["commit"] and record["spec"]["operator"] == "mask:0.9"
 
 
-def test_ledger_decides_what_the_scores_decide(run):
-    for seed, shift in ((0, 0.0), (1, 1.0), (2, 2.0)):
-        add_scores(run, "mask:0.9", seed, shift)
-    export.results(run)
+def test_ledger_decides_what_the_scores_decide(home):
+    lab = Lab("smoke", recorded=False)
+    run = lab.store.root.parent
+    whose, there, seeds = export.judged(run)
+    assert (whose, seeds, export.ledger(there, seeds)) == ("this run", [], [])
+    kept = table({m: 50.0 for m in known_operator.METHODS} | {"student": 60.0})
+    labels = table({(m, n): 50.0 for m in few_labels.METHODS for n in (1.0, 20.0)})
+    labels = labels.rename(columns={"a": "per_class"})
+    for seed in range(3):
+
+        def scored(folder, seed=seed):
+            for name, rows in {"known_operator": kept, "few_labels": labels}.items():
+                mine = rows[rows.seed == seed].drop(columns=["seed", "operator", "shared"])
+                mine.to_csv(folder / f"{name}.csv", index=False)
+
+        task = lab.task("known_operator", "mask:0.9", seed)
+        lab.store.make(**lab.place(task), build=scored)
+    assert "ledger.json" in [file.name for file in export.results(run)]
     ledger = json.loads((run / "results" / "ledger.json").read_text())
-    # only those about these two methods can be decided, and what is computed
-    assert [row["claim"] for row in ledger] == [1, 7, 27, 28, 29, 30]
-    assert ledger[0]["verdict"] == "holds"
-    assert ledger[0]["seeds"] == 3
-    assert ledger[0]["difference"] == pytest.approx(10.75 + 1.0)
+    assert not [row for row in ledger if row["verdict"].startswith("not measured")]
+    first = next(row for row in ledger if row["claim"] == 1)
+    assert first["verdict"] == "holds" and first["seeds"] == 3
+    assert first["difference"] == pytest.approx(10.0, abs=0.5)
+    assert first["sentence"] == BY_NUMBER[1].sentence
+
+
+def test_a_run_beside_a_recorded_one_shows_the_recorded_verdicts(run):
+    """Its own trainings decide nothing."""
+    for seed in range(3):
+        add_scores(run, "mask:0.9", seed, shift=-20.0)
+    assert "ledger.json" not in [file.name for file in export.results(run)]
+    whose, lab, seeds = export.judged(run)
+    assert whose == "the recorded run" and seeds == [*STICKERS.recorded]
+    rows = export.ledger(lab, seeds)
+    first = next(row for row in rows if (row["claim"], row["operator"]) == (1, "mask:0.9"))
+    assert first["seeds"] == len(STICKERS.recorded) and first["difference"] > 0
+
+
+def test_a_run_of_ones_own_pictures_has_no_ledger(run):
+    assert export.judged(run.with_name("mine")) == ("this run", None, [])
 
 
 def test_the_latest_scores_count(run, monkeypatch):
@@ -391,10 +421,8 @@ def test_the_latest_scores_count(run, monkeypatch):
 def test_an_operator_from_outside_the_library_goes_by_its_text(run):
     """Its description has a fingerprint too; of two definitions the latest counts."""
     add_scores(run, ["rows:0.5", "0123456789abcdef"], 0)
-    ledger = export.results(run)[1]
-    rows = json.loads(ledger.read_text())
-    assert {row["operator"] for row in rows} == {"rows:0.5", ""}
-    assert json.loads(export.results(run)[0].read_text())["operator"] == "rows:0.5"
+    (file,) = export.results(run)
+    assert json.loads(file.read_text())["operator"] == "rows:0.5"
 
 
 def test_one_realisation_has_no_error(run):
@@ -402,9 +430,8 @@ def test_one_realisation_has_no_error(run):
         SCORES[SCORES.realisation == 0].to_csv(folder / "known_operator.csv", index=False)
 
     Store(run / "store").make("known_operator", {"operator": "blur:2.57", "seed": 0}, build)
-    file, ledger = export.results(run)
+    (file,) = export.results(run)
     assert json.loads(file.read_text())["methods"][0]["top1_se"] is None
-    assert json.loads(ledger.read_text())[0]["half_width"] is None
 
 
 def test_nothing_measured_gives_nothing(run):

@@ -7,9 +7,12 @@ import torch
 from cinv_lib.course import ward
 from cinv_lib.course.lessons import lesson_17
 from cinv_lib.course.workbook import progress_record
+from cinv_lib.data.catalogue import load
+from cinv_lib.data.image_set import to_float
 from cinv_lib.experiments.patients import LOOPS
 from cinv_lib.lab import lab as labs
 from cinv_lib.lab.profiles import rehearsed
+from cinv_lib.lab.profiles.smoke import SMOKE
 from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.training import faults
 
@@ -22,6 +25,17 @@ def lab():
 @pytest.fixture(scope="module")
 def patients(lab):
     return ward.ward(lab, 0)
+
+
+def test_the_pictures_are_those_that_the_training_of_this_seed_had(lab, monkeypatch):
+    redrawn = labs.Lab(SMOKE.changed({}, redrawn=True), recorded=False)
+    kept = {name: lab.table(name) for name in ("patients_steps", "patients")}
+    monkeypatch.setattr(redrawn, "table", lambda name, seeds: kept[name])
+    own = {seed: load(f"stickers-100@{seed}", "train", 2).images[0] for seed in (11, 12)}
+    for seed, image in own.items():
+        shown = ward.ward(redrawn, seed)["A"].clean(0)
+        assert torch.equal(shown, to_float(image))
+    assert not torch.equal(*own.values())
 
 
 def with_cause(cause):
@@ -128,4 +142,5 @@ def test_a_profile_without_patients_has_those_that_are_recorded(monkeypatch):
     monkeypatch.setenv(rehearsed.VARIABLE, "1")  # it shortens others alone
     lab, seeds = ward.lab_of("stl10", 1)
     assert lab.profile is STICKERS and len(ward.ward(lab, seeds[-1])) == 5
-    assert ward.lab_of("stickers", 99)[1] == [*range(99)]  # its own are made
+    others = [seed for seed in range(99) if seed not in STICKERS.recorded]
+    assert ward.lab_of("stickers", 99)[1] == [*STICKERS.recorded, *others][:99]  # its own are made

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cinv_lib.evaluation import attack
@@ -42,6 +42,7 @@ def line(w):
 # -- closed forms ------------------------------------------------------------------------------
 @settings(max_examples=25, deadline=None)
 @given(seeds, budgets, st.integers(1, 12))
+@example(2646, 8 / 255, 4)  # the step before the last one has the same loss, in float32
 def test_of_a_linear_model_the_optimum_is_a_corner(seed, budget, steps):
     """The loss of class 0 grows with w z, so the worst z has every pixel at its own end."""
     x, _, where = problem(seed)
@@ -52,7 +53,8 @@ def test_of_a_linear_model_the_optimum_is_a_corner(seed, budget, steps):
     loss = F.cross_entropy(line(w)(z), labels, reduction="none")
     best = F.cross_entropy(line(w)(corner), labels, reduction="none")
     torch.testing.assert_close(loss, best, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(z, corner, rtol=0, atol=1e-6)
+    # A pixel's share of the loss: what it changes by less is rounded, and the first such z is kept.
+    torch.testing.assert_close(z * w, corner * w, rtol=0, atol=1e-7)
 
 
 @settings(max_examples=25, deadline=None)

@@ -42,7 +42,7 @@ class Loudness(Experiment):
     """How long the embeddings of a few pictures are."""
 
     pictures: int
-    name, lessons, apart = "loudness", ("16",), True
+    name, lessons, apart = "loudness", ("04",), True
     tables = MappingProxyType({"loudness": "%.4f"})
 
     def measure(self, task, student, val):
@@ -56,7 +56,7 @@ WITH = replace(SMOKE, entries=(*SMOKE.entries, Loudness(operators={MAIN: None}, 
 def test_a_new_experiment_has_a_table_and_a_task_in_the_plan():
     rows = Lab(WITH, recorded=False).table("loudness", seeds=[0])
     assert list(rows.columns) == ["length", "seed"] and (rows.length > 0).all() and len(rows) == 3
-    tasks = plan.tasks(WITH, 2)["16"]
+    tasks = plan.tasks(WITH, 2)["04"]
     assert tasks == [Task("loudness", MAIN, seed, "st:0.1") for seed in (0, 1)]
     assert "loudness-mask_0.9-seed1" in plan.every(WITH, 2)
     assert WITH.after(tasks[1]) == [Task("student", MAIN, 1, "st:0.1")]
@@ -123,7 +123,10 @@ def test_what_only_chooses_moves_no_address(entry):
         "operators": {**entry.operators, "mask:0.1..0.2": (0.1,)},
         "losses": (*entry.losses, "st:0.7"),
         "several": (*entry.several, MAIN),
+        "rows": (MAIN,),
         "taus": (0.3, 0.7),
+        "chosen": {"mask:0.1..0.2": (0.3,)},
+        "classes": 7,
     }
     of_trained = Trained.asks - Training.asks if isinstance(entry, Trained) else set()
     for name in entry.asks - of_trained:
@@ -190,7 +193,8 @@ def test_what_is_not_there_is_refused_with_what_there_is():
 
 @EACH_PROFILE
 def test_a_run_of_one_seed_leaves_out_side_issues_and_others_nothing(p):
-    for entry in p.entries:
+    assert all(set(entry.rows) <= set(entry.operators) for entry in p.entries)
+    for entry in p.all_rows().entries:
         taus = {f"st:{tau:g}" for tau in getattr(entry, "taus", ())}
         every = [[*entry.operators], [*(entry.losses or ("",))]]
         assert set(entry.several) <= {*every[0], *every[1], *taus}

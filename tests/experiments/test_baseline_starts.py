@@ -1,5 +1,7 @@
 """The baseline from another start: its place in the store, its scores."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from cinv_lib.experiments.base import Task
 from cinv_lib.experiments.baseline_starts import Scored
 from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles import SMOKE, STICKERS
+from cinv_lib.lab.profiles import SMOKE, STICKERS, rates
 from data_prep import labelled
 
 FIXED, RANGE = "blur:2.57", "mask:0.5..0.95"
@@ -30,10 +32,10 @@ def test_only_what_starts_there_depends_on_the_second_start(op):
         for task in [entry.task(at) for at in entry.operators or [op]]
         if STICKERS.describe(task) != other.describe(task)
     }
-    assert kinds == {"baseline100", "baseline_starts", "baseline_fit", "learning_rates"}
+    assert kinds == {"baseline100", "baseline_starts", "baseline_fit", "rate_search"}
 
 
-def test_the_two_baselines_differ_by_their_start_alone():
+def test_the_two_baselines_differ_by_their_start_and_on_masks_by_the_rate_searched_for_it():
     full, narrow = (
         STICKERS.describe(STICKERS[kind].task(FIXED, 2)) for kind in ("baseline", "baseline100")
     )
@@ -41,6 +43,11 @@ def test_the_two_baselines_differ_by_their_start_alone():
     assert full["needs"].pop("supervised") == STICKERS.supervised
     assert narrow["needs"].pop("supervised_narrow") == STICKERS.supervised_narrow
     assert full == narrow
+    of_masks = [STICKERS[kind].recipe_at("mask:0.9") for kind in ("baseline", "baseline100")]
+    assert [recipe.lr for recipe in of_masks] == [
+        rates.SEARCHED[kind]["mask"] for kind in ("baseline", "baseline100")
+    ]
+    assert of_masks[0] == replace(of_masks[1], lr=of_masks[0].lr)
 
 
 def test_a_baseline_starts_where_it_is_told(lab, monkeypatch):
@@ -91,20 +98,30 @@ def from_the_hardest(op, graded):
     return (hardest, *(s for s in graded.get(op, ()) if s > hardest))
 
 
-@pytest.mark.parametrize("p", [STICKERS, SMOKE], ids=lambda p: p.name)
-def test_severities_begin_at_the_hardest_that_was_seen(p):
-    """And pictures and draws are those of the table that has the other baseline."""
+@pytest.mark.parametrize(
+    ("p", "draws"),
+    [
+        # of masks and noise twice those of `known_operator`
+        (STICKERS, {"mask:0.9": 10, "noise:0.5": 10, FIXED: 5, RANGE: 5}),
+        (SMOKE, {"mask:0.9": 2, "noise:0.5": 2, RANGE: 3}),
+    ],
+    ids=["stickers", "smoke"],
+)
+def test_severities_begin_at_the_hardest_that_was_seen(p, draws):
+    """And pictures are those of the table that has the other baseline, and draws begin with its."""
     known, graded = p["known_operator"], p["unknown_severity"]
-    assert RANGE in p["baseline_starts"].operators
-    for op, here in p["baseline_starts"].operators.items():
+    scored = p["baseline_starts"].operators
+    assert {op: here.realisations for op, here in scored.items()} == draws
+    for op, here in scored.items():
         assert here.severities == from_the_hardest(op, graded.operators)
         if op in graded.operators:
-            draws = (graded.realisations, graded.val_per_class)
+            beside = (graded.realisations, graded.val_per_class)
             assert len(here.severities) > 1
         else:
             assert op in known.operators and here.severities == (operators.parse(op).severity,)
-            draws = (known.realisations, p.val_per_class)
-        assert (here.realisations, here.val_per_class) == draws
+            beside = (known.realisations, p.val_per_class)
+        assert here.val_per_class == beside[1]
+        assert here.realisations >= beside[0], "else draws of the other table have no partner"
 
 
 def test_every_severity_of_table_12_is_scored():

@@ -160,7 +160,7 @@ def test_the_blind_student_is_trained_as_its_specialists_are(p):
     (of_all,) = p["blind"].operators
     op = operators.parse(of_all)
     assert set(map(str, op.parts)) <= set(p.operators) and len(op.parts) > 1
-    # of the evidence it has cost what its specialists have, and has a rate that was searched for it
+    # of `stickers` it has cost what its specialists have, and has a rate that was searched for it
     lr = p["student"].rates.get(of_all)
     longer = {"epochs": 3 * p["student"].recipe.epochs, "lr": lr} if p.redrawn else {}
     student = replace(p["student"].recipe_at(p.operators[-1]), **longer)

@@ -13,7 +13,7 @@ from cinv_lib.experiments import controls, trainings
 from cinv_lib.experiments.base import Task
 from cinv_lib.experiments.start_and_target import COLUMNS, WORDS
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles import EVIDENCE, SMOKE
+from cinv_lib.lab.profiles import SMOKE, STICKERS
 
 MASK, BLUR = "mask:0.9", "blur:2.57"
 
@@ -151,11 +151,11 @@ def names_of_sets(described) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize("entry", EVIDENCE.entries, ids=lambda e: e.name)
-def test_a_seed_of_the_evidence_has_pictures_of_its_own_and_no_other_seeds(entry):
+@pytest.mark.parametrize("entry", STICKERS.entries, ids=lambda e: e.name)
+def test_a_seed_has_pictures_of_its_own_and_no_other_seeds(entry):
     for task in entry.tasks([11]) if hasattr(entry, "tables") else []:
         if task.seed == 11:
-            sets = names_of_sets(EVIDENCE.describe(task))
+            sets = names_of_sets(STICKERS.describe(task))
             assert all(name.endswith("@11") for name in sets), sets
 
 
@@ -163,9 +163,9 @@ def test_a_seed_of_the_evidence_has_pictures_of_its_own_and_no_other_seeds(entry
 def test_a_set_of_each_recorded_seed_has_the_pictures_that_are_asked_for(seed):
     """Of digits and faces a seed has one of five folds, which is smaller than the usual split."""
     for name, classes in (("digits", 10), ("faces", 2)):
-        for split, n in zip(("train", "val"), EVIDENCE["transfer"].sets[name], strict=True):
+        for split, n in zip(("train", "val"), STICKERS["transfer"].sets[name], strict=True):
             assert len(load(f"{name}@{seed}", split, n)) == n * classes
-    assert EVIDENCE["starts_transferred"].sets == EVIDENCE["transfer"].sets
+    assert STICKERS["starts_transferred"].sets == STICKERS["transfer"].sets
 
 
 def test_no_entry_is_called_as_what_a_lab_gives():
@@ -180,7 +180,7 @@ def test_no_entry_is_called_as_what_a_lab_gives():
         "unlabelled",
         "twins",
     }
-    for p in (EVIDENCE, SMOKE):
+    for p in (STICKERS, SMOKE):
         assert not given & {entry.name for entry in p.entries}
 
 
@@ -214,6 +214,6 @@ def test_rates_are_by_the_kind_of_operator_and_the_smallest_of_a_mixture():
 
 
 def test_a_model_of_another_seed_is_not_taken():
-    task = EVIDENCE["start_and_target"].task(MASK, 13)
-    for need in EVIDENCE.needs(task)["models"].values():
+    task = STICKERS["start_and_target"].task(MASK, 13)
+    for need in STICKERS.needs(task)["models"].values():
         assert isinstance(need, Task) and need.seed == 13

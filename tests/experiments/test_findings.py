@@ -153,10 +153,15 @@ def graded(beyond):
     return frame.assign(top1=frame.top1 - frame.severity.map(level).fillna(0.0))
 
 
+def led(frame, classes=100):
+    """Its leads, where it has chosen the severities that decide itself."""
+    chosen = unknown_severity.deciding(frame, "mask:0.5..0.95", classes)
+    frame = frame.assign(decides=frame.severity.isin(chosen))
+    return unknown_severity.leads(frame, "mask:0.5..0.95", classes)
+
+
 def test_lesson_08_counts_severities_that_decide_and_says_where_all_guess():
-    table = unknown_severity.leads(
-        graded({0.96: WIN, 0.97: OPEN, 0.99: WIN}), "mask:0.5..0.95", 100
-    )
+    table = led(graded({0.96: WIN, 0.97: OPEN, 0.99: WIN}))
     assert table.decides.tolist() == [False, False, True, True, False]
     assert table.guess.tolist() == [False, False, False, False, True]
     text = unknown_severity.finding({"mask:0.5..0.95": table}, 3, 64)
@@ -168,7 +173,7 @@ def test_lesson_08_counts_severities_that_decide_and_says_where_all_guess():
 
 def test_lesson_08_takes_more_for_a_guess_where_classes_are_few():
     scored = graded({0.96: WIN, 0.99: WIN}).assign(top1=lambda frame: frame.top1 / 4)  # 15 %: 0.96
-    many, few = (unknown_severity.leads(scored, "mask:0.5..0.95", n) for n in (100, 10))
+    many, few = (led(scored, n) for n in (100, 10))
     assert many.guess.sum() < few.guess.sum() and many.decides.sum() > few.decides.sum()
 
 
@@ -182,13 +187,13 @@ def test_lesson_08_takes_more_for_a_guess_where_classes_are_few():
     ],
 )
 def test_lesson_08_verbs(leads, said):
-    table = unknown_severity.leads(graded({0.96: leads}), "mask:0.5..0.95", 100)
+    table = led(graded({0.96: leads}))
     text = unknown_severity.finding({"mask:0.5..0.95": table}, len(leads), 64)
     assert said in text and "guess" not in text
 
 
 def test_lesson_08_where_nothing_decides():
-    table = unknown_severity.leads(graded({0.99: WIN}), "mask:0.5..0.95", 100).assign(decides=False)
+    table = led(graded({0.99: WIN})).assign(decides=False)
     text = unknown_severity.finding(
         {"mask:0.5..0.95": table.assign(guess=[False, False, True])}, 3, 64
     )

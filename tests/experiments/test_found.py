@@ -66,18 +66,20 @@ def test_which_loss(verb):
 @every_case
 def test_restoring_first(verb):
     tables = [two(verb, "student", way, pictures=1_000_000) for way in ("denoising", "inpainting")]
-    said = pixels.found(*tables)
+    said = pixels.found(*tables, shared=True)
     assert only(verb, said) and said.startswith("On masks ") and ", and on noise " in said
     assert "Deep Decoder" in said.split(", and")[0] and "non-local means" in said.split(", and")[1]
 
 
 def test_the_choice_of_few_pictures_widens_the_interval():
-    wide, narrow = (
-        pixels.compare(two("leads", "student", "denoising", pictures=n), "student", "denoising")
-        for n in (100, 1_000_000)
-    )
+    few, many = (two("leads", "student", "denoising", pictures=n) for n in (100, 1_000_000))
+    wide, narrow = (pixels.compare(rows, "student", "denoising", True) for rows in (few, many))
     assert wide["half_width"] > 2 * narrow["half_width"] > 0
     assert wide["verdict"] == "not decided" and narrow["verdict"] == "holds"
+    # where each training has pictures of its own, its numbers have their choice in them already
+    own = pixels.compare(few, "student", "denoising", False)
+    plain = statistics.compare(few, "student", "denoising")
+    assert own["half_width"] == plain["half_width"] and own["pictures"] == 100
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from cinv_lib import evaluation
 from cinv_lib.data.image_set import to_float
+from cinv_lib.encoders.inference import embedded
 from cinv_lib.evaluation import probe
 from cinv_lib.experiments import pixels
 from cinv_lib.experiments.pixels import drawn, restorations
@@ -175,6 +176,25 @@ def test_the_clean_classifier_is_a_probe_of_clean_embeddings(lab, tables):
     expected = evaluation.evaluate_heads([(lab.teacher, {"intact": head})], lab.val, Identity())
     got = tables[NOISE].query("method == 'intact' and pictures == 200")
     assert set(got.top1) == set(expected.top1) and set(got.top5) == set(expected.top5)
+
+
+@pytest.mark.parametrize("op", [MASK, NOISE])
+def test_words_are_asked_of_every_picture_that_the_probes_see(lab, tables, op):
+    """Of what is cheap as `known_operator` asks them; of the restored one by one."""
+    words, probed = lab.table("pixels_words", op), tables[op].query("method != 'baseline'")
+    same = ["pictures", "method", "realisation", "psnr"]
+    pd.testing.assert_frame_equal(words[same], probed[same].reset_index(drop=True))
+    known = lab.table("known_operator", op)
+    for here, there in (("student", "zero_shot"), ("clip_clean", "clip_zero_shot")):
+        got = words[(words.method == here) & (words.pictures == 200)]
+        assert got.top1.tolist() == pytest.approx(known.top1[known.method == there].tolist())
+    if op == NOISE:
+        rows = [int((lab.val.labels == k).nonzero()[0]) for k in range(100)]
+        y, _ = drawn(parse(NOISE), to_float(lab.val.images), 0, 1)
+        scores = lab.words()(embedded(lab.teacher, non_local_means(y[rows])))
+        right = scores.argmax(dim=1).eq(lab.val.labels[rows]).double().mean().item()
+        got = words.query("method == 'denoising' and realisation == 1")
+        assert got.top1.item() == pytest.approx(100 * right, abs=1e-3)
 
 
 def test_psnr_is_that_of_the_pictures(lab, tables):

@@ -31,7 +31,7 @@ def lab(folders):
 @pytest.mark.parametrize("op", RANGES[:1])
 def test_every_method_at_every_severity(lab, op):
     scores, entry = lab.table("unknown_severity", op), lab.profile["unknown_severity"]
-    assert list(scores.columns) == [*unknown_severity.COLUMNS, "seed"]
+    assert list(scores.columns) == [*unknown_severity.COLUMNS, "seed", "decides"]
     assert set(scores.method) == set(unknown_severity.METHODS)
     counts = scores.groupby(["method", "severity"]).size().unstack("method")
     assert tuple(counts.index) == entry.operators[op]
@@ -175,3 +175,40 @@ def test_leads_are_paired_and_their_error_is_over_trainings():
     assert (top5.difference == 0).all() and (top5.verdict == "not decided").all()
     once = pd.DataFrame(rows).query("seed == 0 and realisation == 0")
     assert (statistics.leads(once, "a", "b").verdict == "not decided").all()
+
+
+# -- which severities decide -----------------------------------------------------------------------
+def scored(at: dict[float, tuple[float, float]]) -> pd.DataFrame:
+    """`at`: severity -> the student's top-1, the baseline's; CLIP is always right."""
+    rows = [
+        (method, severity, seed, 0, top1)
+        for severity, two in at.items()
+        for method, top1 in zip(("student", "baseline", "clip_zero_shot"), (*two, 100), strict=True)
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(rows, columns=["method", "severity", "seed", "realisation", "top1"])
+
+
+def test_the_rule_leaves_out_guesses_and_what_is_as_easy_as_the_range():
+    at = {
+        0.3: (9, 20),
+        0.5: (80, 70),
+        0.95: (50, 40),
+        0.96: (49.5, 10),
+        0.97: (20, 48),
+        0.98: (9, 15),
+    }
+    scores, op = scored(at | {0.99: (9, 9)}), "mask:0.5..0.95"
+    assert unknown_severity.deciding(scores, op, classes=100) == [0.97, 0.98]
+    assert unknown_severity.deciding(scores, op, classes=10) == [0.97], "15 % is a guess of ten"
+
+
+def test_severities_that_were_chosen_before_are_not_chosen_again():
+    entry = profiles.STICKERS["unknown_severity"]
+    for op, chosen in entry.chosen.items():
+        assert op in entry.operators and set(chosen) < set(entry.operators[op])
+        scores = scored({s: (90 - 100 * s, 5) for s in entry.operators[op]})
+        marked = entry.read(scores, op)
+        assert set(marked.severity[marked.decides]) == set(chosen)
+        found = unknown_severity.leads(marked, op, 100)
+        assert set(found.index[found.decides]) == set(chosen)

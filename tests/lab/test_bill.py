@@ -9,7 +9,7 @@ from cinv_lib.lab import bill, costs
 from cinv_lib.lab.profiles import IMAGENET100, PROFILES, SMOKE, STL10
 
 
-@pytest.mark.parametrize(("seeds", "trainings", "students"), [(1, 32, 18), (3, 101, 59)])
+@pytest.mark.parametrize(("seeds", "trainings", "students"), [(1, 32, 18), (3, 105, 63)])
 def test_trainings_of_imagenet100(seeds, trainings, students):
     table = bill.bill(IMAGENET100, seeds)
     assert table[table.training].tasks.sum() == trainings

@@ -10,7 +10,7 @@ import torch
 
 from cinv_lib.experiments import known_operator, spoken, trainings
 from cinv_lib.lab import lab as lab_module
-from cinv_lib.lab import profiles
+from cinv_lib.lab import profiles, replicates
 from cinv_lib.lab.lab import RECORDED, Lab
 from cinv_lib.machine import hardware
 from cinv_lib.machine.store import Store
@@ -81,20 +81,36 @@ def test_the_recorded_run_is_read_only_if_allowed(lab, scores, home, monkeypatch
         Lab("smoke").table("known_operator", OP)
 
 
-def test_the_recorded_run_belongs_to_the_profile_as_it_is_now():
-    """If a budget changes, the run that is kept with the course has to be made again."""
+def test_the_recorded_run_is_whole_and_of_the_profile_as_it_is_now():
+    """All tables of all seeds, and the models that lessons show; so no lesson trains, and a verdict
+    has five trainings. If a setting changes, the run has to be made again."""
     lab = Lab("stickers")
-    assert lab.archive.root == RECORDED / "stickers"
-    kept = [("known_operator", op, seed) for op in lab.profile.operators for seed in range(3)]
-    kept += [("student", lab.profile.slider), ("baseline", lab.profile.slider)]
-    for kind, *asked in kept:  # asked of the archive: the lab would make what is not there
-        assert lab.archive.finished(**lab.place(lab.task(kind, *asked))), (kind, asked)
+    p = lab.profile
+    assert lab.archive.root == RECORDED / "stickers" and p.recorded == (11, 12, 13, 14, 15)
+    kept = replicates.measured(p, p.recorded)
+    kept += [p[kind].task(p.slider) for kind in ("student", "baseline")]
+    # asked of the archive: the lab would make what is not there
+    absent = [p.task_name(task) for task in kept if not lab.archive.finished(**lab.place(task))]
+    assert not absent and len(kept) > 300
+
+
+def test_so_many_seeds_are_the_first_recorded_ones_where_the_record_is_read():
+    """A number of seeds; a list of them is what it says."""
+    reads, makes = Lab("stickers", recorded=True), Lab("stickers", recorded=False)
+    assert reads.seeds(1) == [11] and reads.seeds(5) == [11, 12, 13, 14, 15]
+    assert reads.seeds(7) == [11, 12, 13, 14, 15, 0, 1]
+    many = reads.seeds(17)
+    assert len(many) == len(set(many)) == 17, "no recorded seed comes twice"
+    assert makes.seeds(2) == [0, 1] and Lab("smoke", recorded=True).seeds(2) == [0, 1]
+    assert reads.seeds([3]) == makes.seeds([3]) == [3]
+    with pytest.raises(ValueError, match="expected how many"):
+        reads.seeds(0)
 
 
 def test_the_recorded_run_says_where_it_comes_from():
     listing = Store(RECORDED / "stickers").listing()
     assert (listing.state == "finished").all()
-    made = Lab("stickers").provenance("known_operator", OP)
+    made = Lab("stickers").provenance("known_operator", OP, 11)
     assert {"commit", "date", "machine", "minutes"} <= set(made)
 
 
@@ -128,7 +144,12 @@ def test_the_paper_s_numbers_stand_beside_under_our_operators(lab):
 def test_the_working_lab_has_every_model_on_its_own_device(monkeypatch):
     """Also one that was looked at before, as lesson 14 looks at `vit` before it asks for more."""
     lab = Lab("smoke", recorded=False)
-    lazy = [name for name, v in vars(Lab).items() if isinstance(v, cached_property)]
+    lazy = [
+        name
+        for one in Lab.__mro__
+        for name, v in vars(one).items()
+        if isinstance(v, cached_property)
+    ]
     values = {name: getattr(lab, name) for name in lazy}
     models = {name for name, v in values.items() if isinstance(v, torch.nn.Module)}
     assert {"teacher", "vit"} <= models

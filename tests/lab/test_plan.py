@@ -9,7 +9,6 @@ from cinv_lib.experiments import known_operator, trainings
 from cinv_lib.experiments.base import LOSS, Task
 from cinv_lib.lab import plan
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles.evidence import EVIDENCE
 from cinv_lib.lab.profiles.names import PROFILES
 from cinv_lib.lab.profiles.smoke import SMOKE
 from cinv_lib.lab.profiles.stickers import STICKERS
@@ -46,13 +45,26 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     of += 3 * seeds  # lesson 07: baselines from 100 classes
     of += 2 * 2 * seeds + seeds  # lesson 08: baselines, severity; a student that 11 has not
     of += 2 * seeds  # lesson 09: transfer
-    of += 2 * seeds + more  # lesson 11: students of two losses, and one at another temperature
+    of += (2 + more) * seeds  # lesson 11: students of two losses, and one at another temperature
     of += 2 * seeds  # lesson 12: pixels
     of += 3 * seeds  # lesson 13: student and clean baseline of the mixture, and their scores
     of += (4 + 4) * seeds  # lesson 14: tuned, anchored, vit, blind student; and what compares them
     of += seeds  # lesson 17: five patients together
+    of += (2 + 2 + 2 + 3) * seeds  # controls: the baseline from R, 60,000 pictures, adaptation
+    if more:  # these on one more operator each, and what is shown from the record else
+        of += (2 + 2) * seeds
+        of += (2 * 4 + 4) * seeds  # 07 and 06: three trainings, of two operators; three pools
+        of += (2 + 2 + 2) * seeds  # 09 and 12: the starts; two restorations, their scores
+        of += (2 + 1) * seeds  # 09 and 16: R's words on other sets; 60,000 pictures under blur
+        of += (3 + 4) * seeds  # lesson 14: two under attack, three transformers, and their scores
     assert len(tasks) == of
-    assert {t["kind"] for t in tasks.values()} == {e.name for e in STICKERS.entries if e.apart}
+    out = {"start_and_target", "other_pools", "restored", "starts_transferred", "attacked"}
+    out.add("words_transferred")
+    out |= {"feature_distillation"} | {task.kind for name in out | {"feature_distillation"}
+            for one in SMOKE[name].tasks(3) for task in SMOKE.after(one)}  # fmt: skip
+    out -= {"student", "student_60000", "baseline", "probe", "clean_probe"}
+    apart = {e.name for e in STICKERS.entries if e.apart}
+    assert {t["kind"] for t in tasks.values()} == (apart if more else apart - out)
     named = {name for names in listed["lessons"].values() for name in names}
     assert named | {b for task in tasks.values() for b in task["after"]} == set(tasks)
     assert len({task["address"] for task in tasks.values()}) == len(tasks)
@@ -126,8 +138,8 @@ def test_what_comes_before_comes_with_what_comes_before_it():
 
 
 def test_what_no_lesson_asks_for_is_made_by_its_name_and_by_no_course():
-    name = "learning_rates-mask_0.9-seed10"
-    assert plan.every(STICKERS, 3)[name] == Task("learning_rates", "mask:0.9", 10, LOSS)
+    name = "rate_search-mask_0.9-seed10"
+    assert plan.every(STICKERS, 3)[name] == Task("rate_search", "mask:0.9", 10)
     listed = json.loads(plan.as_json(STICKERS, 3))
     assert name not in listed["tasks"]
     assert name not in {one for names in listed["lessons"].values() for one in names}
@@ -135,7 +147,7 @@ def test_what_no_lesson_asks_for_is_made_by_its_name_and_by_no_course():
 
 @pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
 def test_one_seed_leaves_out_side_issues_and_several_leave_out_nothing(p):
-    for entry in p.entries:
+    for entry in p.all_rows().entries:
         everything = entry.asked(3)
         assert entry.asked(2) == everything
         assert set(entry.operators) == set(everything[0])
@@ -144,7 +156,7 @@ def test_one_seed_leaves_out_side_issues_and_several_leave_out_nothing(p):
         for here, of_all in zip(one, everything, strict=True):
             assert here == [x for x in of_all if x not in entry.several]
             if entry.several:  # what is left out is shown from the recorded run
-                assert p in (STICKERS, EVIDENCE) or here
+                assert p in (STICKERS, SMOKE) or here
     assert {LOSS, "mse"} <= set(p["loss_bias"].asked(1)[1])
     ablation = p["ablation"]
     assert ablation.asked_taus(2) == ablation.asked_taus(3) == list(ablation.taus)
@@ -154,11 +166,14 @@ def test_one_seed_leaves_out_side_issues_and_several_leave_out_nothing(p):
 
 def test_side_issues_are_named_as_the_profile_has_them():
     side = {entry.name: entry.several for entry in STICKERS.entries if entry.several}
-    wholly = {"baseline_starts", "baseline_fit", "tuned_teacher", "patients"}
-    assert set(side) == wholly | {"ablation", "loss_bias"}
+    wholly = {"baseline_starts", "baseline_fit", "tuned_teacher", "patients", "start_and_target",
+              "other_pools", "restored", "starts_transferred", "attacked", "feature_distillation",
+              "words_transferred", "pool_cosines",
+    }  # fmt: skip
+    assert set(side) == wholly | {"ablation", "loss_bias", "teacher_start", "pools"}
     assert all(not STICKERS[name].asked(1)[0] for name in wholly)
     for name, left in side.items():
-        operators, losses = STICKERS[name].asked(3)
+        operators, losses = STICKERS[name].asked(2)
         taus = getattr(STICKERS[name], "taus", ())
         assert set(left) <= {*operators, *losses, *(f"st:{tau:g}" for tau in taus)}
     kinds = {task.kind for task in plan.every(STICKERS, 1).values()}
@@ -170,9 +185,35 @@ def test_side_issues_are_named_as_the_profile_has_them():
     } <= set(plan.every(STICKERS, 3))
 
 
+def test_the_rows_of_the_papers_tables_are_asked_for_with_all_tables_alone(monkeypatch, capsys):
+    rows = {op for op in STICKERS["known_operator"].operators if op not in STICKERS.operators}
+    assert len(rows) == 5 and len(STICKERS.operators) == 3
+    assert STICKERS.all_rows().operators == (*STICKERS["known_operator"].operators,)
+    found = {}
+    for tables in ("some", "all"):
+        run(monkeypatch, "stickers", "--tables", tables)
+        tasks = json.loads(capsys.readouterr().out)["tasks"].values()
+        found[tables] = {task["operator"] for task in tasks if task["kind"] == "known_operator"}
+    assert found["some"] == {*STICKERS.operators} and found["all"] - found["some"] == rows
+    monkeypatch.setattr(plan.several_gpus, "make", lambda _, task: print(task.operator))
+    run(monkeypatch, "stickers", "--make", "known_operator-mask_0.75-seed0")
+    assert capsys.readouterr().out == "mask:0.75\n"
+
+
 @pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
 def test_what_lessons_ask_for_is_planned_with_all_that_comes_before_it(p):
     every = set(plan.every(p, 2).values())
     assert {task for asked in plan.tasks(p, 2).values() for task in asked} <= every
     for task in every:
         assert set(p.after(task)) <= every
+
+
+@pytest.mark.parametrize(("seeds", "refused"), [(10, False), (11, True)])
+def test_a_reader_s_seeds_end_before_those_that_chose_and_decide(
+    monkeypatch, capsys, seeds, refused
+):
+    monkeypatch.setattr(sys, "argv", ["plan", "stickers", "--seeds", str(seeds), "--make", "none"])
+    with pytest.raises(SystemExit):
+        plan.main()
+    said = capsys.readouterr().err
+    assert ("expected at most 10, your seeds 0 to 9" in said) == refused

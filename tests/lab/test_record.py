@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cinv_lib.encoders import encoder as encoders
+from cinv_lib.lab import given, missing, plan
 from cinv_lib.lab import lab as lab_module
-from cinv_lib.lab import missing, plan
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles import PROFILES, SMOKE
 
@@ -93,7 +93,7 @@ def test_what_a_training_costs_is_said_without_reading_a_picture(
     """Outside a checkout, before a measurement that needs the validation pictures alone."""
     missing._say.cache_clear()
     monkeypatch.setattr(lab_module.folders, "in_checkout", lambda: False)
-    monkeypatch.setattr(lab_module.catalogue, "to_train", None)
+    monkeypatch.setattr(given.catalogue, "to_train", None)
     lab = Lab(replace(SMOKE, **changed), recorded=False)
     monkeypatch.setattr(type(SMOKE["ablation"]), "make", lambda *_, **__: None)
     monkeypatch.setattr(type(SMOKE), "needs", lambda *_: {"val": "val"})

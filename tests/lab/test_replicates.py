@@ -10,7 +10,7 @@ import pytest
 from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.lab import replicates
 from cinv_lib.lab.lab import Lab
-from cinv_lib.lab.profiles import EVIDENCE, SMOKE
+from cinv_lib.lab.profiles import SMOKE, STICKERS
 
 MASK, BLUR = "mask:0.9", "blur:2.57"
 
@@ -24,27 +24,28 @@ def lab(tmp_path, monkeypatch):
 
 
 def test_the_tables_of_a_seed_are_those_of_every_experiment():
-    tables = replicates.measured(EVIDENCE, [11, 12])
-    kinds = {entry.name for entry in EVIDENCE.entries if isinstance(entry, Experiment)}
+    tables = replicates.measured(STICKERS, [11, 12])
+    kinds = {entry.name for entry in STICKERS.entries if isinstance(entry, Experiment)}
     assert {task.kind for task in tables} == kinds
     of_one, of_two = ([t for t in tables if t.seed == seed] for seed in (11, 12))
+    assert {t.operator for t in tables if t.kind == "known_operator"} > {*STICKERS.operators}
     assert of_two == [Task(t.kind, t.operator, 12, t.loss) for t in of_one]
     assert tables.index(of_one[-1]) < tables.index(of_two[0])
     assert len(tables) == len(set(tables))
-    assert {t.kind for t in tables if t.seed not in (11, 12)} == {"rate_search"}
+    assert {t.kind for t in tables if t.seed not in (11, 12)} == {"rate_search", "short_trainings"}
 
 
 def test_a_run_may_be_of_some_tables_only():
-    of_all = replicates.measured(EVIDENCE, [11, 12])
-    some = replicates.measured(EVIDENCE, [11, 12], ["pools-*", "known_operator-mask_0.9-*"])
+    of_all = replicates.measured(STICKERS, [11, 12])
+    some = replicates.measured(STICKERS, [11, 12], ["pools-*", "known_operator-mask_0.9-*"])
     assert some == [
         task
         for task in of_all
         if task.kind == "pools" or (task.kind, task.operator) == ("known_operator", MASK)
     ]
     assert {task.seed for task in some} == {11, 12}
-    with pytest.raises(ValueError, match="'lakes' fits no table of 'evidence'; a name is known_"):
-        replicates.measured(EVIDENCE, [11], ["pools-*", "lakes"])
+    with pytest.raises(ValueError, match="'lakes' fits no table of 'stickers'; a name is known_"):
+        replicates.measured(STICKERS, [11], ["pools-*", "lakes"])
 
 
 def test_nothing_is_made_that_only_a_finished_table_needs(lab):

@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 from ledgers import BY_NUMBER, FAILS, HOLDS, OPEN, each_way, table, verdicts
 
-from cinv_lib.lab import Lab
-from cinv_lib.lab.profiles import EVIDENCE
+from cinv_lib.lab.profiles import STICKERS
 from cinv_lib.paper import verdict
 from cinv_lib.paper import verdicts as ledger
 
@@ -162,7 +161,7 @@ def test_the_authors_mse_is_asked_where_it_was_trained():
 
 # -- the headline ----------------------------------------------------------------------------------
 def test_the_headline_has_nine_rows_of_claims_that_are_ours():
-    expected = ledger.operators(EVIDENCE)
+    expected = ledger.operators(STICKERS)
     rows = [(n, op) for n in ledger.HEADLINE for op in ledger.places(BY_NUMBER[n], expected)]
     assert len(rows) == 9 and all(BY_NUMBER[n].ours for n in ledger.HEADLINE)
 
@@ -171,43 +170,22 @@ def test_the_headline_is_decided_by_holm_among_its_own_rows():
     """Of nine p-values the smallest is held against 5 % / 9, the next against 5 % / 8, ..."""
     p = [0.001, 0.005, 0.007, 0.0085, 0.02, 0.04, 0.2, 0.5, float("nan")]
     rows = pd.DataFrame({"p": p, "difference": [3.0, -3.0] + [3.0] * 7, "margin": 0.0})
-    rows = rows.assign(claim=[*ledger.HEADLINE] * 3, verdict="not measured here (lesson 06)")
+    rows = rows.assign(claim=47, verdict="not measured here (lesson 06)")
     others = pd.DataFrame({"claim": [1], "p": [1e-9], "difference": [1.0], "margin": [0.0]})
-    found = ledger.headline(pd.concat([rows, others.assign(verdict=HOLDS)], ignore_index=True))
-    said = found.verdict.tolist()
-    assert len(found) == 9 and said[:4] == [HOLDS, FAILS, HOLDS, HOLDS]
+    both = pd.concat([others.assign(verdict=""), rows])
+    found = ledger.decided(both.to_dict("records"))
+    said = found.verdict[found.claim == 47].tolist()
+    assert len(found) == 10 and said[:4] == [HOLDS, FAILS, HOLDS, HOLDS]
     # 8 rows with a p: .001 < .05/8, .005 < .05/7, .007 < .05/6, .0085 < .05/5, .02 > .05/4
     assert said[4:8] == [OPEN] * 4 and said[8] == "not measured here (lesson 06)"
 
 
-def of_seeds(means, seeds, **more):
-    rows = table(means, len(seeds), **more)
-    return rows.assign(seed=rows.seed.map(dict(enumerate(seeds))))
-
-
-def test_the_claims_named_beforehand_are_decided_by_tables_of_all_seeds(monkeypatch):
-    """Under masks all tables have five seeds, under noise one of them has four."""
-    five = [11, 12, 13, 14, 15]
-    tables = {}
-    for op in ("mask:0.9", "noise:0.5"):
-        seeds = five if op == "mask:0.9" else five[:4]
-        means = {"student": 60.0, "baseline": 50.0}
-        tables[KNOWN, op] = of_seeds(means, five).assign(operator=op)
-        start = of_seeds({"baseline_r": 55.0, "other": 1.0}, seeds, chance=7)
-        tables[TEACHER, op] = start.assign(operator=op, per_class=20.0)
-    monkeypatch.setattr(ledger, "finished", lambda *_: tables)
-    there = ledger.complete(None, five)
-    assert [*there] == [(KNOWN, "mask:0.9"), (TEACHER, "mask:0.9"), (KNOWN, "noise:0.5")]
-    found = ledger.of_controls(Lab("evidence"), five)
-    said = found[found.claim == 47].set_index("operator").verdict
-    assert said["mask:0.9"] == HOLDS and said["noise:0.5"] == "not measured here (lesson 07)"
-
-
-def test_the_headline_among_the_claims_named_beforehand_is_decided_by_holm(monkeypatch):
-    """47 with .04 is above 5 % / 2, which Holm asks where 52 has .03; 46 stays as it is."""
-    rows = pd.DataFrame(
-        {"claim": [46, 47, 52], "p": [0.04, 0.04, 0.03], "difference": 3.0, "margin": 0.0}
-    ).assign(verdict=HOLDS)
-    monkeypatch.setattr(ledger, "finished", lambda *_: {})
-    monkeypatch.setattr(ledger, "verdicts", lambda *_: rows)
-    assert ledger.of_controls(Lab("evidence"), [11, 12]).verdict.tolist() == [HOLDS, OPEN, OPEN]
+def test_the_headline_does_not_help_to_decide_the_other_rows():
+    """Nine tiny p-values beside .04: with them it would be the tenth of ten, and decided."""
+    nine = [{"claim": 52, "p": 1e-9, "difference": 3.0, "margin": 0.0, "verdict": ""}] * 9
+    other = [
+        {"claim": 1, "p": p, "difference": 3.0, "margin": 0.0, "verdict": ""} for p in (0.04, 0.9)
+    ]
+    found = ledger.decided(nine + other)
+    assert found.verdict.tolist() == [OPEN, OPEN] + [HOLDS] * 9
+    assert verdict.judged(nine + other).verdict.tolist() == [HOLDS] * 10 + [OPEN]

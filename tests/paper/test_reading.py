@@ -124,3 +124,5 @@ def test_the_headline_is_named_and_counted():
     )
     assert named.index[0] == "student over baseline from R, 90 % missing" and len(named) == 3
     assert set(reading.HEADLINE) == set(ledger.HEADLINE)
+    _, title = reading.headline(rows({47: [HOLDS], 52: [HOLDS], 54: [OPEN]}))
+    assert title == "The headline: of three rows two hold and one is not decided"

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cinv_lib.course.lessons import lesson_15
 from cinv_lib.lab.lab import Lab
-from cinv_lib.paper import replication, verdict
+from cinv_lib.paper import replication, verdict, verdicts
 from cinv_lib.paper.verdicts import CLAIMS
 
 SEEDS = (11, 12, 13, 14, 15)
@@ -69,11 +70,35 @@ def test_what_is_said_of_an_own_run():
 def test_the_recorded_run_and_the_own_one_are_apart(home):
     lab = Lab("stickers")
     record, seeds = replication.recorded(lab)
-    assert len(seeds) >= 3 and record.finished(record.task("known_operator", "mask:0.9", seeds[0]))
-    mine = replication.own(lab)
-    assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0]))
+    assert seeds == [11, 12, 13, 14, 15]
+    assert record.finished(record.task("known_operator", "mask:0.9", seeds[0]))
+    mine, there = replication.own(lab)
+    assert not mine.finished(mine.task("known_operator", "mask:0.9", seeds[0])) and there == []
+    for made, expected in ((12, [12]), (0, [0]), (13, [0])):
+        task = mine.task("known_operator", "mask:0.9", made)
+        mine.store.make(**mine.place(task), build=lambda folder: None)
+        assert replication.own(lab)[1] == expected, "a repeated seed is no own one"
     assert record.store.root != lab.archive.root  # nothing is ever made in the record
     assert replication.recorded(Lab("smoke"))[1] == []
+
+
+def test_a_run_says_how_many_tables_of_each_seed_come_from_which_commit(home):
+    """As `made` below has them; a training is no table."""
+    lab = Lab("smoke", recorded=False)
+
+    def made(folder):
+        (folder / "known_operator.csv").write_text("top1\n1\n")
+
+    for seed in (3, 4):
+        task = lab.task("known_operator", "mask:0.9", seed)
+        lab.store.make(**lab.place(task), build=made)
+    task = lab.task("student", "mask:0.9", 3)
+    lab.store.make(**lab.place(task), build=lambda folder: (folder / "history.csv").write_text("x"))
+    found = replication.sources(lab)
+    assert found.tables.to_dict() == {3: 1, 4: 1} and replication.own(lab)[1] == [3, 4]
+    known = lab.provenance("known_operator", "mask:0.9", 4)
+    assert found.commit[4] == known["commit"][:12] and found["first"][4] == known["date"][:10]
+    assert found.machine.unique().tolist() == [known["machine"]]
 
 
 def test_what_a_run_of_one_seed_leaves_out_is_shown_from_the_record(home, monkeypatch, capsys):
@@ -91,3 +116,16 @@ def test_what_a_run_of_one_seed_leaves_out_is_shown_from_the_record(home, monkey
         assert set(record.table(table, seeds=seeds).seed) == set(seeds) and len(seeds) > 1
     smoke = Lab("smoke")  # it has no recorded run
     assert replication.shown(smoke, "tuned_teacher", 1) == (smoke, 1)
+
+
+def test_the_guess_of_lesson_15_says_what_was_recorded():
+    """Its question has the mean of claim 47 under blur, as a text that no cell computes."""
+    lab, seeds = replication.recorded(Lab("stickers"))
+    tables = {
+        (name, "blur:2.57"): lab.table(name, "blur:2.57", seeds)
+        for name in ("teacher_start", "known_operator")
+    }
+    (claim,) = (one for one in CLAIMS if one.number == 47)
+    row = verdicts.verdicts(tables, {name: ("blur:2.57",) for name, _ in tables}, (claim,)).iloc[0]
+    question = next(p.question for p in lesson_15.PREDICTIONS if p.id == "15.A")
+    assert f"the student is {row.difference:.1f} points ahead" in question

@@ -41,7 +41,6 @@ SMALL = SMOKE.changed(
         "adaptation": {"operators": {MASK: None}},
         "restored": {"operators": {MASK: None}},
         "starts_transferred": {"operators": {RANGE: None}, "sets": {"faces": (1, 1)}},
-        "learning_rates": {"rates": (1e-3,), "narrow_rates": (1e-3,), "realisations": 1},
     }
 )
 KINDS = [entry.name for entry in SMALL.entries]

@@ -176,8 +176,8 @@ EXERCISES = (BREAK_EVEN, STEP, *teachers.EXERCISES)
 PREDICTIONS = (
     Prediction(
         "14.A",
-        "One student learns three operators in as many epochs as each specialist has for one. How "
-        "many points of top-1 does it lose against the specialists in the mean?",
+        "One student learns three operators, and each of three specialists learns one. How many "
+        "points of top-1 does the one student lose against the specialists in the mean?",
         tolerance=2.0,
         digits=1,
     ),

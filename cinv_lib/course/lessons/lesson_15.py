@@ -130,7 +130,7 @@ VERDICT = Exercise(
     solution=my_verdict,
     why="The interval lies above the margin, lies below it, or contains it. The common wrong turn "
     "is to use the quantile of a normal distribution, about 2, in place of Student's t: with "
-    "three trainings the standard deviation is guessed from three numbers and is often far too "
+    "a few trainings the standard deviation is guessed from a few numbers and is often far too "
     "small.",
 )
 
@@ -562,8 +562,8 @@ PLAN = Exercise(
     ),
     solution=my_trainings,
     why="An interval of half the width does not take four times as many trainings. With more "
-    "than three trainings t becomes smaller as well, from 4.3 towards 2. So about twice as many "
-    "trainings are enough on average. The common wrong turn is to plan as if the trainings were "
+    "trainings t becomes smaller as well: from 4.3 for three and 2.8 for five towards 2. So fewer "
+    "than four times as many are enough on average. The common wrong turn is to plan as if the trainings were "
     "sure to show exactly this spread: then half of the plans miss the goal.",
 )
 
@@ -572,8 +572,8 @@ EXERCISES = (VERDICT, PAIRED, LABELS, FALSE, PLAN)
 PREDICTIONS = (
     Prediction(
         "15.A",
-        "Take claim 1 with 90 % of the pixels missing. With three trainings each, the student is "
-        "5.2 points ahead of the baseline in the mean. What is the verdict?",
+        "Take claim 47 under blur. With five trainings each, the student is 0.2 points ahead of "
+        "the baseline from R in the mean. What is the verdict?",
         options=("holds", "does not hold", "not decided"),
     ),
     Prediction(

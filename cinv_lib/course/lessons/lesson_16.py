@@ -87,6 +87,76 @@ POSTERIOR = Exercise(
 
 
 # -- 16.2 --------------------------------------------------------------------------------------
+def my_expected_cosine(s, pi, R):
+    return (s * (pi @ R)).sum(dim=1)
+
+
+def answers(generator: torch.Generator) -> list[Case]:
+    """As in `students`, without a temperature."""
+    return [
+        Case(case.label.rpartition(",")[0], (s, pi, R))
+        for case in students(generator)
+        for s, pi, R, _ in [case.args]
+    ]
+
+
+def _each(s, pi, R):
+    """The cosine of each answer to each picture's embedding, with the picture's probability."""
+    return pi * (s @ R.T)
+
+
+EXPECTED = Exercise(
+    id="16.2",
+    title="the expected cosine of an answer",
+    minutes=5,
+    difficulty=1,
+    stub="""
+    def my_expected_cosine(s, pi, R):
+        # s: (B, d), an answer of length one for each y. pi: (B, N) posteriors. R: (N, d), of length
+        # one. The cosine to R(x) that each answer has on average over the pictures that x may be: (B,).
+        return TODO
+    """,
+    reference=lambda s, pi, R: _each(s, pi, R).sum(dim=1),
+    cases=answers,
+    wrong=(
+        Wrong(
+            lambda s, pi, R: (s * R[pi.argmax(dim=1)]).sum(dim=1),
+            "that is the cosine to R of the likeliest picture. The other pictures count too, each "
+            "with its probability.",
+        ),
+        Wrong(
+            lambda s, pi, R: F.cosine_similarity(s, pi @ R),
+            "that is the cosine to the mean m. It divides by the length of m, which is below 1: the "
+            "expected cosine is <s, m>.",
+        ),
+        Wrong(
+            lambda s, pi, R: (pi @ R).norm(dim=1),
+            "that is |m|, the expected cosine of the best answer. This answer is s.",
+        ),
+        Wrong(
+            lambda s, pi, R: (s @ R.T).mean(dim=1),
+            "you gave all pictures the same weight. Their weights are the posterior pi.",
+        ),
+        Wrong(
+            lambda s, pi, R: _each(s, pi, R).mean(dim=1),
+            "you divided by the number of pictures. The probabilities sum to one already, so the "
+            "products are added up.",
+        ),
+    ),
+    alternative=lambda s, pi, R: torch.einsum("bd,bn,nd->b", s, pi, R),
+    hints=(
+        "Both s and R_j have length one, so their cosine is <s, R_j>. `s @ R.T` has all of them.",
+        "A mean over the posterior is a sum with the weights pi.",
+        "Return `(s * (pi @ R)).sum(dim=1)`, which is <s, m>.",
+    ),
+    solution=my_expected_cosine,
+    why="The mean of <s, R_j> is <s, m>, as s does not depend on j. So for every student E<S(y), "
+    "R(x)> = E<S(y), m(y)>: all that a student can use of the posterior is its mean. The common "
+    "wrong turn is to normalise m: the length that it lacks is what has been destroyed.",
+)
+
+
+# -- 16.3 --------------------------------------------------------------------------------------
 def my_value(s, pi, R, tau):
     q = torch.softmax(s @ R.T / tau, dim=1)
     uniform = torch.full_like(pi, 1 / len(R))
@@ -120,7 +190,7 @@ def _uniform(pi):
 
 
 VALUE = Exercise(
-    id="16.2",
+    id="16.3",
     title="the contrastive loss as two divergences",
     minutes=12,
     difficulty=2,
@@ -185,7 +255,7 @@ VALUE = Exercise(
 )
 
 
-# -- 16.3 --------------------------------------------------------------------------------------
+# -- 16.4 --------------------------------------------------------------------------------------
 def my_multiplier(s, m, R, tau):
     q = torch.softmax(s @ R.T / tau, dim=1)
     return (s * (m - q @ R)).sum(dim=1)
@@ -205,7 +275,7 @@ def _multiplier(s, m, R, tau):
 
 
 MULTIPLIER = Exercise(
-    id="16.3",
+    id="16.4",
     title="a certificate that nothing is better",
     minutes=10,
     difficulty=2,
@@ -259,7 +329,7 @@ MULTIPLIER = Exercise(
 )
 
 
-# -- 16.4 --------------------------------------------------------------------------------------
+# -- 16.5 --------------------------------------------------------------------------------------
 def my_best_top1(pi, labels):
     classes = torch.nn.functional.one_hot(labels).to(pi.dtype)
     return (pi @ classes).max(dim=1).values.mean()
@@ -281,7 +351,7 @@ def _classes(pi, labels):
 
 
 BEST = Exercise(
-    id="16.4",
+    id="16.5",
     title="the best top-1 of any student",
     minutes=8,
     difficulty=2,
@@ -335,7 +405,7 @@ BEST = Exercise(
     "first: the probability of a class is a sum over its pictures, not a maximum.",
 )
 
-EXERCISES = (POSTERIOR, VALUE, MULTIPLIER, BEST)
+EXERCISES = (POSTERIOR, EXPECTED, VALUE, MULTIPLIER, BEST)
 
 PREDICTIONS = (
     Prediction(

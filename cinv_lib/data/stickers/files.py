@@ -27,7 +27,7 @@ CLASSES = (
     "solid scissors",
 )  # fmt: skip
 PER_CLASS = 40
-SERIES = 8  # of drawn pictures; `sets.SERIES` has the others
+SERIES = 8  # of drawn pictures: also the coarse sets', which have other classes
 TURNED = 0x0112  # EXIF's tag of the orientation
 SPLIT = 0.8, 0  # share of the pictures to train on, and the seed of the choice
 CUT = "cut-short.jpg"

@@ -1,4 +1,3 @@
-from .evidence import EVIDENCE as EVIDENCE
 from .names import PROFILES as PROFILES
 from .names import of_one_of_your_own as of_one_of_your_own
 from .names import profile as profile

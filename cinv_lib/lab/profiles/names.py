@@ -3,13 +3,12 @@
 from cinv_lib.encoders.config import EMBEDDED
 from cinv_lib.lab import missing
 from cinv_lib.lab.profiles import own, own_example, rehearsed
-from cinv_lib.lab.profiles.evidence import EVIDENCE
 from cinv_lib.lab.profiles.paper import IMAGENET100, STL10
 from cinv_lib.lab.profiles.record import Profile
 from cinv_lib.lab.profiles.smoke import SMOKE
 from cinv_lib.lab.profiles.stickers import STICKERS
 
-PROFILES = {p.name: p for p in (STICKERS, SMOKE, EVIDENCE, STL10, IMAGENET100)}
+PROFILES = {p.name: p for p in (STICKERS, SMOKE, STL10, IMAGENET100)}
 
 
 def profile(name: str | Profile) -> Profile:

@@ -158,5 +158,6 @@ STL10 = IMAGENET100.changed(
         "other_tower": {"recipe": WHOLE},
         "transfer": {"sets": {"cifar10": (None, None), "cifar100": (None, None)}},
         "label_shift": {"operators": {}},
+        "unknown_severity": {"classes": 10},
     },
 )

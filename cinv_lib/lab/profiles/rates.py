@@ -1,12 +1,11 @@
-"""The learning rates of the run of five seeds, as `experiments.rate_search` chose them with seed
+"""The learning rates of the embedded world, as `experiments.rate_search` chose them with seed
 10: for each method and kind of operator, or mixture of kinds, of three rates that bracket, and of
-rates within a point the smallest. The searches are kept in notebooks/recorded/evidence, and a test
-compares.
+rates within a point the smallest. The searches are kept in notebooks/recorded, and a test compares.
 """
 
 from collections.abc import Mapping
 
-from cinv_lib.lab.profiles.stickers import BLIND, BLUR_AND_NOISE
+from cinv_lib.lab.profiles.embedded import BLIND, BLUR_AND_NOISE
 
 SEARCHED: dict[str, dict[str, float]] = {
     "student": {"mask": 3e-3, "noise": 3e-3, "blur": 3e-4, BLIND: 3e-3, BLUR_AND_NOISE: 1e-3},

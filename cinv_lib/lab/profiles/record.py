@@ -92,10 +92,16 @@ class Profile:
         new = tuple(replace(e, **entries.get(e.name, {})) for e in self.entries)
         return replace(self, entries=new, **fields)
 
+    def all_rows(self) -> "Profile":
+        """The same, with the rows of the paper's tables that only `make course TABLES=all` asks for
+        (`Entry.rows`)."""
+        return replace(self, entries=tuple(replace(e, rows=()) for e in self.entries))
+
     @property
     def operators(self) -> tuple[str, ...]:
-        """Those of Table 1, which lesson 06 scores every method on."""
-        return tuple(self["known_operator"].operators)
+        """Those of Table 1 that lesson 06 scores every method on."""
+        known = self["known_operator"]
+        return tuple(op for op in known.operators if op not in known.rows)
 
     @property
     def is_own(self) -> bool:

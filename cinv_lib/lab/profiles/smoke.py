@@ -1,25 +1,24 @@
-"""`smoke` is `stickers`, and the controls of `evidence`, in seconds: for tests. Its numbers mean
-nothing.
-"""
+"""`smoke` is `stickers` in seconds: for tests. Its numbers mean nothing."""
 
 from dataclasses import replace
 
 from cinv_lib import experiments as ex
 from cinv_lib.evaluation.probe import ProbeRecipe
-from cinv_lib.lab.profiles.evidence import CONTROLS
 from cinv_lib.lab.profiles.figures import MASKS, NOISES
 from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.training.recipe import Recipe
 
 ONE = Recipe(epochs=1, batch_size=64, lr=1e-3)
-SHORT = {"recipe": ONE, "side_epochs": 1}
+SHORT = {"recipe": ONE, "side_epochs": 1, "epochs": {}, "rates": {}}
 QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
 POOLS = {"student_7500": 3, "student_60000": 4, "student_world": 1, "words_of_r_60000": 4}
 GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
 
-SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
+SMOKE = STICKERS.changed(
     name="smoke",
+    redrawn=False,
+    recorded=(),
     train_per_class=2,
     val_per_class=2,
     twins_per_class=2,
@@ -38,6 +37,14 @@ SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
             "realisations": 3,
             "redrawn": False,
         },
+        "words_transferred": {
+            "sets": dict.fromkeys(("stickers-places", "faces"), (2, 2)),
+            "views": 1,
+            "probe": QUICK,
+            "realisations": 2,
+            "redrawn": False,
+        },
+        "pool_cosines": {"realisations": 2},
         "attacked": {
             "recipe": QUICK,
             "protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2),
@@ -48,6 +55,7 @@ SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
         "clean_probe": {"recipe": QUICK},
         "known_operator": {
             "operators": {"mask:0.9": (0.5, 1.0), "noise:0.5": (0.5, 1.0), "blur:2.57": (1.0,)},
+            "rows": (),
             "probe": QUICK,
             "realisations": 2,
         },
@@ -67,6 +75,7 @@ SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
                 "mask:0.9": {"student_60000": (0.5, 1.0)},
                 "blur:2.57": {"student_60000": (1.0,)},
             },
+            "several": ("blur:2.57",),
             "probe": QUICK,
             "realisations": 2,
         },
@@ -84,12 +93,14 @@ SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
             "operators": {MASKS: (0.0, 0.5, 0.95, 0.99), NOISES: (0.0, 0.1, 0.3, 0.5)},
             "realisations": 3,
             "val_per_class": 1,
+            "chosen": {},
         },
         "transfer": {
             "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)),
             "views": 1,
             "probe": QUICK,
             "realisations": 3,
+            "redrawn": False,
         },
         "label_shift": {
             "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
@@ -118,7 +129,6 @@ SMOKE = replace(STICKERS, entries=(*STICKERS.entries, *CONTROLS)).changed(
             "several": (),
         },
         "adversarial": {"protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2)},
-        "learning_rates": {"student": ONE, "baseline": ONE, "probe": QUICK, "val_per_class": 2},
         "short_trainings": {"recipe": ONE, "trainings": 2},
     },
 )

@@ -6,8 +6,10 @@ import pandas as pd
 
 from cinv_lib.evaluation.statistics import NOTHING, difference, minus_distance
 from cinv_lib.experiments.adversarial import UNBOUNDED
+from cinv_lib.experiments.pools import PICTURES
 from cinv_lib.experiments.start_and_target import WORDS, of_method
 from cinv_lib.experiments.transfer import ASKED_BEHIND
+from cinv_lib.experiments.words_transferred import PAIRS
 from cinv_lib.paper.verdict import claim
 
 Pairs = pd.DataFrame
@@ -190,3 +192,27 @@ def labels_forget(starts_transferred: pd.DataFrame, transfer: pd.DataFrame) -> P
     start = starts_transferred[starts_transferred.method == "resnet"]
     rows = pd.concat([start, transfer[transfer.method == "baseline"]])
     return difference(rows[rows.dataset == ASKED_BEHIND], "resnet", "baseline")
+
+
+def _kept(words_transferred: pd.DataFrame) -> dict[str, Pairs]:
+    """The student minus the network that learned R's words for the same pictures."""
+    there = set(words_transferred.method)
+    return {
+        f"{PICTURES[student]:,} pictures": difference(words_transferred, student, words)
+        for words, student in PAIRS.items()
+        if {student, words} <= there
+    }
+
+
+@claim(69, source="ours", lesson="09")
+def embeddings_keep_more(words_transferred: pd.DataFrame) -> dict[str, Pairs]:
+    """In the mean of the sets of lesson 09, a new probe on the student beats one on the network
+    that learned R's words for the same unlabelled pictures."""
+    return _kept(words_transferred)
+
+
+@claim(70, source="ours", lesson="09")
+def embeddings_keep_the_photograph(words_transferred: pd.DataFrame) -> dict[str, Pairs]:
+    """Asked for the photograph behind, which no word names, a new probe on the student beats one on
+    that network."""
+    return _kept(words_transferred[words_transferred.dataset == ASKED_BEHIND])

@@ -165,13 +165,15 @@ def by_number_of_labels(few_labels: pd.DataFrame, known_operator: pd.DataFrame) 
 
 
 def _restored(pixels: pd.DataFrame, better: str, worse: str) -> pd.DataFrame:
-    """On the most pictures that both methods have; they are few and the same for all trainings,
-    so their choice has an error."""
+    """On the most pictures that both methods have; where these are few and shared by all trainings,
+    their choice has an error."""
     sizes = [set(pixels.pictures[pixels.method == method]) for method in (better, worse)]
     n = max(set.intersection(*sizes))
     rows = pixels[(pixels.pictures == n) & pixels.method.isin([better, worse])]
-    choice = choice_of_pictures(rows, better, worse, n)
-    return difference(rows, better, worse).assign(choice=choice, units=n)
+    pairs = difference(rows, better, worse)
+    if not rows.shared.all():
+        return pairs
+    return pairs.assign(choice=choice_of_pictures(rows, better, worse, n), units=n)
 
 
 @claim(12, source="App. D.3, Table 7", lesson="12", on="noise")
