@@ -140,8 +140,8 @@ def formatted(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows of the headline in a ledger, as `plots.lead_rows` takes
-    them, and the title of their figure."""
+    """The rows of the headline in a ledger, as `plots.lead_rows` takes them, and the title of their
+    figure."""
     rows = found[found.claim.isin(verdicts.HEADLINE)]
     names = [
         f"{HEADLINE[row.claim]}, {place(row.operator, row.where)}" for row in rows.itertuples()
