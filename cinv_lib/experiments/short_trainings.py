@@ -15,7 +15,7 @@ from types import MappingProxyType
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from cinv_lib.data.image_files import Pictures
@@ -135,7 +135,7 @@ def band(scores: Sequence[float]) -> tuple[float, float]:
     if n < 2:
         raise ValueError(f"{n} scores: expected two or more, to see how trainings vary")
     given = torch.tensor(scores, dtype=torch.float64)
-    width = stats.t.ppf(0.975, n - 1) * given.std().item() * math.sqrt(1 + 1 / n)
+    width = special.stdtrit(n - 1, 0.975) * given.std().item() * math.sqrt(1 + 1 / n)
     return given.mean().item() - width, given.mean().item() + width
 
 

@@ -106,21 +106,24 @@ class Lab(Given):
                 known = ", ".join(entry.operators)
                 raise ValueError(f"{name} is measured at several operators; name one of {known}")
             (op,) = entry.operators
-        tasks = {t.seed: t for t in (entry.task(op, seed, loss) for seed in self.seeds(seeds))}
-        parts = [
-            pd.read_csv(self.folder(task) / f"{name}.csv").assign(seed=seed)
-            for seed, task in tasks.items()
-        ]
-        rows = entry.read(pd.concat(parts, ignore_index=True), next(iter(tasks.values())).operator)
-        return rows.assign(loss=loss or entry.losses[0]) if len(entry.losses) > 1 else rows
+        tasks = [entry.task(op, seed, loss) for seed in self.seeds(seeds)]
+        return self._read(name, loss, {task: self.folder(task) for task in tasks})
 
     def so_far(
         self, name: str, op: str, seeds: int | Iterable[int] = 1, loss: str | None = None
     ) -> pd.DataFrame | None:
         """What is finished of a table, of those seeds; None where none is. Makes nothing."""
         entry = self._making(name)
-        there = [seed for seed in self.seeds(seeds) if self._kept(entry.task(op, seed, loss))]
-        return self.table(name, op, there, loss) if there else None
+        tasks = [entry.task(op, seed, loss) for seed in self.seeds(seeds)]
+        kept = {task: there for task in tasks if (there := self._kept(task))}
+        return self._read(name, loss, kept) if kept else None
+
+    def _read(self, name: str, loss: str | None, made: dict[Task, Path]) -> pd.DataFrame:
+        """A table of tasks that differ in their seeds alone, from the folders that they are in."""
+        entry = self._making(name)
+        parts = [pd.read_csv(at / f"{name}.csv").assign(seed=t.seed) for t, at in made.items()]
+        rows = entry.read(pd.concat(parts, ignore_index=True), next(iter(made)).operator)
+        return rows.assign(loss=loss or entry.losses[0]) if len(entry.losses) > 1 else rows
 
     # -- where it is ---------------------------------------------------------------------------
     def task(self, kind: str, op: str, seed: int = 0, loss: str | None = None) -> Task:

@@ -122,19 +122,6 @@ def test_every_method_that_can_be_searched_has_its_start_and_its_pictures(
     assert {one[:3] for one in asked} == {(kind, start, pictures)}
 
 
-def test_a_killed_search_goes_on_after_its_last_row(lab, asked, tmp_path):
-    entry = SMOKE["rate_search"]
-    task = entry.tasks(1)[0]
-    first = pd.DataFrame([["student", 1e-3, 50.0]], columns=rate_search.COLUMNS)
-    first.to_csv(tmp_path / "rows.csv", index=False)
-    train, val = lab.train, lab.val
-    needed = {name: getattr(lab, name) for name in ("teacher", "supervised", "supervised_narrow")}
-    rows = entry.measure(tmp_path, task, **needed, train=train, val=val)["rate_search"]
-    assert rows.iloc[0].tolist() == ["student", 1e-3, 50.0]
-    assert 1e-3 not in [lr for kind, *_, lr in asked if kind == "distill"]
-    assert not (tmp_path / "rows.csv").exists()
-
-
 def test_a_killed_search_trains_no_rate_twice_and_ends_with_the_same_rows(
     lab, asked, monkeypatch, tmp_path
 ):

@@ -168,7 +168,7 @@ def test_side_issues_are_named_as_the_profile_has_them():
     side = {entry.name: entry.several for entry in STICKERS.entries if entry.several}
     wholly = {"baseline_starts", "baseline_fit", "tuned_teacher", "patients", "start_and_target",
               "other_pools", "restored", "starts_transferred", "attacked", "feature_distillation",
-              "words_transferred", "pool_cosines",
+              "words_transferred", "pool_cosines", "blind",
     }  # fmt: skip
     assert set(side) == wholly | {"ablation", "loss_bias", "teacher_start", "pools"}
     assert all(not STICKERS[name].asked(1)[0] for name in wholly)

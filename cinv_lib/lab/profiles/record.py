@@ -165,15 +165,19 @@ class Profile:
             "val": [self._set + drawn, "val", self.val_per_class],
             "twins": [self.twins + drawn, "val", self.twins_per_class],
         }
-        sides = {side_of(getattr(self, tower)) for tower in ENCODERS if getattr(self, tower)}
-        # A lab has pictures at the teacher's size. Where another tower takes another size, what it
-        # sees has been resized twice, and depends on a teacher that its entry may not need.
-        return pictures[name] + ([side_of(self.teacher)] if len(sides) > 1 else [])
+        return pictures[name] + self._resized
 
     @functools.cached_property  # descriptions are asked for often, and a folder may be large
     def _set(self) -> str:
         """`data` in a description, as its folder was when it was first asked for."""
         return described_set(self.data)
+
+    @functools.cached_property
+    def _resized(self) -> list[int]:
+        """A lab has pictures at the teacher's size. Where another tower takes another size, what it
+        sees has been resized twice, and depends on a teacher that its entry may not need."""
+        sides = {side_of(getattr(self, tower)) for tower in ENCODERS if getattr(self, tower)}
+        return [side_of(self.teacher)] if len(sides) > 1 else []
 
     def address(self, task: Task) -> str:
         """Its folder in the store, beside others of its kind: to be read, and another one when

@@ -120,7 +120,7 @@ SMOKE = STICKERS.changed(
         "loss_bias": {"losses": (ex.LOSS, "mse"), "several": (), **GLANCE},
         "tuned_teacher": {"recipe": QUICK, "several": (), **GLANCE},
         "other_tower": {"recipe": QUICK, **GLANCE},
-        "blind": {"realisations": 2},
+        "blind": {"realisations": 2, "several": ()},
         "patients": {
             "recipe": replace(ONE, epochs=2),
             "pictures": 20,

@@ -114,7 +114,7 @@ STICKERS = Profile(
         ex.LossBias(losses=REMEDIES, several=LEFT_OUT["loss_bias"], **OPEN),
         ex.TunedTeacher(recipe=PROBE, several=(SLIDER,), **OPEN),
         ex.OtherTower(recipe=PROBE, **OPEN),
-        ex.Blind(operators={BLIND: None}, realisations=3),
+        ex.Blind(operators={BLIND: None}, realisations=3, several=(BLIND,)),
         ex.Adversarial(operators={SLIDER: None}, protocol=ex.Protocol()),
         # A third of the student's epochs: what a fault costs shows before that.
         ex.Patients(
