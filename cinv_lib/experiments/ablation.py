@@ -139,7 +139,7 @@ class Batches(Ablation):
 
     probe: ProbeRecipe
     taus: tuple[float, ...] = ()
-    name, lessons = "batches", ("11",)
+    name, lessons, apart = "batches", ("11",), True
     tables = MappingProxyType({"batches": "%.5f"})
 
     def measure(
