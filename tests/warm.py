@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import sys
 import time
+from multiprocessing import forkserver
 from typing import Any
 
 import pytest
@@ -53,13 +54,18 @@ def served(connection: str, env: dict[str, str], cwd: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     os.setsid()
+    # While a kernel holds this, the server goes on, even where the tests were killed.
+    server = forkserver._forkserver
+    os.close(server._forkserver_alive_fd)
+    server.__init__()  # a server of the kernel's own, should a lesson ask for one
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
     multiprocessing.current_process()._config.pop("daemon", None)  # a lesson may start processes
     sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.argv = ["ipykernel_launcher.py", "-f", connection]
-    IPKernelApp.launch_instance()
+    # The server ends with the tests, and the kernel with the server, which has forked it.
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"
+    IPKernelApp.launch_instance(["-f", connection, parent])
 
 
 def launched(cmd: list[str], env: dict[str, str] | None = None, cwd: str | None = None, **_: Any):
