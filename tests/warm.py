@@ -51,8 +51,10 @@ class Forked:
 
 def served(connection: str, env: dict[str, str], cwd: str) -> None:
     """In the new process: be the kernel, until it is told to end."""
+    import pandas as pd
     from ipykernel.kernelapp import IPKernelApp
 
+    pd.set_option("display.max_columns", 20)  # as in a kernel: pandas looks when it is imported
     os.setsid()
     # While a kernel holds this, the server goes on, even where the tests were killed.
     server = forkserver._forkserver
