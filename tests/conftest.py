@@ -24,22 +24,6 @@ SHAPED = [
     if "from jaxtyping import" in path.read_text(encoding="utf-8")
 ]
 install_import_hook(SHAPED, "beartype.beartype")
-LONG = ("test_course.py", "test_notebooks.py")  # a test here takes half a minute
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker of pytest-xdist, which gets a stretch of this list, begins with long tests: one
-    that is begun last runs alone, while the other workers have nothing left to take."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-    long = [item for item in items if item.path.name in LONG]
-    short = [item for item in items if item.path.name not in LONG]
-    stretch = len(items) // workers
-    items.clear()
-    for worker in range(workers):
-        items += long[worker::workers]
-        while short and len(items) < (worker + 1) * stretch:
-            items.append(short.pop(0))
-    items += short
 
 
 @pytest.fixture(scope="session", autouse=True)
