@@ -118,7 +118,7 @@ test: $(READY)
 	$(PREPARED) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist worksteal tests
 	$(if $(NOTEBOOKS),$(PREPARED) CINV_PROGRESS=$$(mktemp -d)/progress.json OMP_NUM_THREADS=1 \
 	  python -m pytest -n $(WORKERS) --dist loadfile \
-	  --nbval --nbval-current-env --nbval-sanitize-with=notebooks/sanitize.cfg \
+	  -p tests.warm --nbval --nbval-current-env --nbval-sanitize-with=notebooks/sanitize.cfg \
 	  --nbval-cell-timeout=300 $(NOTEBOOKS),@echo 'no notebook is replayed')
 
 # Root may open JupyterLab too (containers); it listens on this machine only, behind its token. A browser

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import warm
 from IPython.core.interactiveshell import InteractiveShell
 
 from cinv_lib.course.excerpt import excerpt
@@ -44,6 +45,7 @@ def kernel(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # as in JupyterLab: figures go inline
+    warm.kernels(monkeypatch)
 
 
 def parameters_of(path: Path) -> set[str]:

@@ -28,6 +28,7 @@ from . import transfer as transfer
 from . import unknown_severity as unknown_severity
 from . import words_transferred as words_transferred
 from .ablation import Ablation as Ablation
+from .ablation import Batches as Batches
 from .adaptation import Adaptation as Adaptation
 from .adversarial import Adversarial as Adversarial
 from .adversarial import Protocol as Protocol
@@ -44,6 +45,8 @@ from .controls import BaselineOfTeacher as BaselineOfTeacher
 from .controls import Named as Named
 from .controls import NamedPool as NamedPool
 from .controls import Pool as Pool
+from .controls import StudentOfLargeBatches as StudentOfLargeBatches
+from .controls import StudentOfNarrowTower as StudentOfNarrowTower
 from .controls import StudentOfPool as StudentOfPool
 from .controls import StudentOfSmallerPool as StudentOfSmallerPool
 from .controls import StudentOfTower as StudentOfTower
@@ -59,10 +62,12 @@ from .pixels import Pixels as Pixels
 from .pools import OtherPools as OtherPools
 from .pools import PoolCosines as PoolCosines
 from .pools import Pools as Pools
+from .rate_search import OtherRates as OtherRates
 from .rate_search import RateSearch as RateSearch
 from .restoration import Restoration as Restoration
 from .restoration import Restored as Restored
 from .short_trainings import ShortTrainings as ShortTrainings
+from .start_and_target import OtherStarts as OtherStarts
 from .start_and_target import StartAndTarget as StartAndTarget
 from .start_and_target import TeacherStart as TeacherStart
 from .starts_transferred import StartsTransferred as StartsTransferred

@@ -10,13 +10,15 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from cinv_lib.data.image_files import Pictures
 from cinv_lib.data.image_set import ImageSet
 from cinv_lib.encoders.encoder import Encoder
 from cinv_lib.encoders.inference import embedded
+from cinv_lib.evaluation import probe as probes
 from cinv_lib.evaluation import statistics
 from cinv_lib.evaluation.draws import realised
 from cinv_lib.evaluation.metrics import geometry, top_k
-from cinv_lib.evaluation.probe import Probe
+from cinv_lib.evaluation.probe import Probe, ProbeRecipe
 from cinv_lib.evaluation.sentence import lead, points, sentence
 from cinv_lib.experiments.base import Experiment, Task, training_seeds
 from cinv_lib.operators.basic import parse
@@ -97,7 +99,6 @@ class Ablation(Experiment):
         which = training_seeds(seeds)
         return super().tasks(seeds) + [self.task(op, seed, tau) for seed in which for tau in more]
 
-    @torch.no_grad()
     def measure(
         self, task: Task, teacher: Encoder, student: Encoder, probe: Probe, val: ImageSet
     ) -> dict[str, pd.DataFrame]:
@@ -107,6 +108,12 @@ class Ablation(Experiment):
             A row for each severity and realisation: severity, realisation; top1 and top5 (percent);
             cosine, within, between, own_first as in `metrics.geometry`.
         """
+        return {self.name: self._looked_at(task, teacher, student, probe, val)}
+
+    @torch.no_grad()
+    def _looked_at(
+        self, task: Task, teacher: Encoder, student: Encoder, probe: Probe, val: ImageSet
+    ) -> pd.DataFrame:
         op, val = parse(task.operator), val.per_class(self.val_per_class)
         R = embedded(teacher, val.images)
         labels = val.labels.to(R.device)
@@ -118,4 +125,26 @@ class Ablation(Experiment):
                 logits = probe(S)
                 scores = {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
                 rows.append({"severity": s, "realisation": r} | scores | geometry(S, R, same))
-        return {"ablation": pd.DataFrame(rows)}
+        return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches(Ablation):
+    """Students of batches of 256, looked at as those of `Ablation` are, on the same draws (lesson
+    11).
+
+    Args:
+        probe: how their probes are trained: as those of the others are.
+    """
+
+    probe: ProbeRecipe
+    taus: tuple[float, ...] = ()
+    name, lessons, apart = "batches", ("11",), True
+    tables = MappingProxyType({"batches": "%.5f"})
+
+    def measure(
+        self, task: Task, teacher: Encoder, student_256: Encoder, train: Pictures, val: ImageSet
+    ) -> dict[str, pd.DataFrame]:
+        """The columns of `Ablation.measure`."""
+        head = probes.train(student_256, train, parse(task.operator), self.probe, task.seed)
+        return {self.name: self._looked_at(task, teacher, student_256, head, val)}

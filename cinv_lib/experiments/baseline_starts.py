@@ -26,6 +26,7 @@ METHODS = {  # one more than elsewhere: the other start
 CELLS = {  # method -> the weights from which it starts, and what it is told; not all everywhere
     "baseline100": ("100 classes", "labels"),
     "baseline": ("all classes", "labels"),
+    "tower100_student": ("100 classes", "R's embeddings"),
     "tower_student": ("all classes", "R's embeddings"),
     "baseline_r": ("CLIP's R", "labels"),
     "student": ("CLIP's R", "R's embeddings"),

@@ -48,6 +48,28 @@ class StudentOfTower(Student):
         keep_training(folder, history, student=S)
 
 
+class StudentOfNarrowTower(StudentOfTower):
+    """The same from the tower that has seen the labelled classes alone (lesson 07)."""
+
+    name = "tower100_student"
+
+    def build(
+        self,
+        folder: Path,
+        task: Task,
+        teacher: Encoder,
+        supervised_narrow: Encoder,
+        unlabelled: ImageSet,
+    ) -> None:
+        super().build(folder, task, teacher, supervised_narrow, unlabelled)
+
+
+class StudentOfLargeBatches(Student):
+    """The student of batches as large as the paper's, at the same number of steps (lesson 11)."""
+
+    name, lessons, shown = "student_256", (), ""
+
+
 class Named(Baseline):
     """R's words as labels: a classifier that starts from R and learns, from A(x), the class that R
     names on the clean picture. Nobody labels anything (lesson 07).

@@ -38,6 +38,7 @@ METHODS = {  # name of the training -> (its start, its target, whether it has th
     "baseline_r": ("teacher", "labels", False),
     "baseline100": ("supervised_narrow", "labels", False),
     "tower_student": ("supervised", "embeddings", False),
+    "tower100_student": ("supervised_narrow", "embeddings", False),
     "words_of_r": ("teacher", "words", False),
     "student_60000": ("teacher", "embeddings", True),
     "words_of_r_60000": ("teacher", "words", True),
@@ -127,4 +128,11 @@ class RateSearch(Experiment):
                 rows.loc[len(rows)] = [method, lr, top1]
                 write_text(file, rows.to_csv(index=False, float_format="%.6g"))
         file.unlink(missing_ok=True)
-        return {"rate_search": rows}
+        return {self.name: rows}
+
+
+class OtherRates(RateSearch):
+    """The same for methods that were added later, as a search that is recorded stays as it is."""
+
+    name = "other_rates"
+    tables = MappingProxyType({"other_rates": "%.6g"})

@@ -107,3 +107,12 @@ class StartAndTarget(Controlled):
 
     name, lessons = "start_and_target", ("07",)
     tables = MappingProxyType({"start_and_target": "%.4f"})
+
+
+class OtherStarts(Controlled):
+    """R's embeddings from two more starts: the supervised tower on an operator that the table above
+    leaves out, and the tower of 100 classes. Trained when that table had been looked at (lesson
+    07)."""
+
+    name, lessons = "other_starts", ("07",)
+    tables = MappingProxyType({"other_starts": "%.4f"})

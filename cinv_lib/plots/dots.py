@@ -165,7 +165,8 @@ def start_by_target(cells: pd.DataFrame, *, title: str, colours: Mapping[str, st
                 look: dict[str, Any] = {"color": ink, "ha": "center", "va": "center"}
                 ax.text(place - 0.1, mine.value.iloc[nearest], "?", fontsize=11, **look)
         ax.set_xticks(range(len(starts)), [start.replace(" ", "\n", 1) for start in starts])
-        ax.set(xlim=(-0.4, len(starts) - 0.55), title=panel, xlabel="where the training starts")
+        ends = -0.2 * len(starts), len(starts) - 0.55  # the numbers at the left end have room
+        ax.set(xlim=ends, ymargin=0.1, title=panel, xlabel="where the training starts")
         ax.title.set_fontsize(9)
     for target, method in colours.items():
         if target in set(cells.target):

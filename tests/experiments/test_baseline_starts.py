@@ -32,7 +32,8 @@ def test_only_what_starts_there_depends_on_the_second_start(op):
         for task in [entry.task(at) for at in entry.operators or [op]]
         if STICKERS.describe(task) != other.describe(task)
     }
-    assert kinds == {"baseline100", "baseline_starts", "baseline_fit", "rate_search"}
+    trained, searched = {"baseline100", "tower100_student"}, {"rate_search", "other_rates"}
+    assert kinds == trained | searched | {"baseline_starts", "baseline_fit", "other_starts"}
 
 
 def test_the_two_baselines_differ_by_their_start_and_on_masks_by_the_rate_searched_for_it():

@@ -1,6 +1,8 @@
 """Other starts, targets and pictures: each differs from student or baseline in one thing."""
 
 import copy
+import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -48,6 +50,8 @@ def spied(monkeypatch):
         ("baseline", "labels", "supervised", 200),
         ("baseline_r", "labels", "teacher", 200),
         ("tower_student", "teacher", "supervised", 200),
+        ("tower100_student", "teacher", "supervised_narrow", 200),
+        ("student_256", "teacher", "teacher", 200),
         ("words_of_r", "labels", "teacher", 200),
         ("student_60000", "teacher", "teacher", 400),
         ("student_7500", "teacher", "teacher", 300),
@@ -140,6 +144,18 @@ def test_each_control_says_how_many_labels_it_has_seen(lab):
     assert counted.loc["tower_student" + WORDS].tolist() == [0, 0]
 
 
+def test_batches_of_256_are_looked_at_as_those_of_64_are(lab, tmp_path):
+    """With the same student in place of both, the same numbers: probe, pictures, draws."""
+    op, entry = SMOKE.slider, SMOKE["batches"]
+    student = lab.student(op)
+    found = entry.measure(
+        entry.task(op), teacher=lab.teacher, student_256=student, train=lab.train, val=lab.val
+    )["batches"]
+    there = lab.table("ablation", op, loss="st:0.1").query("severity == 0.9")
+    expected = there[found.columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, atol=1e-4)
+
+
 # -- the profile -----------------------------------------------------------------------------------
 def names_of_sets(described) -> set[str]:
     if isinstance(described, dict):
@@ -211,6 +227,27 @@ def test_rates_are_by_the_kind_of_operator_and_the_smallest_of_a_mixture():
     assert entry.recipe_at("mask:0.9|noise:0.5").lr == 1e-3
     assert entry.recipe_at(BLUR).lr == SMOKE["student"].recipe.lr
     assert (entry.recipe_at(BLUR).epochs, entry.recipe_at("noise:0.5").epochs) == (9, 5)
+
+
+@pytest.mark.parametrize("loss", STICKERS["batches"].losses)
+def test_batches_of_256_differ_in_that_alone_and_take_as_many_steps(loss):
+    small, large = (
+        STICKERS.describe(STICKERS[kind].task(STICKERS.slider, 11, loss))
+        for kind in ("student", "student_256")
+    )
+    recipes, pictures = [one.pop("recipe") for one in (small, large)], len(lab_of_11().train)
+    steps = [r.epochs * math.ceil(pictures / r.batch_size) for r in recipes]
+    assert steps == [480, 480] and [r.batch_size for r in recipes] == [64, 256]
+    same = {"epochs": recipes[0].epochs, "batch_size": 64}
+    assert replace(recipes[1], **same) == recipes[0]
+    assert small | {"kind": "student_256"} == large
+    for setting in ("severities", "val_per_class", "realisations"):
+        assert getattr(STICKERS["batches"], setting) == getattr(STICKERS["ablation"], setting)
+    assert STICKERS["batches"].probe == STICKERS["probe"].recipe
+
+
+def lab_of_11() -> Lab:
+    return Lab("stickers", recorded=False).of_seed(11)
 
 
 def test_a_model_of_another_seed_is_not_taken():

@@ -39,6 +39,7 @@ FEW = SMOKE.changed({
 OWN = Own("stickers-files", "mask:0.9", SMOKE.teacher, realisations=2, probe_epochs=1)
 NOT_HERE = {
     "rate_search": "one search with a seed of its own, no replicate",
+    "other_rates": "another search with that seed",
     "short_trainings": "one table of all its trainings, on one draw that a reader's student gets",
     "own_training": "nothing is scored",
 }
@@ -144,5 +145,5 @@ def test_a_draw_that_is_shared_would_be_seen(given, tmp_path):
 def test_what_is_left_out_is_there_and_for_the_reason_given():
     names = {entry.name for p in (FEW, OWN.profile("own/one")) for entry in p.entries}
     assert set(NOT_HERE) <= names
-    for name in ("rate_search", "short_trainings"):
+    for name in ("rate_search", "other_rates", "short_trainings"):
         assert len({task.seed for task in SMOKE[name].tasks(3)}) == 1

@@ -1,6 +1,6 @@
 """The search for learning rates: what is tried, what is chosen, what a killed run keeps."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -205,16 +205,21 @@ def test_a_score_is_that_of_a_student_of_this_rate_and_its_probe(monkeypatch, tm
 
 @pytest.mark.parametrize("p", PROFILES.values(), ids=lambda p: p.name)
 def test_no_result_of_the_course_uses_its_seed_and_no_lesson_asks_for_it(p):
-    if "rate_search" in p:
-        assert {task.seed for task in p["rate_search"].tasks(3)} == {rate_search.SEED}
-        assert not p["rate_search"].lessons
-    others = [entry for entry in p.entries if entry.name != "rate_search"]
+    searches = [entry for entry in p.entries if isinstance(entry, rate_search.RateSearch)]
+    for search in searches:
+        assert {task.seed for task in search.tasks(3)} == {rate_search.SEED}
+        assert not search.lessons
+    others = [entry for entry in p.entries if entry not in searches]
     assert all(task.seed < 3 for entry in others for task in entry.tasks(3))
     assert rate_search.SEED not in p.recorded
 
 
 def test_the_rates_are_searched_with_the_recipes_in_use():
     entry = STICKERS["rate_search"]
+    other = STICKERS["other_rates"]
+    assert replace(entry, operators=other.operators) == rate_search.RateSearch(
+        **{field.name: getattr(other, field.name) for field in fields(other)}
+    )
     for name in ("student", "baseline", "baseline_r", "baseline100", "tower_student"):
         assert entry.recipe == replace(STICKERS[name].recipe_at("mask:0.9"), lr=entry.recipe.lr)
     for name in ("student_60000", "words_of_r_60000"):
@@ -253,10 +258,14 @@ def test_the_search_has_a_seed_and_pictures_that_no_result_has():
 def test_the_rates_in_use_are_those_that_the_recorded_search_chose(operator):
     lab = Lab("stickers", recorded=True)
     kind = operator if set("|+") & set(operator) else operator.partition(":")[0]
-    place = lab.place(lab.profile["rate_search"].task(operator, rate_search.SEED))
     used = {method: of[kind] for method, of in rates.SEARCHED.items() if kind in of}
-    rows = pd.read_csv(lab.archive.path(**place) / "rate_search.csv")
-    assert rate_search.chosen(rows).to_dict() == used
+    found = {}
+    for name in ("rate_search", "other_rates"):
+        entry = lab.profile[name]
+        if operator in entry.operators:
+            place = lab.place(entry.task(operator, rate_search.SEED))
+            found |= rate_search.chosen(pd.read_csv(lab.archive.path(**place) / f"{name}.csv"))
+    assert found == used
 
 
 @pytest.mark.parametrize("name", [*rates.SEARCHED, *rates.LIKE])

@@ -54,12 +54,13 @@ def test_every_task_is_listed_once_with_the_address_of_its_result(seeds):
     if more:  # these on one more operator each, and what is shown from the record else
         of += (2 + 2) * seeds
         of += (2 * 4 + 4) * seeds  # 07 and 06: three trainings, of two operators; three pools
+        of += (2 * 2 + 2 * 2) * seeds  # 07 and 11: two more starts; batches of 256 with two losses
         of += (2 + 2 + 2) * seeds  # 09 and 12: the starts; two restorations, their scores
         of += (2 + 1) * seeds  # 09 and 16: R's words on other sets; 60,000 pictures under blur
         of += (3 + 4) * seeds  # lesson 14: two under attack, three transformers, and their scores
     assert len(tasks) == of
     out = {"start_and_target", "other_pools", "restored", "starts_transferred", "attacked"}
-    out.add("words_transferred")
+    out |= {"words_transferred", "other_starts", "batches"}
     out |= {"feature_distillation"} | {task.kind for name in out | {"feature_distillation"}
             for one in SMOKE[name].tasks(3) for task in SMOKE.after(one)}  # fmt: skip
     out -= {"student", "student_60000", "baseline", "probe", "clean_probe"}
@@ -168,7 +169,7 @@ def test_side_issues_are_named_as_the_profile_has_them():
     side = {entry.name: entry.several for entry in STICKERS.entries if entry.several}
     wholly = {"baseline_starts", "baseline_fit", "tuned_teacher", "patients", "start_and_target",
               "other_pools", "restored", "starts_transferred", "attacked", "feature_distillation",
-              "words_transferred", "pool_cosines", "blind",
+              "words_transferred", "pool_cosines", "blind", "other_starts", "batches",
     }  # fmt: skip
     assert set(side) == wholly | {"ablation", "loss_bias", "teacher_start", "pools"}
     assert all(not STICKERS[name].asked(1)[0] for name in wholly)

@@ -21,13 +21,16 @@ from cinv_lib.lab.profiles.embedded import (
     SLIDER,
     VIT,
 )
-from cinv_lib.lab.profiles.figures import MASKS, NOISES
+from cinv_lib.lab.profiles.figures import COMPARED, MASKS, NOISES
 from cinv_lib.lab.profiles.rates import rates
 from cinv_lib.training.recipe import Recipe
 
 # 60,000 views in all of them: 2,000 pictures thirty times, 7,500 eight times, or 60,000 once.
 POOL = Recipe(epochs=1, batch_size=64, lr=3e-3)
 SMALLER = Recipe(epochs=8, batch_size=64, lr=3e-3)
+LARGE = replace(
+    RECIPE, epochs=120, batch_size=256
+)  # as many steps, each of four times the pictures
 FEATURES = replace(VIT, epochs=15)  # these compare with each other only
 ASKED: dict[str, Any] = {"probe": PROBE, "realisations": DRAWS}  # as in `known_operator`
 TRANSFER: dict[str, Any] = {  # student and baseline, and their starts, on other sets (lesson 09)
@@ -48,6 +51,16 @@ TRANSFER: dict[str, Any] = {  # student and baseline, and their starts, on other
     "redrawn": True,
 }
 
+SEARCH: dict[str, Any] = {
+    "recipe": RECIPE,
+    "pool": ex.Pool(per_class=600, pictures="stickers-100"),
+    "pool_recipe": POOL,
+    "probe": PROBE,
+    "rates": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    "realisations": 3,
+    "val_per_class": 10,
+}
+
 
 def trained(method: str, recipe: Recipe = RECIPE) -> dict[str, Any]:
     """How a method is trained: with the learning rates that were searched for it, or its like."""
@@ -57,6 +70,8 @@ def trained(method: str, recipe: Recipe = RECIPE) -> dict[str, Any]:
 CONTROLS = (
     ex.BaselineOfTeacher(**trained("baseline_r")),
     ex.StudentOfTower(**trained("tower_student")),
+    ex.StudentOfNarrowTower(**trained("tower100_student")),
+    ex.StudentOfLargeBatches(**trained("student_256", LARGE) | {"side_epochs": 60}),
     ex.Named(**trained("words_of_r")),
     # Its labels come when it has R's embeddings: at the rate of the baseline that starts from R.
     ex.Finetuned(**trained("finetuned"), finetune_lr=1e-3),
@@ -75,6 +90,20 @@ CONTROLS = (
         },
         several=(MASK, NOISE),
         **ASKED,
+    ),
+    ex.OtherStarts(
+        operators={MASK: {"tower100_student": (1.0,)}, BLUR: {"tower_student": (1.0,)}},
+        several=(MASK, BLUR),
+        **ASKED,
+    ),
+    ex.Batches(
+        operators={SLIDER: None},
+        losses=("st:0.1", "mse"),
+        several=(SLIDER,),
+        severities=COMPARED["severities"],
+        val_per_class=10,
+        realisations=2,
+        probe=PROBE,
     ),
     ex.Pools(
         operators={
@@ -137,12 +166,7 @@ CONTROLS = (
             BLIND: ("student",),
             BLUR_AND_NOISE: ("student",),
         },
-        recipe=RECIPE,
-        pool=ex.Pool(per_class=600, pictures="stickers-100"),
-        pool_recipe=POOL,
-        probe=PROBE,
-        rates=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
-        realisations=3,
-        val_per_class=10,
+        **SEARCH,
     ),
+    ex.OtherRates(operators={MASK: ("tower100_student",), BLUR: ("tower_student",)}, **SEARCH),
 )  # fmt: skip

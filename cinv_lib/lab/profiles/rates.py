@@ -12,13 +12,15 @@ SEARCHED: dict[str, dict[str, float]] = {
     "baseline": {"mask": 1e-3, "noise": 1e-3, "blur": 1e-3, "identity": 3e-4},
     "baseline_r": {"mask": 1e-3, "noise": 1e-3, "blur": 1e-3},
     "baseline100": {"mask": 3e-3},
-    "tower_student": {"mask": 3e-3, "noise": 3e-3},
+    "tower_student": {"mask": 3e-3, "noise": 3e-3, "blur": 1e-3},
+    "tower100_student": {"mask": 1e-3},
     "student_60000": {"mask": 3e-3, "noise": 3e-3, "blur": 3e-4},
     "words_of_r_60000": {"mask": 1e-3},
 }
 # What was not searched has the rates of what it is most like; it starts there and learns the same.
 LIKE = {
     "words_of_r": "baseline_r",
+    "student_256": "student",
     "student_7500": "student_60000",
     "student_world": "student_60000",
     "finetuned": "student",  # its second half: the baseline's from R

@@ -14,6 +14,14 @@ SHORT = {"recipe": ONE, "side_epochs": 1, "epochs": {}, "rates": {}}
 QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
 POOLS = {"student_7500": 3, "student_60000": 4, "student_world": 1, "words_of_r_60000": 4}
 GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
+SEARCH = {
+    "recipe": ONE,
+    "pool": ex.Pool(per_class=3, pictures="stickers-100"),
+    "pool_recipe": ONE,
+    "probe": QUICK,
+    "rates": (3e-4, 1e-3, 3e-3, 1e-2),
+    "val_per_class": 2,
+}
 
 SMOKE = STICKERS.changed(
     name="smoke",
@@ -26,6 +34,7 @@ SMOKE = STICKERS.changed(
         **dict.fromkeys(("student", "baseline", "baseline100", "vit_student"), SHORT),
         **dict.fromkeys(("tuned", "anchored"), SHORT),
         **dict.fromkeys(("baseline_r", "tower_student", "words_of_r", "finetuned"), SHORT),
+        **dict.fromkeys(("tower100_student", "student_256"), SHORT),
         **dict.fromkeys(("restoration", "attacked_student", "attacked_baseline"), SHORT),
         **dict.fromkeys(("vit_global", "vit_patches", "vit_attention"), SHORT),
         "adaptation": {"probe": QUICK, "realisations": 2},
@@ -80,15 +89,10 @@ SMOKE = STICKERS.changed(
             "realisations": 2,
         },
         "other_pools": {"probe": QUICK, "realisations": 2},
-        "rate_search": {
-            "operators": {"mask:0.9": ("student", "words_of_r_60000")},
-            "recipe": ONE,
-            "pool": ex.Pool(per_class=3, pictures="stickers-100"),
-            "pool_recipe": ONE,
-            "probe": QUICK,
-            "rates": (3e-4, 1e-3, 3e-3, 1e-2),
-            "val_per_class": 2,
-        },
+        "other_starts": {"probe": QUICK, "realisations": 2},
+        "batches": {"severities": (0.9,), "val_per_class": 2, "probe": QUICK},
+        "rate_search": {"operators": {"mask:0.9": ("student", "words_of_r_60000")}} | SEARCH,
+        "other_rates": {"operators": {"mask:0.9": ("tower100_student",)}} | SEARCH,
         "unknown_severity": {
             "operators": {MASKS: (0.0, 0.5, 0.95, 0.99), NOISES: (0.0, 0.1, 0.3, 0.5)},
             "realisations": 3,
