@@ -22,11 +22,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch.utils._python_dispatch import (
-    TorchDispatchMode,
-    _disable_current_modes,
-    return_and_correct_aliasing,
-)
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_map
 
 DEVICE = torch.device("meta")
@@ -145,8 +141,7 @@ def dispatched(func: Any, args: tuple, kwargs: dict) -> Any:
             )
     plain = {**kwargs, **({"device": torch.device("cpu")} if asked is not None and on else {})}
     plain = {name: one for name, one in plain.items() if name != "pin_memory"}
-    with _disable_current_modes():
-        found = func(*map(_raw, args), **{name: _raw(one) for name, one in plain.items()})
+    found = func(*map(_raw, args), **{name: _raw(one) for name, one in plain.items()})
     if func is aten.copy_.default:
         return args[0]
     if not on:
