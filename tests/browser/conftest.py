@@ -30,6 +30,9 @@ _ANSWERS = (
 )
 _RUN = "async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }"
 
+# JupyterLab as it is, but for its kernels, which begin warm.
+_LAB = "import warm; warm.pytest_configure(); from jupyterlab.labapp import main; main()"
+
 
 @pytest.fixture(scope="session")
 def browser():
@@ -65,7 +68,8 @@ def server(browser, tmp_path_factory):
         port = free.getsockname()[1]
     places = {"CONFIG": "config", "DATA": "data", "RUNTIME": "runtime"}
     environment = os.environ | {f"JUPYTER_{k}_DIR": str(base / v) for k, v in places.items()}
-    environment |= {"IPYTHONDIR": str(base / "ipython"), "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    environment |= {"IPYTHONDIR": str(base / "ipython"), "PYTHONPATH": paths}
     options = [
         f"--ServerApp.root_dir={folder}",
         f"--port={port}",
@@ -80,7 +84,7 @@ def server(browser, tmp_path_factory):
     ]
     with (base / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
+            [sys.executable, "-c", _LAB, *options], env=environment, stdout=log, stderr=log
         )
     address = f"http://127.0.0.1:{port}"
     try:

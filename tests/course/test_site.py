@@ -1,6 +1,7 @@
 """A run as web pages and as JSON: read back with a parser, as a browser and a program would."""
 
 import base64
+import functools
 import json
 import math
 import shutil
@@ -25,6 +26,7 @@ from cinv_lib.plots.panels.frames import MIME
 
 PNG = base64.b64encode(b"\x89PNG not really").decode()
 ALT = 'a "curve" <rises> & falls'
+LEDGER = export.ledger
 
 
 class Tags(HTMLParser):
@@ -88,10 +90,22 @@ def quiz_output(folder):
     return {"image/png": PNG, "text/plain": "QuizPanel()", site_panels.WIDGET: {}, MIME: film}
 
 
+@functools.cache
+def recorded_ledger(seeds):
+    return LEDGER(Lab("stickers", recorded=True), list(seeds))
+
+
+def the_recorded_one(lab, seeds):
+    """It takes seconds, and is the same on every page."""
+    assert tuple(seeds) == STICKERS.recorded
+    return recorded_ledger(tuple(seeds))
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run of two lessons; the first has a figure, formulas, panels and a progress bar."""
     monkeypatch.setattr(api, "FACE", "cinv_lib.losses")  # all of the library takes seconds
+    monkeypatch.setattr(export, "ledger", the_recorded_one)
     folder = tmp_path / "stickers"
     (folder / "notebooks").mkdir(parents=True)
     frames = folder / "frames" / "00_start_here"

@@ -5,9 +5,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from cinv_lib.data.stickers import drawing, sets
-from cinv_lib.data.stickers.glyphs import FONTS, SIDE, _signed_distance, glyphs, plain_name
+from cinv_lib.data.stickers.glyphs import (
+    FONTS,
+    SIDE,
+    _distance,
+    _draw,
+    _signed_distance,
+    glyphs,
+    plain_name,
+)
 
 
 def test_there_are_some_370_pictographs_with_names_of_their_own():
@@ -32,6 +41,14 @@ def test_the_signed_distance_of_a_disc_is_known_in_closed_form():
     field = _signed_distance(distance > 0)
     exact = distance.reshape(SIDE, k, SIDE, k).mean((1, 3))
     assert np.abs(field - exact).max() < 0.3  # a pixel of the fine grid is 0.25
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+def test_distances_are_those_of_scipy_to_the_bit(share):
+    """Far ones too, and of a drawing: the pictures of the world are kept to the bit."""
+    random = np.random.default_rng(0).random((4 * SIDE, 4 * SIDE)) < share
+    for ink in (random, _draw("☂", FONTS[0]), ~_draw("☂", FONTS[0])):
+        np.testing.assert_array_equal(_distance(ink), ndimage.distance_transform_edt(ink))
 
 
 @settings(max_examples=10, deadline=None)
