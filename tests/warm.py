@@ -1,7 +1,8 @@
 """Kernels that begin warm: forked from a process that has imported the library already.
 
-To import it takes a kernel longer than most lessons take. For tests that execute lessons, and as a
-plugin of pytest for their replay: `python -m pytest -p tests.warm --nbval notebooks/*.ipynb`.
+To import it takes a kernel longer than most lessons take. For tests that execute lessons, for the
+JupyterLab of the browser tests, and as a plugin of pytest for the replay:
+`python -m pytest -p tests.warm --nbval notebooks/*.ipynb`.
 """
 
 import multiprocessing

@@ -31,7 +31,13 @@ _ANSWERS = (
 _RUN = "async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells') }"
 
 # JupyterLab as it is, but for its kernels, which begin warm.
-_LAB = "import warm; warm.pytest_configure(); from jupyterlab.labapp import main; main()"
+_LAB = """
+from jupyterlab.labapp import main
+from tests import warm
+
+warm.pytest_configure()
+main()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +74,7 @@ def server(browser, tmp_path_factory):
         port = free.getsockname()[1]
     places = {"CONFIG": "config", "DATA": "data", "RUNTIME": "runtime"}
     environment = os.environ | {f"JUPYTER_{k}_DIR": str(base / v) for k, v in places.items()}
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    environment |= {"IPYTHONDIR": str(base / "ipython"), "PYTHONPATH": paths}
+    environment |= {"IPYTHONDIR": str(base / "ipython"), "PYTHONPATH": str(ROOT)}
     options = [
         f"--ServerApp.root_dir={folder}",
         f"--port={port}",

@@ -16,7 +16,7 @@ driver: branches on `device.type == "cuda"` are not taken.
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -141,12 +141,12 @@ def dispatched(func: Any, args: tuple, kwargs: dict) -> Any:
             )
     plain = {**kwargs, **({"device": torch.device("cpu")} if asked is not None and on else {})}
     plain = {name: one for name, one in plain.items() if name != "pin_memory"}
-    found = func(*map(_raw, args), **{name: _raw(one) for name, one in plain.items()})
+    found = func(*_each(_raw, args), **{name: _each(_raw, one) for name, one in plain.items()})
     if func is aten.copy_.default:
         return args[0]
     if not on:
         return found
-    found = _wrapped(found)
+    found = _each(_wrapped, found)
     made = func is aten._to_copy.default or asked is not None
     return found if made else return_and_correct_aliasing(func, args, kwargs, found)
 
@@ -180,15 +180,17 @@ def _leaves(given: list | tuple) -> Iterator[Any]:
             yield one
 
 
+def _each(changed: Callable[[Any], Any], given: Any) -> Any:
+    if isinstance(given, list | tuple):
+        return type(given)(_each(changed, one) for one in given)
+    return changed(given)
+
+
 def _raw(one: Any) -> Any:
-    if isinstance(one, list | tuple):
-        return type(one)(map(_raw, one))
     return one.raw if isinstance(one, OnDevice) else one
 
 
 def _wrapped(one: Any) -> Any:
-    if isinstance(one, list | tuple):
-        return type(one)(map(_wrapped, one))
     return OnDevice(one) if type(one) in (torch.Tensor, torch.nn.Parameter) else one
 
 

@@ -85,7 +85,7 @@ def _draw(char: str, font: str) -> np.ndarray:
 
 def _distance(inside: np.ndarray) -> np.ndarray:
     """How far each point is from the nearest one outside: to the bit what `scipy.ndimage` says, in
-    a fifth of its time, as the square of a distance between two pixels is a whole number."""
+    a third of its time, as the square of a distance between two pixels is a whole number."""
     found = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.sqrt(np.rint(np.square(found, dtype=np.float64)))
 
