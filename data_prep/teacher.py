@@ -31,7 +31,7 @@ from cinv_lib.data.stickers import drawing
 from cinv_lib.data.stickers import sets as sticker_sets
 from cinv_lib.data.stickers.glyphs import glyphs
 from cinv_lib.encoders import config, words
-from cinv_lib.machine import files
+from cinv_lib.machine import files, hardware
 
 from . import cards
 
@@ -116,7 +116,9 @@ def step_loss(model: nn.Module, images: Tensor, labels: Tensor, full: Tensor, ba
     present, bare_of = labels.unique(return_inverse=True)
     half = full[: len(full) // 2]
     distinct, full_of = half.unique(dim=0, return_inverse=True)
-    with torch.autocast("cpu", torch.bfloat16):
+    # A processor without bfloat16 takes fifty times as long to pretend it.
+    bf16 = hardware.uses_bf16("auto", x.device)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         pictures = model.encode_image(x)
         texts = model.encode_text(torch.cat([bare[present], distinct]))
     pictures, texts = F.normalize(pictures.float(), dim=1), F.normalize(texts.float(), dim=1)

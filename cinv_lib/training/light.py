@@ -13,10 +13,10 @@ own statistics, and those of a part are others; a contrastive loss besides has i
 whole batch.
 """
 
-import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -154,7 +154,7 @@ def kept(module: Callable, x: Float[Tensor, "B *_"]) -> int:
 
     def seen(saved: Tensor) -> Tensor:
         storage = saved.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
+        storages[storage._cdata] = storage.nbytes()
         return saved
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(seen, lambda saved: saved):
@@ -168,7 +168,7 @@ def per_picture(encoder: Encoder, precision: str, device: torch.device) -> float
     Torch's generators are left as they were.
     """
     bf16, side = hardware.uses_bf16(precision, device), encoder.image_size
-    tower = copy.deepcopy(encoder.tower).train()  # whose running statistics may change
+    tower = deepcopy(encoder.tower).train()  # whose running statistics may change
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         torch.autocast(device.type, torch.bfloat16, enabled=bf16),
