@@ -108,7 +108,9 @@ def caption_loss(
     return (F.cross_entropy(logits, text_of) + F.cross_entropy(logits.T, text_targets)) / 2
 
 
-def step_loss(model: nn.Module, images: Tensor, labels: Tensor, full: Tensor, bare: Tensor):
+def step_loss(
+    model: nn.Module, images: Tensor, labels: Tensor, full: Tensor, bare: Tensor, bf16: bool
+) -> Tensor:
     """Loss of one batch: bare captions for all pictures, full captions for the first half."""
     mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(3, 1, 1)
     std = torch.tensor(open_clip.OPENAI_DATASET_STD).view(3, 1, 1)
@@ -116,8 +118,6 @@ def step_loss(model: nn.Module, images: Tensor, labels: Tensor, full: Tensor, ba
     present, bare_of = labels.unique(return_inverse=True)
     half = full[: len(full) // 2]
     distinct, full_of = half.unique(dim=0, return_inverse=True)
-    # A processor without bfloat16 takes fifty times as long to pretend it.
-    bf16 = hardware.uses_bf16("auto", x.device)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         pictures = model.encode_image(x)
         texts = model.encode_text(torch.cat([bare[present], distinct]))
@@ -174,6 +174,8 @@ def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
         weight_decay=0.0,
     )
     pictures, labels, full, bare = web(recipe)
+    # A processor without bfloat16 takes fifty times as long to pretend it.
+    bf16 = hardware.uses_bf16("auto", pictures.device)
     per_epoch, first, checkpoint = recipe.images // recipe.batch_size, 0, out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -197,7 +199,7 @@ def train(recipe: TeacherRecipe, out: Path) -> nn.Module:
             model.visual.patch_dropout = nn.Identity() if whole else PatchDropout(recipe.dropped)
         # The plain kernel of attention: on a CPU its backward pass is a third faster.
         with sdpa_kernel(SDPBackend.MATH):
-            loss = step_loss(model, pictures[rows], labels[rows], full[rows], bare)
+            loss = step_loss(model, pictures[rows], labels[rows], full[rows], bare, bf16)
             optimizer.zero_grad()
             loss.backward()
         optimizer.step()

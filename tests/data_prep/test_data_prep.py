@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from cinv_lib import encoders
 from cinv_lib.encoders import words
+from cinv_lib.machine import hardware
 from data_prep import __main__ as command
 from data_prep import labelled, teacher
 from data_prep.teacher import TeacherRecipe, caption_loss
@@ -21,9 +22,10 @@ def test_a_short_run_of_the_teacher_learns(tmp_path):
     x, labels, full, bare = teacher.web(SHORT)
     untrained = encoders.fresh("stickers-clip", 0).clip.train()
     trained = teacher.train(SHORT, tmp_path)
+    bf16 = hardware.uses_bf16("auto", x.device)
     with torch.no_grad():
         before, after = (
-            teacher.step_loss(m, x[:128], labels[:128], full[:128], bare).item()
+            teacher.step_loss(m, x[:128], labels[:128], full[:128], bare, bf16).item()
             for m in (untrained, trained.train())
         )
     assert after < before - 1, (before, after)  # it begins to know these 128 by heart
