@@ -17,16 +17,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from tests import warm
+
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 if _FORKS:
-    _CONTEXT.set_forkserver_preload(
-        [
-            "cinv_lib.training.student",
-            "cinv_lib.training.baseline",
-            "cinv_lib.course.workbook.commands",
-        ]
-    )
+    _CONTEXT.set_forkserver_preload(warm.IMPORTED)
 
 
 def run(function, *arguments, ranks: int = 1) -> list[int]:
@@ -57,6 +53,12 @@ def _call(function, arguments, rank, ranks, port):
     function(*arguments)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def asked_for_no_notebook() -> None:
+    """What the server has imported has not asked whether it is in a notebook, and been told no."""
+    assert "cinv_lib.training.student" in sys.modules, "it is not warm"
+    assert "cinv_lib.course.ending" not in sys.modules
 
 
 def small_training(checkpoint: Path | None, out: Path, kill_at: int) -> None:

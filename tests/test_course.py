@@ -79,6 +79,7 @@ def course(tmp_path):
     (tmp_path / "data_prep" / "__main__.py").write_text("open('ran', 'a').write('data\\n')")
     (tmp_path / "cinv_lib/course/site.py").write_text(SITE)
     (tmp_path / "cinv_lib/lab/plan.py").write_text(PLAN)
+    (tmp_path / "papermill.py").write_text((ROOT / "tests" / "without_kernel.py").read_text())
     write(tmp_path, "00_start", "")
     write(tmp_path, "01_operators", "")
     write(tmp_path, "05_distill", "print('before'); raise RuntimeError('loss is NaN')")
@@ -86,13 +87,13 @@ def course(tmp_path):
 
 
 def make(
-    folder: Path, *more: str, cores: int = 1, runs: str | None = None, **config
+    folder: Path, *more: str, cores: int | None = None, runs: str | None = None, **config
 ) -> tuple[subprocess.CompletedProcess, list[str]]:
     """Run the course; returns the process and what ran this time."""
     (folder / "ran").unlink(missing_ok=True)
     given = {"profile": "stickers", "seeds": 1, "lessons": "all", "gpus": ""} | config
-    cores = str(len(given["gpus"].split()) or cores)
-    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--scheduler", "greedy"]
+    cores = cores or len(given["gpus"].split()) or 1
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--scheduler", "greedy"]
     command += ["--nolock", "--rerun-incomplete", "--keep-going"]
     quiet = ["host", "reason"] if "--dry-run" in more else ["host", "progress", "rules", "reason"]
     command += [*more, "--quiet", *quiet, "--config"]
@@ -111,7 +112,8 @@ def make(
 
 
 def test_course_stops_and_goes_on(course):
-    """One story, as every step needs the one before."""
+    """One story, as every step needs the one before. It begins with papermill and its kernels."""
+    (course / "papermill.py").rename(course / "without_kernel.py")
     done, ran = make(course)
     run = course / "runs" / "stickers"
     assert done.returncode != 0
@@ -139,6 +141,7 @@ def test_course_stops_and_goes_on(course):
     assert ran == ["05 stickers 1"]
     assert (run / "site/index.html").read_text() == "00_start 01_operators 05_distill"
     assert not list((run / "logs").glob("*.failed.ipynb"))
+    (course / "without_kernel.py").rename(course / "papermill.py")
 
     # new outputs are no new lesson: committing a run must not make it run again
     out = nbformat.v4.new_output("stream", text="an output")
@@ -268,13 +271,23 @@ def test_unknown_lesson_is_said_so(course):
     assert "no lesson '77'; there are: 00 01 05" in done.stdout + done.stderr
 
 
+def noted_together(lessons: int) -> str:
+    """A lesson's code: its GPU is noted in `ran`, once so many lessons have begun."""
+    return f"""
+import os, time
+from pathlib import Path
+Path("../begun").mkdir(exist_ok=True)
+Path("../begun", str(os.getpid())).touch()
+end = time.monotonic() + 60
+while len(os.listdir("../begun")) < {lessons} and time.monotonic() < end:
+    time.sleep(0.05)
+assert len(os.listdir("../begun")) == {lessons}, "they do not run at once"
+_ = open("../ran", "a").write(os.environ["CUDA_VISIBLE_DEVICES"] + "\\n")"""
+
+
 def test_each_job_has_a_gpu_of_its_own(course):
-    wait = "import time; time.sleep(4); "
     for name in ("00_start", "01_operators"):
-        code = wait + (
-            'import os; _ = open("../ran", "a").write(os.environ["CUDA_VISIBLE_DEVICES"] + "\\n")'
-        )
-        write(course, name, code)
+        write(course, name, noted_together(2))
     done, ran = make(course, gpus="4 6", lessons="00 01")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(ran) == ["00 stickers 1", "01 stickers 1", "4", "6", "data"]
@@ -284,13 +297,8 @@ def test_each_job_has_a_gpu_of_its_own(course):
 
 
 def test_more_jobs_than_gpus_share_them_evenly(course):
-    wait = "import time; time.sleep(6); "
-    names = ["00_start", "01_operators", "02_loss", "03_weights"]
-    for name in names:
-        code = wait + (
-            'import os; _ = open("../ran", "a").write(os.environ["CUDA_VISIBLE_DEVICES"] + "\\n")'
-        )
-        write(course, name, code)
+    for name in ("00_start", "01_operators", "02_loss", "03_weights"):
+        write(course, name, noted_together(4))
     done, ran = make(course, cores=4, gpus="4 6", lessons="00 01 02 03")
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(line for line in ran if line in "46") == ["4", "4", "6", "6"]

@@ -25,8 +25,8 @@ from cinv_lib.machine import folders
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 OTHER = {"profile": "smoke", "seed": 1, "seeds": 2, "operator": "noise:0.5", "loss": "nt:0.1"}
-# Where much is trained: one seed, as `make course` has it. nbval replays all lessons with three.
-OF_ONE_SEED = ("09", "12", "13", "14")
+# Where much is trained: one seed, as `make course` has it. nbval replays all lessons with several.
+OF_ONE_SEED = ("06", "07", "08", "09", "11", "12", "13", "14", "17")
 SHOWN = [(e.name, path) for e in SMOKE.entries for path in NOTEBOOKS if path.stem[:2] == e.shown]
 
 

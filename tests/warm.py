@@ -15,8 +15,16 @@ from typing import Any
 import pytest
 from jupyter_client.provisioning import local_provisioner
 
-# Nothing that reads MPLBACKEND when it is imported: a kernel has its own.
-IMPORTED = ["ipykernel.kernelapp", "scipy.stats", "cinv_lib.paper.verdicts"]
+# For kernels and for `processes`, as a process of tests has one server for both, whoever asks
+# first. Nothing that reads MPLBACKEND when it is imported, or asks for IPython's shell, as
+# `cinv_lib.course.ending` does: a kernel has its own.
+IMPORTED = [
+    "ipykernel.kernelapp",
+    "scipy.stats",
+    "cinv_lib.paper.verdicts",
+    "cinv_lib.training.student",
+    "cinv_lib.training.baseline",
+]
 
 
 class Forked:

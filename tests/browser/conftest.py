@@ -100,16 +100,23 @@ def server(browser, tmp_path_factory):
         process.wait()
 
 
-@pytest.fixture
-def open_notebook(browser, server):
-    """Call with a notebook's JSON and `run` (all cells, or none): the page with it."""
-    address, folder = server
+@pytest.fixture(scope="session")
+def window(browser):
+    """One for all notebooks: another would fetch and compile all of JupyterLab again."""
     context = browser.new_context(viewport={"width": 1300, "height": 1800})
     context.set_default_timeout(SECONDS * 1000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def open_notebook(window, server):
+    """Call with a notebook's JSON and `run` (all cells, or none): the page with it."""
+    address, folder = server
 
     def open_it(notebook: dict, name: str, run: bool = True):
         (folder / name).write_text(json.dumps(notebook))
-        page = context.new_page()
+        page = window.new_page()
         page.goto(f"{address}/doc/tree/{name}?reset")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         if run:
@@ -120,9 +127,9 @@ def open_notebook(browser, server):
 
     open_it.saved = lambda name: json.loads((folder / name).read_text())
     yield open_it
-    for k, page in enumerate(context.pages):
+    for k, page in enumerate(window.pages):
         page.screenshot(path=folder / f"last-{k}.png")
-    context.close()
+        page.close()
 
 
 def _wait_for(address: str, process: subprocess.Popen, log: Path) -> None:

@@ -84,28 +84,26 @@ def root(request, folder):
 @pytest.fixture
 def opened(browser, folder, server):
     """Call with an address: its page, in a browser that reaches nothing but that site."""
-    said, contexts = [], []
+    said, contexts = [], {}
+
+    def guard(route):
+        url = route.request.url
+        inside = url.startswith((folder.as_uri(), server, "data:")) or url.endswith("/favicon.ico")
+        return route.continue_() if inside else (said.append(url), route.abort())
 
     def open_it(address, **options):
-        context = browser.new_context(viewport=WIDE, **options)
-        contexts.append(context)
-
-        def guard(route):
-            url = route.request.url
-            inside = url.startswith((folder.as_uri(), server, "data:")) or url.endswith(
-                "/favicon.ico"
-            )
-            return route.continue_() if inside else (said.append(url), route.abort())
-
-        context.route("**/*", guard)
-        page = context.new_page()
+        kind = tuple(options.items())
+        if kind not in contexts:  # one for all pages of a test, as a reader has it
+            contexts[kind] = browser.new_context(viewport=WIDE, **options)
+            contexts[kind].route("**/*", guard)
+        page = contexts[kind].new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(address)
         return page
 
     yield open_it
-    for context in contexts:
+    for context in contexts.values():
         context.close()
     assert [line for line in said if "favicon" not in line and "404" not in line] == []
 

@@ -3,6 +3,7 @@
 import re
 
 import nbformat
+import processes
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from test_notebooks import NOTEBOOKS, execute, kernel  # noqa: F401
@@ -34,6 +35,11 @@ def test_every_lesson_can_end_so_before_it_asks_a_lab(path):
     cells = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     before = "\n".join(cells).partition(" Lab(")[0]
     assert re.search(r"from cinv_lib\.course\.workbook import \(?[^)]*?TODO,\s+check", before)
+
+
+def test_what_kernels_are_forked_from_leaves_the_end_of_a_lesson_to_them():
+    """Else a lesson's end is an error in them, where the trainings in processes had come first."""
+    assert processes.run(processes.asked_for_no_notebook) == [0]
 
 
 def test_a_lesson_without_data_ends_so(kernel, tmp_path, monkeypatch):  # noqa: F811
