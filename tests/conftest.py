@@ -62,6 +62,32 @@ def folders(tmp_path_factory):
         yield
 
 
+def _state() -> tuple[object, ...]:
+    torch.autocast_increment_nesting()
+    nesting = torch.autocast_decrement_nesting()
+    on = (
+        torch.is_autocast_enabled("cpu"),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+    )
+    return (
+        nesting,
+        *on,
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.get_default_device(),
+    )
+
+
+@pytest.fixture(autouse=True)
+def torch_as_it_was():
+    """No test leaves PyTorch in another state: one that entered autocast for good had trainings
+    after it use the weights of their first step."""
+    before = _state()
+    yield
+    assert _state() == before
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
     """An empty folder of data, and one of runs, for a test of its own."""

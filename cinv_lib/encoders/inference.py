@@ -151,7 +151,7 @@ def forward(
         caller that may fail in between uses `contextlib.closing`.
     """
     there = _where(encoders, device)
-    bf16, exact = hardware.uses_bf16(precision, there), precision == "fp32"
+    bf16, exact = hardware.autocast(precision, there), precision == "fp32"
     # Folded first: the copies that take the batch norms' places move, the originals stay at home.
     with looking(encoders), moved(encoders, device, there):
         for *which, x in batches:
@@ -160,7 +160,7 @@ def forward(
             with (
                 hardware.convolutions(exact),
                 torch.no_grad(),
-                torch.autocast(there.type, torch.bfloat16, enabled=bf16),
+                bf16,
             ):
                 seen = x.to(there)
                 embeddings = [encoder(seen) for encoder in encoders]

@@ -58,6 +58,16 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     return precision == "bf16" or (precision == "auto" and bf16_pays(device))
 
 
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Networks run in bfloat16 within this block, where `precision` says so on `device`.
+
+    It keeps no copies of the weights. PyTorch forgets them where the outermost autocast ends, so
+    within one of a reader's all steps of a training would use the weights of the first.
+    """
+    bf16 = uses_bf16(precision, device)
+    return torch.autocast(device.type, torch.bfloat16, bf16, cache_enabled=False)
+
+
 def layout(device: torch.device) -> torch.memory_format:
     """How the weights and pictures of convolutions lie where these are fastest: channels last. On a
     Mac's GPU as they always do, since nobody has tried there."""

@@ -167,11 +167,11 @@ def per_picture(encoder: Encoder, precision: str, device: torch.device) -> float
 
     Torch's generators are left as they were.
     """
-    bf16, side = hardware.uses_bf16(precision, device), encoder.image_size
+    side = encoder.image_size
     tower = deepcopy(encoder.tower).train()  # whose running statistics may change
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
-        torch.autocast(device.type, torch.bfloat16, enabled=bf16),
+        hardware.autocast(precision, device),
     ):
         two, four = (kept(tower, torch.zeros(n, 3, side, side, device=device)) for n in (2, 4))
     return (four - two) / 2

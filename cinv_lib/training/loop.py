@@ -129,7 +129,10 @@ def run(
             group["lr"] = lr * group.get("pace", 1.0)
 
         # Forward, backward, and one step of Adam. Gradients are cleared, or they would add up.
-        with hardware.convolutions(exact=recipe.precision == "fp32", benchmark=True):
+        with (
+            hardware.convolutions(exact=recipe.precision == "fp32", benchmark=True),
+            torch.autocast(device.type, enabled=False),  # a reader's own would round gradients
+        ):
             loss = model(partial(step, indices, generator))
             loss.backward()
         adam.step()
@@ -166,8 +169,7 @@ class _Step(nn.Module):
     def __init__(self, module: nn.Module, device: torch.device, precision: str) -> None:
         super().__init__()
         self.module = module
-        bf16 = hardware.uses_bf16(precision, device)
-        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+        self.autocast = hardware.autocast(precision, device)
 
     def forward(self, loss: Callable[[], Float[Tensor, ""]]) -> Float[Tensor, ""]:
         with self.autocast:

@@ -157,11 +157,10 @@ def fixed_targets(
     """
     if recipe.crop != (1.0, 1.0) or recipe.flip or source.ahead is not None:
         return None
-    bf16 = hardware.uses_bf16(recipe.precision, device)
-    nobody = torch.Generator(float64_on(device))
+    bf16, nobody = hardware.autocast(recipe.precision, device), torch.Generator(float64_on(device))
     parts = []
     for indices in torch.arange(len(source.pool), device="cpu").split(recipe.batch_size):
         x = source.view(indices, nobody)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with bf16:
             parts.append(teacher(x[:, :3].to(device)).float())
     return torch.cat(parts)

@@ -157,3 +157,20 @@ def test_float32_is_not_rounded_while_encoders_look_and_only_then(precision, rou
     for _ in inference.forward([encoder], batches, torch.device("cpu"), precision):
         assert torch.backends.cudnn.allow_tf32, "the caller's own work is as it was"
     assert seen == [rounded, rounded]
+
+
+def test_within_a_reader_s_own_autocast_new_weights_are_seen():
+    """There PyTorch keeps bfloat16 copies of weights until the reader's block ends."""
+    encoder, cpu = nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), torch.device("cpu")
+    x = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+
+    def embeddings():
+        (((found,),),) = [*inference.forward([encoder], [(x,)], cpu, "bf16")]
+        return found
+
+    with torch.autocast("cpu", torch.bfloat16):
+        embeddings()
+        with torch.no_grad():
+            encoder[1].weight.mul_(2.0)
+        within = embeddings()
+    assert torch.equal(within, embeddings())

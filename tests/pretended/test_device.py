@@ -35,7 +35,7 @@ ACCEPTED = {
     "a CPU tensor by device indices of one": lambda: torch.rand(4)[there(1).long().item()],
     "a product": lambda: there(2, 3) @ there(3, 2),
     "a convolution": lambda: F.conv2d(there(1, 3, 8, 8), there(4, 3, 3, 3)),
-    "autocast": lambda: torch.autocast(device.DEVICE.type, torch.bfloat16).__enter__() or there(1),
+    "autocast": lambda: torch.autocast(device.DEVICE.type, torch.bfloat16)(there)(1),
     "torch.tensor": lambda: torch.tensor([1.0, 2.0], device=device.DEVICE) + there(2),
     "float64": lambda: there(2).double(),
     "a full tensor": lambda: torch.full((2,), 7, device=device.DEVICE) + there(2),

@@ -47,6 +47,20 @@ def test_a_short_distillation_lowers_the_loss_and_raises_the_cosine():
     assert not student.training
 
 
+def test_within_a_reader_s_own_autocast_it_is_the_same_training():
+    """There PyTorch keeps bfloat16 copies of weights until the reader's block ends."""
+
+    def trained():
+        teacher, pictures = processes.small_encoder(), processes.small_pictures(32)
+        how = recipe(precision="bf16")
+        return train_student(teacher, pictures, MASK, ST, how, 0, progress=False)[1].loss
+
+    alone = trained()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = trained()
+    assert within.tolist() == alone.tolist()
+
+
 def test_the_teacher_is_not_touched():
     """Bit for bit, buffers too; even one that is handed over in train mode is used in eval mode."""
     teacher = processes.small_encoder()
