@@ -210,7 +210,8 @@ def fit(
     optimizer = torch.optim.Adam(groups, lr=recipe.lr, fused=True)
     batches = math.ceil(len(chosen) / recipe.batch_for(len(chosen), n))
     steps = recipe.epochs * batches
-    with torch.enable_grad():
+    # A reader's own autocast would keep the zeros that the weights begin as.
+    with torch.enable_grad(), torch.autocast(device.type, enabled=False):
         for step in range(steps):
             epoch, k = divmod(step, batches)
             if k == 0:

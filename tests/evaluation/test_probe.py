@@ -86,6 +86,15 @@ def test_fit_is_a_function_of_its_seed():
     assert torch.equal(torch.get_rng_state(), state)  # the global generator is not touched
 
 
+def test_within_a_reader_s_own_autocast_it_is_the_same_fit():
+    """There PyTorch keeps bfloat16 copies of weights until the reader's block ends."""
+    x, y = clusters()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = fit(x[None], y, 4, ProbeRecipe(epochs=3), seed=0)
+    alone = fit(x[None], y, 4, ProbeRecipe(epochs=3), seed=0)
+    assert torch.equal(within.weight, alone.weight) and alone.weight.any()
+
+
 def test_each_epoch_takes_the_next_view():
     x, y = clusters(n=64)
     poison = torch.stack([x, x, x])

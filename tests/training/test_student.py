@@ -47,12 +47,13 @@ def test_a_short_distillation_lowers_the_loss_and_raises_the_cosine():
     assert not student.training
 
 
-def test_within_a_reader_s_own_autocast_it_is_the_same_training():
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_within_a_reader_s_own_autocast_it_is_the_same_training(precision):
     """There PyTorch keeps bfloat16 copies of weights until the reader's block ends."""
 
     def trained():
         teacher, pictures = processes.small_encoder(), processes.small_pictures(32)
-        how = recipe(precision="bf16")
+        how = recipe(precision=precision)
         return train_student(teacher, pictures, MASK, ST, how, 0, progress=False)[1].loss
 
     alone = trained()
