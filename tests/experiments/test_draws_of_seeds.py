@@ -30,7 +30,8 @@ from cinv_lib.training.restoration import UNet
 
 CLASSES = 10
 SETS = {"stickers-places": (1, 1), "faces": (2, 2)}
-FEW = SMOKE.changed({
+TWICE = {e.name: {"realisations": 2} for e in SMOKE.entries if getattr(e, "realisations", 0) > 2}
+FEW = SMOKE.changed(TWICE).changed({
     **{name: {"sets": SETS} for name in ("transfer", "starts_transferred", "words_transferred")},
     # of deterministic parts and types there is nothing to draw
     "blind": {"operators": {"mask:0.9|noise:0.5": None}},

@@ -19,8 +19,9 @@ from cinv_lib.training import feed, student
 MASK, NOISE, RANGE = "mask:0.9", "noise:0.5", SMOKE.slider
 BLIND = f"{MASK}|{NOISE}"
 
+ONCE = {e.name: {"realisations": 1} for e in SMOKE.entries if hasattr(e, "realisations")}
 # Operators that share their trainings, as these take the time.
-SMALL = SMOKE.changed(
+SMALL = SMOKE.changed(ONCE).changed(
     {
         "known_operator": {"operators": {MASK: (0.5, 1.0)}},
         "baseline_starts": {"operators": {MASK: SMOKE["baseline_starts"].operators[MASK]}},
@@ -41,6 +42,8 @@ SMALL = SMOKE.changed(
         "rate_search": {"operators": {MASK: ("student",)}, "realisations": 1},
         "other_rates": {"operators": {MASK: ("tower100_student",)}, "realisations": 1},
         "adaptation": {"operators": {MASK: None}},
+        "patients": {"recipe": SMOKE["student"].recipe},
+        "pixels": {"operators": {NOISE: (1, 1), MASK: (1, 1)}},
         "restored": {"operators": {MASK: None}},
         "starts_transferred": {"operators": {RANGE: None}, "sets": {"faces": (1, 1)}},
     }
