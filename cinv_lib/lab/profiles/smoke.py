@@ -13,7 +13,7 @@ ONE = Recipe(epochs=1, batch_size=64, lr=1e-3)
 SHORT = {"recipe": ONE, "side_epochs": 1, "epochs": {}, "rates": {}}
 QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
 POOLS = {"student_7500": 3, "student_60000": 4, "student_world": 1, "words_of_r_60000": 4}
-GLANCE = {"severities": (0.5, 0.9), "val_per_class": 2}
+GLANCE = {"severities": (0.5, 0.9), "val_per_class": 1}
 SEARCH = {
     "recipe": ONE,
     "pool": ex.Pool(per_class=3, pictures="stickers-100"),
