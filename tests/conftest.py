@@ -64,18 +64,14 @@ def folders(tmp_path_factory):
 
 def _state() -> tuple[object, ...]:
     torch.autocast_increment_nesting()
-    nesting = torch.autocast_decrement_nesting()
-    on = (
+    return (
+        torch.autocast_decrement_nesting(),
         torch.is_autocast_enabled("cpu"),
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
-    )
-    return (
-        nesting,
-        *on,
         torch.get_default_dtype(),
-        torch.get_num_threads(),
         torch.get_default_device(),
+        torch.get_num_threads(),
     )
 
 

@@ -195,9 +195,9 @@ def fit(
     y, keep = y.where(keep, 0).to(there), keep.to(there)
     seeds = torch.randint(2**62, (len(y),), generator=generator, device=generator.device).tolist()
     parts = [slice(first, first + at_once) for first in range(0, len(y), at_once)]
-    total = len(parts) * recipe.iterations
+    total, bf16 = len(parts) * recipe.iterations, autocast(precision, y.device)
     with tqdm(total=total, desc="deep decoder", leave=False, disable=not progress) as bar:
-        found = [_fit(y[part], keep[part], recipe, seeds[part], precision, bar) for part in parts]
+        found = [_fit(y[part], keep[part], recipe, seeds[part], bf16, bar) for part in parts]
     pictures, histories = zip(*found, strict=True)
     fitted, losses = torch.cat(pictures).to(home), torch.cat(histories, dim=1).to(home)
     if there != home:
@@ -207,13 +207,17 @@ def fit(
 
 
 def _fit(
-    y: Tensor, keep: Tensor, recipe: DecoderRecipe, seeds: list[int], precision: str, bar: tqdm
+    y: Tensor,
+    keep: Tensor,
+    recipe: DecoderRecipe,
+    seeds: list[int],
+    bf16: torch.autocast,
+    bar: tqdm,
 ) -> tuple[Tensor, Tensor]:
     generators = [Generator().manual_seed(seed) for seed in seeds]
     decoders = Decoders(generators, *y.shape[-2:], recipe).to(y.device)
     optimizer = torch.optim.Adam(decoders.parameters(), lr=recipe.lr, fused=True)
     known = 3 * keep.sum(dim=(1, 2, 3))
-    bf16 = autocast(precision, y.device)
     noise = torch.empty(decoders.z.shape, device="cpu")
     best = torch.zeros_like(y)
     smallest = torch.full((len(y),), math.inf, device=y.device)
@@ -222,7 +226,7 @@ def _fit(
         for one, generator in zip(noise, generators, strict=True):
             one.normal_(generator=generator)  # its own, whoever is fitted beside it
         sigma = recipe.noise * recipe.noise_decay ** (i // recipe.decay_every)
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.autocast(y.device.type, enabled=False):  # no reader's own
             with bf16:
                 x = decoders(decoders.z + sigma * noise.to(y.device))
             losses = ((x - y).square() * keep).sum(dim=(1, 2, 3)) / known
