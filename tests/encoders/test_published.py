@@ -263,8 +263,15 @@ def test_a_server_that_is_slow_or_refuses_the_head_alone_gives_its_file(
 
 
 def test_a_host_that_takes_no_call_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(published.urllib.request, "urlopen", lambda *a, **k: time.sleep(4))
-    monkeypatch.setattr(published.socket, "create_connection", lambda *a, **k: time.sleep(4))
+    ended = threading.Event()  # with the test, and the threads that wait with it
+
+    def silent(*_, **__):
+        ended.wait(4)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(published.urllib.request, "urlopen", silent)
+    monkeypatch.setattr(published.socket, "create_connection", silent)
     start = time.perf_counter()
     assert "does not answer within 0.2 s" in published.unreachable("http://far.example", 0.2)
     assert time.perf_counter() - start < 1
+    ended.set()
