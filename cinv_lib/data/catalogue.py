@@ -26,6 +26,7 @@ def load(name: str, split: str, n: int | None = None) -> ImageSet:
 
     Args:
         name: "stickers", "stickers-100", "stickers-100b", "stickers-shift" (the embedded world),
+            "stickers-32", "stickers-32-shift" (a third of its classes, for tests),
             "stickers-kinds", "stickers-scenes", "stickers-places" (its pictures under coarse
             labels), "stickers-files" (written as files and read again, lesson 18), "digits"
             (scikit-learn), "faces" (scikit-image). Of the sets that data_prep makes: "cifar10",

@@ -124,10 +124,13 @@ def slope(
 ) -> tuple[float, float]:
     """Do the gradients say how the loss changes? Along each picture's own gradient, over +-`reach`
     (Euclidean, in all its numbers): measured slopes summed, over the gradients' lengths summed, 1
-    where they do; and the percent of pictures whose gradient is 0, from which no step leads on."""
+    where they do; and the percent of pictures whose gradient is 0, from which no step leads on.
+
+    The loss is taken in float64, on the CPU as not every device has it: where a model is certain,
+    in float32 what the loss changes by is lost in its rounding."""
 
     def loss(z: Tensor) -> Tensor:
-        return F.cross_entropy(model(z).float(), labels, reduction="none")
+        return F.cross_entropy(model(z).cpu().double(), labels.cpu(), reduction="none")
 
     z = x.detach().clone().requires_grad_()
     with torch.enable_grad():
@@ -136,4 +139,4 @@ def slope(
     along = reach * gradient / length.clamp(min=1e-30)[:, None, None, None]
     with torch.no_grad():
         rise = (loss(x + along) - loss(x - along)) / (2 * reach)
-    return (rise.sum() / length.sum()).item(), 100 * (length == 0).float().mean().item()
+    return (rise.sum() / length.sum().cpu()).item(), 100 * (length == 0).float().mean().item()

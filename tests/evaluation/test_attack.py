@@ -182,6 +182,15 @@ def test_the_slope_of_an_honest_model_is_its_gradient():
     assert ratio == pytest.approx(1, abs=1e-3) and flat == 0
 
 
+def test_the_slope_of_a_certain_model_is_its_gradient_and_not_rounding():
+    x, labels, _ = problem(0, n=30)
+    model = network(0)
+    certain = lambda z: model(z) + 16 * F.one_hot(labels, model(z).shape[1])  # noqa: E731
+    assert F.cross_entropy(certain(x), labels) < 1e-5
+    ratio, flat = attack.slope(certain, x, labels)
+    assert ratio == pytest.approx(1, abs=1e-3) and flat == 0
+
+
 def test_gradients_that_lie_are_seen():
     x, labels, _ = problem(0, n=30)
     model = network(0)

@@ -46,16 +46,16 @@ def spied(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "target", "start", "pictures"),
     [
-        ("student", "teacher", "teacher", 200),
-        ("baseline", "labels", "supervised", 200),
-        ("baseline_r", "labels", "teacher", 200),
-        ("tower_student", "teacher", "supervised", 200),
-        ("tower100_student", "teacher", "supervised_narrow", 200),
-        ("student_256", "teacher", "teacher", 200),
-        ("words_of_r", "labels", "teacher", 200),
-        ("student_60000", "teacher", "teacher", 400),
-        ("student_7500", "teacher", "teacher", 300),
-        ("words_of_r_60000", "labels", "teacher", 400),
+        ("student", "teacher", "teacher", 64),
+        ("baseline", "labels", "supervised", 64),
+        ("baseline_r", "labels", "teacher", 64),
+        ("tower_student", "teacher", "supervised", 64),
+        ("tower100_student", "teacher", "supervised_narrow", 64),
+        ("student_256", "teacher", "teacher", 64),
+        ("words_of_r", "labels", "teacher", 64),
+        ("student_60000", "teacher", "teacher", 128),
+        ("student_7500", "teacher", "teacher", 96),
+        ("words_of_r_60000", "labels", "teacher", 128),
     ],
 )
 def test_each_training_has_its_start_its_target_and_its_pictures(
@@ -211,11 +211,11 @@ def test_a_lab_has_the_pictures_of_the_seed_that_it_makes(monkeypatch, tmp_path)
     monkeypatch.setattr(pools, "measure", measure)
     monkeypatch.setattr(pools, "needs", lambda *_: {n: n for n in ("train", "val", "twins")})
     monkeypatch.setattr(pools, "keep", lambda *_: None)
-    assert lab.val.name == "stickers-100"
+    assert lab.val.name == "stickers-32"
     lab.folder(p["pools"].task(MASK, 12))
-    expected = {"train": "stickers-100", "val": "stickers-100", "twins": "stickers-shift"}
+    expected = {"train": "stickers-32", "val": "stickers-32", "twins": "stickers-32-shift"}
     assert seen == {which: f"{name}@12" for which, name in expected.items()}
-    assert lab.val.name == "stickers-100", "what a reader looks at is as it was"
+    assert lab.val.name == "stickers-32", "what a reader looks at is as it was"
 
 
 def test_rates_are_by_the_kind_of_operator_and_the_smallest_of_a_mixture():

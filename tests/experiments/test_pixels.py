@@ -144,7 +144,7 @@ def test_every_method_is_there_once_a_realisation(lab, tables):
     columns = ["pictures", "method", "realisation", "top1", "top5", "psnr", "seed"]
     for op, table in tables.items():
         assert list(table.columns) == columns
-        for pictures, methods in ((200, shared), (100, shared | own[op])):
+        for pictures, methods in ((64, shared), (32, shared | own[op])):
             rows = table[table.pictures == pictures]
             assert set(rows.method) == methods
             assert len(rows) == len(methods) * lab.profile["pixels"].operators[op][1]
@@ -154,19 +154,19 @@ def test_every_method_is_there_once_a_realisation(lab, tables):
 
 
 def test_what_lesson_06_scores_has_the_same_scores_here(lab, tables):
-    scores, table = lab.table("known_operator", MASK), tables[MASK][tables[MASK].pictures == 200]
+    scores, table = lab.table("known_operator", MASK), tables[MASK][tables[MASK].pictures == 64]
     for method in ("student", "baseline", "clip_clean"):
         here, there = (t[t.method == method].reset_index(drop=True) for t in (table, scores))
         pd.testing.assert_frame_equal(here[["top1", "top5"]], there[["top1", "top5"]])
 
 
 def test_restored_are_the_first_of_each_class_from_the_same_draw(lab, tables):
-    rows = [int((lab.val.labels == k).nonzero()[0]) for k in range(100)]
+    rows = [int((lab.val.labels == k).nonzero()[0]) for k in range(32)]
     x = to_float(lab.val.images)
     y, _ = drawn(parse(NOISE), x, 0, 1)
     got = tables[NOISE].query("method == 'denoising' and realisation == 1")
     expected = psnr(x[rows], non_local_means(y[rows])).mean().item()
-    assert got.pictures.item() == 100 and got.psnr.item() == pytest.approx(expected, abs=1e-3)
+    assert got.pictures.item() == 32 and got.psnr.item() == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_clean_classifier_is_a_probe_of_clean_embeddings(lab, tables):
@@ -174,7 +174,7 @@ def test_the_clean_classifier_is_a_probe_of_clean_embeddings(lab, tables):
     views = probe.features(lab.teacher, lab.train, Identity(), recipe.epochs, 0)
     head = probe.fit(views, lab.train.labels, len(lab.train.class_names), recipe, 0)
     expected = evaluation.evaluate_heads([(lab.teacher, {"intact": head})], lab.val, Identity())
-    got = tables[NOISE].query("method == 'intact' and pictures == 200")
+    got = tables[NOISE].query("method == 'intact' and pictures == 64")
     assert set(got.top1) == set(expected.top1) and set(got.top5) == set(expected.top5)
 
 
@@ -186,10 +186,10 @@ def test_words_are_asked_of_every_picture_that_the_probes_see(lab, tables, op):
     pd.testing.assert_frame_equal(words[same], probed[same].reset_index(drop=True))
     known = lab.table("known_operator", op)
     for here, there in (("student", "zero_shot"), ("clip_clean", "clip_zero_shot")):
-        got = words[(words.method == here) & (words.pictures == 200)]
+        got = words[(words.method == here) & (words.pictures == 64)]
         assert got.top1.tolist() == pytest.approx(known.top1[known.method == there].tolist())
     if op == NOISE:
-        rows = [int((lab.val.labels == k).nonzero()[0]) for k in range(100)]
+        rows = [int((lab.val.labels == k).nonzero()[0]) for k in range(32)]
         y, _ = drawn(parse(NOISE), to_float(lab.val.images), 0, 1)
         scores = lab.words()(embedded(lab.teacher, non_local_means(y[rows])))
         right = scores.argmax(dim=1).eq(lab.val.labels[rows]).double().mean().item()
@@ -201,7 +201,7 @@ def test_psnr_is_that_of_the_pictures(lab, tables):
     x = to_float(lab.val.images)
     for op, table in tables.items():
         y, _ = drawn(parse(op), x, 0, 1)
-        table = table[table.pictures == 200]
+        table = table[table.pictures == 64]
         got = table.query("method == 'clip_clean' and realisation == 1").psnr.item()
         assert got == pytest.approx(psnr(x, y).mean().item(), abs=1e-3)
         better = table.query("method == 'gaussian'").psnr.mean()

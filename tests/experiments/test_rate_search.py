@@ -92,7 +92,7 @@ def test_each_method_is_trained_from_its_start_on_its_pictures(lab, asked):
     methods = entry.operators["mask:0.9"]
     assert rows.method.unique().tolist() == list(methods)
     assert set(rows.lr) <= set(entry.rates) and len(rows) == len(asked)
-    few, pool = 200, 100 * entry.pool.per_class
+    few, pool = 64, 32 * entry.pool.per_class
     assert {one[:3] for one in asked} == {
         ("distill", SMOKE.teacher, few),
         ("finetune", SMOKE.teacher, pool),
@@ -102,14 +102,14 @@ def test_each_method_is_trained_from_its_start_on_its_pictures(lab, asked):
 @pytest.mark.parametrize(
     ("method", "kind", "start", "pictures"),
     [
-        ("student", "distill", SMOKE.teacher, 200),
-        ("baseline", "finetune", SMOKE.supervised, 200),
-        ("baseline_r", "finetune", SMOKE.teacher, 200),
-        ("baseline100", "finetune", SMOKE.supervised_narrow, 200),
-        ("tower_student", "distill", SMOKE.supervised, 200),
-        ("words_of_r", "finetune", SMOKE.teacher, 200),
-        ("student_60000", "distill", SMOKE.teacher, 300),
-        ("words_of_r_60000", "finetune", SMOKE.teacher, 300),
+        ("student", "distill", SMOKE.teacher, 64),
+        ("baseline", "finetune", SMOKE.supervised, 64),
+        ("baseline_r", "finetune", SMOKE.teacher, 64),
+        ("baseline100", "finetune", SMOKE.supervised_narrow, 64),
+        ("tower_student", "distill", SMOKE.supervised, 64),
+        ("words_of_r", "finetune", SMOKE.teacher, 64),
+        ("student_60000", "distill", SMOKE.teacher, 96),
+        ("words_of_r_60000", "finetune", SMOKE.teacher, 96),
     ],
 )
 def test_every_method_that_can_be_searched_has_its_start_and_its_pictures(
@@ -175,10 +175,10 @@ def test_a_score_is_that_of_a_student_of_this_rate_and_its_probe(monkeypatch, tm
         (method, lr) for method in ("student", "words_of_r_60000") for lr in tried
     ]
 
-    op, here = parse(task.operator), f"stickers-100@{seed}"
+    op, here = parse(task.operator), f"stickers-32@{seed}"
     train, pool, val = load(here, "train", 2), load(here, "train", 3), load(here, "val", 2)
     scored = val.per_class(1)
-    assert len(scored) == 100 < len(val)
+    assert len(scored) == 32 < len(val)
     found = []
     for lr, (handed, start, (S, _)), ((encoder, *fitted), _, head) in zip(
         tried, made["distill"], made["probe"], strict=True

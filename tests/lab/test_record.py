@@ -76,14 +76,14 @@ def test_a_teacher_of_another_size_moves_what_sees_pictures_of_that_size(tmp_pat
     alike = replace(
         small, **dict.fromkeys(("supervised", "supervised_narrow", "vit"), small.teacher)
     )
-    assert alike.describe(task)["needs"]["train"] == ["stickers-100", "train", 2]
+    assert alike.describe(task)["needs"]["train"] == ["stickers-32", "train", 2]
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({}, "a student in 1 epochs of 2 pictures per class, and kept"),
-        ({"train_per_class": None}, "of all pictures of stickers-100, and"),
+        ({"train_per_class": None}, "of all pictures of stickers-32, and"),
         ({"unlabelled": "stickers"}, "of all pictures of stickers, and"),
     ],
 )

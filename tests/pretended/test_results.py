@@ -37,7 +37,7 @@ SMALL = SMOKE.changed(ONCE).changed(
         "start_and_target": {"operators": {"blur:2.57": {"words_of_r": ()}}},
         "pools": {"operators": {"blur:2.57": {"student_60000": (1.0,)}}},
         "other_pools": {"operators": {"blur:2.57": {"student_7500": (1.0,)}}},
-        **{name: {"per_class": 1} for name in POOLS},
+        **{name: {"per_class": 1, "pictures": "stickers-kinds"} for name in POOLS},
         "other_starts": {"operators": {"blur:2.57": {"tower_student": (1.0,)}}},
         "rate_search": {"operators": {MASK: ("student",)}},
         "other_rates": {"operators": {MASK: ("tower100_student",)}},

@@ -3,7 +3,7 @@
 The whole world is the "web" that the teacher has seen. Stickers-100 and Stickers-100B are disjoint
 sets of 100 of its classes, as ImageNet-100 and ImageNet-100B are of ImageNet's. The label-shift
 classes are near twins of five classes of Stickers-100 and belong to neither set (the paper's
-Table 3).
+Table 3). Stickers-32 has 32 of the 100, those of the twins among them, for the profile `smoke`.
 
 Pictures are drawn by `drawing.render` from a series number and an index, so nothing is downloaded;
 what has been drawn once is kept as uint8 under the data folder.
@@ -39,7 +39,12 @@ SERIES = {
     ("stickers-shift", "val"): 5,
     ("stickers", "train"): 6,
     ("stickers", "val"): 7,
+    ("stickers-32", "train"): 14,  # 8 to 13 are those of coarse.py
+    ("stickers-32", "val"): 15,
+    ("stickers-32-shift", "val"): 16,
 }
+LABELS = {"stickers-shift": "stickers-100", "stickers-32-shift": "stickers-32"}  # whose they get
+SIZES = {"stickers-100": 100, "stickers-32": 32}
 PER_CLASS = {"train": 20, "val": 20}
 DRAW = 100  # series between one draw of all sets and the next
 KEPT = 10_000  # pictures, at most, that are kept on disk: 120 MB, drawn in four seconds
@@ -54,8 +59,9 @@ def series_of(series: int, draw: int) -> int:
 def classes(name: str) -> tuple[int, ...]:
     """Glyph numbers of a set's classes, in the order of its labels.
 
-    Raises ValueError for an unknown set. For "stickers-shift": the class of each target label.
+    Raises ValueError for an unknown set. A set of twins has those of the set whose labels it gets.
     """
+    name = LABELS.get(name, name)
     names = glyphs.glyphs().names
     if name == "stickers":
         return tuple(range(len(names)))
@@ -65,8 +71,8 @@ def classes(name: str) -> tuple[int, ...]:
     one = torch.tensor(others, device="cpu")
     draw = drawing.uniforms(100, one, 1)[:, 0]  # one fixed random order
     shuffled = [others[i] for i in draw.argsort().tolist()]
-    if name in ("stickers-100", "stickers-shift"):
-        return tuple(sorted(targets + shuffled[:95]))
+    if name in SIZES:
+        return tuple(sorted(targets + shuffled[: SIZES[name] - len(targets)]))
     if name == "stickers-100b":
         return tuple(sorted(shuffled[95:195]))
     known = sorted({n for n, _ in SERIES})
@@ -77,7 +83,7 @@ def _labels(name: str, per_class: int) -> tuple[Tensor, Tensor]:
     """Label and glyph of each picture. Picture i has class i mod K: the first n*K pictures are
     the same whatever `per_class` is."""
     ids = torch.tensor(classes(name), device="cpu")
-    if name != "stickers-shift":
+    if name not in LABELS:
         labels = torch.arange(len(ids), device="cpu").repeat(per_class)
         return labels, ids[labels]
     number = {n: i for i, n in enumerate(glyphs.glyphs().names)}

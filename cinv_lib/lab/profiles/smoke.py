@@ -9,14 +9,20 @@ from cinv_lib.lab.profiles.stickers import STICKERS
 from cinv_lib.operators.inverse.deep_decoder import DecoderRecipe
 from cinv_lib.training.recipe import Recipe
 
-ONE = Recipe(epochs=1, batch_size=64, lr=1e-3)
+ONE = Recipe(epochs=1, batch_size=16, lr=1e-3)
 SHORT = {"recipe": ONE, "side_epochs": 1, "epochs": {}, "rates": {}}
 QUICK = ProbeRecipe(epochs=1, lr=1e-3, batch_size=128)
-POOLS = {"student_7500": 3, "student_60000": 4, "student_world": 1, "words_of_r_60000": 4}
+POOLS = {
+    "student_7500": {"per_class": 3, "pictures": "stickers-32"},
+    "student_60000": {"per_class": 4, "pictures": "stickers-32"},
+    "student_world": {"per_class": 4, "pictures": "stickers-kinds"},
+    "words_of_r_60000": {"per_class": 4, "pictures": "stickers-32"},
+}
+OF_HUNDRED = dict.fromkeys(("stickers-100b", "stickers-scenes"), (1, 1))  # classes
 GLANCE = {"severities": (0.5, 0.9), "val_per_class": 1}
 SEARCH = {
     "recipe": ONE,
-    "pool": ex.Pool(per_class=3, pictures="stickers-100"),
+    "pool": ex.Pool(per_class=3, pictures="stickers-32"),
     "pool_recipe": ONE,
     "probe": QUICK,
     "rates": (3e-4, 1e-3, 3e-3, 1e-2),
@@ -27,6 +33,8 @@ SMOKE = STICKERS.changed(
     name="smoke",
     redrawn=False,
     recorded=(),
+    data="stickers-32",
+    twins="stickers-32-shift",
     train_per_class=2,
     val_per_class=2,
     twins_per_class=2,
@@ -59,7 +67,7 @@ SMOKE = STICKERS.changed(
             "protocol": ex.Protocol(per_class=1, budgets=(0, 8, 255), steps=2),
         },
         "feature_distillation": {"recipe": QUICK, "realisations": 2},
-        **{name: SHORT | {"per_class": n} for name, n in POOLS.items()},
+        **{name: SHORT | pool for name, pool in POOLS.items()},
         "probe": {"recipe": QUICK},
         "clean_probe": {"recipe": QUICK},
         "known_operator": {
@@ -100,15 +108,15 @@ SMOKE = STICKERS.changed(
             "chosen": {},
         },
         "transfer": {
-            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)),
+            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)) | OF_HUNDRED,
             "views": 1,
             "probe": QUICK,
             "realisations": 3,
             "redrawn": False,
         },
         "label_shift": {
-            "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
-            "realisations": 3,
+            "operators": {MASKS: (0.5, 0.9), NOISES: (0.05, 0.3)},
+            "realisations": 2,
         },
         "ablation": {
             "losses": (ex.LOSS, "mse"),

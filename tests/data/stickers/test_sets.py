@@ -110,11 +110,26 @@ def test_splits_are_disjoint_and_the_twins_outside():
         assert names.index(target) in one
 
 
-def test_label_shift_pictures_carry_the_label_of_the_twin_in_stickers_100(monkeypatch, tmp_path):
-    monkeypatch.setenv("CINV_HOME", str(tmp_path))
-    _, labels, names, _ = sets.image_set("stickers-shift", "val", 1)
+@pytest.mark.parametrize(
+    ("twins", "known"),
+    [("stickers-shift", "stickers-100"), ("stickers-32-shift", "stickers-32")],
+)
+def test_label_shift_pictures_carry_the_label_of_the_twin_in_the_known_set(home, twins, known):
+    _, labels, names, _ = sets.image_set(twins, "val", 1)
     assert [names[k] for k in labels] == list(sets.SHIFT.values())
-    assert names == sets.image_set("stickers-100", "val", 1)[2]
+    assert names == sets.image_set(known, "val", 1)[2]
+
+
+def test_stickers_32_is_a_third_of_the_classes_with_other_pictures(home):
+    assert len(sets.classes("stickers-32")) == 32
+    assert set(sets.classes("stickers-32")) < set(sets.classes("stickers-100"))
+    pictures = {
+        picture.numpy().tobytes()
+        for name in ("stickers-32", "stickers-100")
+        for split in ("train", "val")
+        for picture in sets.image_set(name, split, 1)[0]
+    }
+    assert len(pictures) == 2 * (32 + 100)
 
 
 def test_a_set_is_kept_on_disk_and_a_larger_one_begins_with_the_smaller(monkeypatch, tmp_path):
