@@ -73,19 +73,6 @@ def test_every_function_of_the_face_is_in_the_list():
     assert {f.__name__ for f in FUNCTIONS} < NAMES
 
 
-def test_a_package_that_is_imported_takes_no_functions_place():
-    """`import cinv_lib.evaluation.probe` and its like put modules into packages."""
-    code = """
-import importlib, pkgutil
-import cinv_lib as ci
-for module in pkgutil.walk_packages(ci.__path__, "cinv_lib."):
-    if not module.name.startswith("cinv_lib.course"):
-        importlib.import_module(module.name)
-print(*sorted(n for n in ci.__all__ if type(getattr(ci, n)).__name__ == "module"))
-"""
-    assert set(in_a_fresh_python(code).split()) == FOLDERS
-
-
 def test_import_alone_imports_next_to_nothing():
     code = "import sys, cinv_lib; print(*{n.partition('.')[0] for n in sys.modules})"
     loaded = set(in_a_fresh_python(code).split())

@@ -12,9 +12,6 @@ import argparse
 import fnmatch
 import heapq
 import multiprocessing
-import multiprocessing.connection
-import os
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -26,6 +23,7 @@ from cinv_lib.experiments.base import Experiment, Task
 from cinv_lib.lab.lab import Lab
 from cinv_lib.lab.profiles.names import profile
 from cinv_lib.lab.profiles.record import Profile
+from cinv_lib.machine.parent import end_with_parent
 
 
 def measured(p: Profile, seeds: Iterable[int], only: Sequence[str] = ("*",)) -> list[Task]:
@@ -115,19 +113,6 @@ def _begin(name: str) -> None:
     shown = tqdm.__init__
     tqdm.__init__ = lambda bar, *given, **named: shown(bar, *given, **named | {"disable": True})
     _lab = Lab(name)  # no bars: those of several processes would share a terminal
-
-
-def end_with_parent() -> None:
-    """End this process when that which began it ends, however it does: else it would go on with
-    what it makes, and the run that is begun again would wait for it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _make(task: Task) -> None:

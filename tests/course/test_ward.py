@@ -31,7 +31,7 @@ def test_the_pictures_are_those_that_the_training_of_this_seed_had(lab, monkeypa
     redrawn = labs.Lab(SMOKE.changed({}, redrawn=True), recorded=False)
     kept = {name: lab.table(name) for name in ("patients_steps", "patients")}
     monkeypatch.setattr(redrawn, "table", lambda name, seeds: kept[name])
-    own = {seed: load(f"stickers-100@{seed}", "train", 2).images[0] for seed in (11, 12)}
+    own = {seed: load(f"stickers-32@{seed}", "train", 2).images[0] for seed in (11, 12)}
     for seed, image in own.items():
         shown = ward.ward(redrawn, seed)["A"].clean(0)
         assert torch.equal(shown, to_float(image))
@@ -61,7 +61,8 @@ def test_holes(patients):
 def test_two_epochs(patients):
     same = {n for n, p in patients.items() if torch.equal(p.seen(0, 3), p.seen(1, 3))}
     assert same == with_cause("a picture keeps its mask in all epochs")
-    assert not any(torch.equal(p.seen(0, 0) == 0, p.seen(0, 1) == 0) for p in patients.values())
+    black = [p for n, p in patients.items() if n not in with_cause("the holes are not black")]
+    assert not any(torch.equal(p.seen(0, 0) == 0, p.seen(0, 1) == 0) for p in black)
 
 
 def test_alone_and_in_a_batch(patients):

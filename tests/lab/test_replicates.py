@@ -123,7 +123,7 @@ def test_a_process_of_its_own_makes_what_is_asked(lab, capfd):
 BEGUN = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from cinv_lib.lab.replicates import end_with_parent
+from cinv_lib.machine.parent import end_with_parent
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, end_with_parent) as pool:

@@ -296,7 +296,7 @@ def test_a_light_training_is_the_plain_one_under_attack_too(image_set, precision
     """Blocks are computed once more for the attack's gradients, too, and count no batch twice."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        start = Encoder.wrap(ResNet(BasicBlock, [1, 2, 1, 1], num_classes=8), image_size=64)
+        start = Encoder.wrap(ResNet(BasicBlock, [1, 2, 1, 1], num_classes=8), image_size=32)
     pair = [
         training.distill(
             start, image_set, MASK, ST, recipe(batch_size=6, precision=precision), 0,

@@ -31,7 +31,7 @@ def rn() -> nn.Module:
 
 
 def resnet() -> nn.Module:
-    return ResNet(Bottleneck, [2, 1, 2, 1], num_classes=8)
+    return ResNet(Bottleneck, [2, 1, 2, 1], num_classes=8, width_per_group=16)
 
 
 def transformer() -> nn.Module:

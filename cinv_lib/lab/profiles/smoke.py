@@ -115,7 +115,7 @@ SMOKE = STICKERS.changed(
             "redrawn": False,
         },
         "label_shift": {
-            "operators": {MASKS: (0.5, 0.9), NOISES: (0.05, 0.3)},
+            "operators": {MASKS: (0.5, 0.9, 0.99), NOISES: (0.05, 0.3, 0.5)},
             "realisations": 2,
         },
         "ablation": {
