@@ -15,7 +15,7 @@ from data_prep import __main__ as command
 from data_prep import labelled, teacher
 from data_prep.teacher import TeacherRecipe, caption_loss
 
-SHORT = TeacherRecipe(images=128, batch_size=64, steps=30, horizon=60, cooldown=5)
+SHORT = TeacherRecipe(images=32, batch_size=16, steps=30, horizon=60, cooldown=5)
 
 
 def test_a_short_run_of_the_teacher_learns(tmp_path):
@@ -25,10 +25,10 @@ def test_a_short_run_of_the_teacher_learns(tmp_path):
     bf16 = hardware.uses_bf16("auto", x.device)
     with torch.no_grad():
         before, after = (
-            teacher.step_loss(m, x[:128], labels[:128], full[:128], bare, bf16).item()
+            teacher.step_loss(m, x[:32], labels[:32], full[:32], bare, bf16).item()
             for m in (untrained, trained.train())
         )
-    assert after < before - 1, (before, after)  # it begins to know these 128 by heart
+    assert after < before - 1, (before, after)  # it begins to know these 32 by heart
 
 
 def test_a_killed_teacher_goes_on_and_another_recipe_is_refused(tmp_path):

@@ -32,7 +32,7 @@ def vit():
 
 @pytest.fixture(scope="module")
 def pictures():
-    return data.load("stickers-100", "train", n=1), data.load("stickers-100", "val", n=2)
+    return data.load("stickers-32", "train", n=2), data.load("stickers-32", "val", n=2)
 
 
 def test_the_students_differ_in_their_alignment_alone():

@@ -128,7 +128,7 @@ SMOKE = STICKERS.changed(
             "operators": {"noise:0.5": (1, 2), "mask:0.9": (1, 2)},
             "decoder": DecoderRecipe(iterations=2, channels=16),
         },
-        "common_corruptions": {"severities": (1, 5), "val_per_class": 1},
+        "common_corruptions": {"severities": (5,), "val_per_class": 1},
         "loss_bias": {"losses": (ex.LOSS, "mse"), "several": (), **GLANCE},
         "tuned_teacher": {"recipe": QUICK, "several": (), **GLANCE},
         "other_tower": {"recipe": QUICK, **GLANCE},
