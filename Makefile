@@ -17,7 +17,7 @@ MPS     ?=
 PORT    ?= 8888
 PYTHON  ?=
 TORCH   ?= $(shell sed -n 's/^torch=//p' .venv/.ready 2>/dev/null)
-WORKERS ?= 3
+WORKERS ?= 2
 
 SHELL := /bin/bash
 BIN   := .venv/bin
