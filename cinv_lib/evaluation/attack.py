@@ -126,15 +126,17 @@ def slope(
     (Euclidean, in all its numbers): measured slopes summed, over the gradients' lengths summed, 1
     where they do; and the percent of pictures whose gradient is 0, from which no step leads on.
 
-    The loss is taken in float64, on the CPU as not every device has it: where a model is certain,
-    in float32 what the loss changes by is lost in its rounding."""
+    The gradient is that which the attack climbs, in float32. What the loss changes by is taken in
+    float64, on the CPU as not every device has it: where a model is certain it is less than
+    float32 rounds."""
 
     def loss(z: Tensor) -> Tensor:
         return F.cross_entropy(model(z).cpu().double(), labels.cpu(), reduction="none")
 
     z = x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(loss(z).sum(), z)
+        climbed = F.cross_entropy(model(z).float(), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(climbed, z)
     length = gradient.flatten(1).norm(dim=1)
     along = reach * gradient / length.clamp(min=1e-30)[:, None, None, None]
     with torch.no_grad():

@@ -43,7 +43,8 @@ SERIES = {
     ("stickers-32", "val"): 15,
     ("stickers-32-shift", "val"): 16,
 }
-LABELS = {"stickers-shift": "stickers-100", "stickers-32-shift": "stickers-32"}  # whose they get
+# A set of twins, and the set whose labels they get.
+LABELS = {"stickers-shift": "stickers-100", "stickers-32-shift": "stickers-32"}
 SIZES = {"stickers-100": 100, "stickers-32": 32}
 PER_CLASS = {"train": 20, "val": 20}
 DRAW = 100  # series between one draw of all sets and the next

@@ -19,7 +19,8 @@ POOLS = {
     "student_world": {"per_class": 4, "pictures": "stickers-kinds"},
     "words_of_r_60000": {"per_class": 4, "pictures": "stickers-32"},
 }
-OF_HUNDRED = dict.fromkeys(("stickers-100b", "stickers-scenes"), (1, 1))  # classes
+# Sets of a hundred classes: one picture of each is enough.
+LARGE = dict.fromkeys(("stickers-100b", "stickers-scenes"), (1, 1))
 GLANCE = {"severities": (0.5, 0.9), "val_per_class": 1}
 SEARCH = {
     "recipe": ONE,
@@ -109,7 +110,7 @@ SMOKE = STICKERS.changed(
             "chosen": {},
         },
         "transfer": {
-            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)) | OF_HUNDRED,
+            "sets": dict.fromkeys(STICKERS["transfer"].sets, (2, 2)) | LARGE,
             "views": 1,
             "probe": QUICK,
             "realisations": 3,
